@@ -1,0 +1,23 @@
+"""CornerNet's operators as torch custom ops: compiled where they can be, plain torch elsewhere.
+
+    import cornernet_ops
+    y = cornernet_ops.corner_pool(x, "top")
+
+`python -m cornernet_ops` tells which implementation runs on which device.
+"""
+
+from . import reference
+from .corner_decode import corner_decode
+from .corner_peaks import corner_peaks
+from .corner_pool import CornerPool, corner_pool, corner_pool_backward
+from .extension import backends
+
+__all__ = [
+    "CornerPool",
+    "backends",
+    "corner_decode",
+    "corner_peaks",
+    "corner_pool",
+    "corner_pool_backward",
+    "reference",
+]

@@ -1,0 +1,256 @@
+"""Corner decoding: pairs top-left with bottom-right corners into boxes.
+
+Law & Deng, "CornerNet: Detecting Objects as Paired Keypoints", ECCV 2018, section 4.2: corners of
+one class whose embeddings lie close together are the corners of one object (associative embedding,
+section 3.3); the score of the box is the mean of its corners' scores.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .checks import check_at_least, check_device, check_dtype, check_floating, check_shape
+from .library import register
+
+
+def corner_decode(
+    tl_scores: Tensor,
+    tl_indices: Tensor,
+    br_scores: Tensor,
+    br_indices: Tensor,
+    tl_embedding: Tensor,
+    br_embedding: Tensor,
+    tl_offset: Tensor,
+    br_offset: Tensor,
+    *,
+    distance_threshold: float,
+    max_pairs: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The best pairs of a top-left and a bottom-right corner (CornerNet, section 4.2).
+
+    A corner stands at its cell plus the offset predicted there. Two corners make a box if they are
+    of the same class, the second lies right of and below the first (x2 > x1 and y2 > y1), and the
+    Euclidean distance of their embeddings is at most `distance_threshold`. The box scores the mean
+    of the two scores. Whatever is NaN, and a mean of -inf, makes no box. Boxes are ordered by
+    score, the highest first; equal scores by the rank of the top-left, then of the bottom-right
+    corner. Deterministic. Not differentiable: the results need no gradient.
+
+    Computed in float32, or in float64 if any floating argument is float64. Under autocast,
+    arguments of lower precision are cast to float32.
+
+    Args:
+        tl_scores: [N, K], floating: scores of the top-left corners, as `corner_peaks` returns them.
+        tl_indices: [N, K], int64: class * H * W + y * W + x; a negative index is no corner.
+        br_scores, br_indices: [N, L], the same for the bottom-right corners.
+        tl_embedding, br_embedding: [N, E, H, W], floating.
+        tl_offset, br_offset: [N, 2, H, W], floating: x and y, in cells.
+        distance_threshold: the largest distance of embeddings in a pair, at least 0.
+        max_pairs: M, how many boxes to return for each image, at least 1.
+
+    Returns:
+        boxes: [N, M, 4], x1, y1, x2, y2 in cells of the heat-map. 0 where there are fewer than M.
+        scores: [N, M], the dtype of the computation like the boxes. -1 where there are fewer.
+        labels: [N, M], int64, the class. -1 where there are fewer.
+
+    Raises:
+        ValueError: shapes or devices that do not go together, distance_threshold < 0 or NaN,
+            max_pairs < 1.
+        TypeError: indices that are not int64, another argument that is not floating.
+    """
+    return torch.ops.cornernet.corner_decode(
+        tl_scores,
+        tl_indices,
+        br_scores,
+        br_indices,
+        tl_embedding,
+        br_embedding,
+        tl_offset,
+        br_offset,
+        distance_threshold=distance_threshold,
+        max_pairs=max_pairs,
+    )
+
+
+def _check(
+    tl_scores: Tensor,
+    tl_indices: Tensor,
+    br_scores: Tensor,
+    br_indices: Tensor,
+    tl_embedding: Tensor,
+    br_embedding: Tensor,
+    tl_offset: Tensor,
+    br_offset: Tensor,
+    distance_threshold: float,
+    max_pairs: int,
+) -> None:
+    op = "corner_decode"
+    check_shape(op, "tl_embedding", tl_embedding, ["N", "E", "H", "W"])
+    n, e, h, w = tl_embedding.shape
+    check_shape(op, "br_embedding", br_embedding, [n, e, h, w])
+    check_shape(op, "tl_offset", tl_offset, [n, 2, h, w])
+    check_shape(op, "br_offset", br_offset, [n, 2, h, w])
+    check_shape(op, "tl_scores", tl_scores, [n, "K"])
+    check_shape(op, "tl_indices", tl_indices, tl_scores.shape)
+    check_shape(op, "br_scores", br_scores, [n, "L"])
+    check_shape(op, "br_indices", br_indices, br_scores.shape)
+    floating = {
+        "tl_embedding": tl_embedding,
+        "br_embedding": br_embedding,
+        "tl_offset": tl_offset,
+        "br_offset": br_offset,
+        "tl_scores": tl_scores,
+        "br_scores": br_scores,
+    }
+    indices = {"tl_indices": tl_indices, "br_indices": br_indices}
+    for name, tensor in floating.items():
+        check_floating(op, name, tensor)
+    for name, tensor in indices.items():
+        check_dtype(op, name, tensor, torch.int64)
+    for name, tensor in {**floating, **indices}.items():
+        check_device(op, name, tensor, tl_embedding.device)
+    if not distance_threshold >= 0:
+        raise ValueError(
+            f"{op}: expected distance_threshold to be at least 0, got {distance_threshold:g}"
+        )
+    check_at_least(op, "max_pairs", max_pairs, 1)
+
+
+def _dtype(*floating: Tensor) -> torch.dtype:
+    """The dtype of the computation and of the results."""
+    return torch.float64 if any(t.dtype == torch.float64 for t in floating) else torch.float32
+
+
+def _corners(
+    indices: Tensor, embedding: Tensor, offset: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Label [N, K] (negative: no corner), x and y [N, K], embedding [N, E, K] of every corner."""
+    h, w = embedding.shape[-2:]
+    label = indices.div(h * w, rounding_mode="floor")
+    cell = indices.clamp(min=0) % (h * w)
+
+    def at_cells(map: Tensor) -> Tensor:  # [N, D, H, W] -> [N, D, K]
+        return map.flatten(2).gather(2, cell[:, None].expand(-1, map.shape[1], -1)).to(dtype)
+
+    dx, dy = at_cells(offset).unbind(1)
+    x = (cell % w).to(dtype) + dx
+    y = cell.div(w, rounding_mode="floor").to(dtype) + dy
+    return label, x, y, at_cells(embedding)
+
+
+# All K x L pairs at once, as broadcasting has it: fine for the hundred corners of CornerNet. The
+# squares of the embeddings' differences are added channel by channel, because torch.sum chooses an
+# order of its own and a pair on the threshold would depend on it. With one channel the root of the
+# rounded square is exactly the absolute difference.
+def corner_decode_reference(
+    tl_scores: Tensor,
+    tl_indices: Tensor,
+    br_scores: Tensor,
+    br_indices: Tensor,
+    tl_embedding: Tensor,
+    br_embedding: Tensor,
+    tl_offset: Tensor,
+    br_offset: Tensor,
+    *,
+    distance_threshold: float,
+    max_pairs: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    floating = (tl_scores, br_scores, tl_embedding, br_embedding, tl_offset, br_offset)
+    tl_scores, br_scores, tl_embedding, br_embedding, tl_offset, br_offset = (
+        tensor.detach() for tensor in floating
+    )
+    _check(
+        tl_scores,
+        tl_indices,
+        br_scores,
+        br_indices,
+        tl_embedding,
+        br_embedding,
+        tl_offset,
+        br_offset,
+        distance_threshold,
+        max_pairs,
+    )
+    dtype = _dtype(*floating)
+    n, channels, h, w = tl_embedding.shape
+    boxes = tl_scores.new_zeros((n, max_pairs, 4), dtype=dtype)
+    scores = tl_scores.new_full((n, max_pairs), -1, dtype=dtype)
+    labels = tl_indices.new_full((n, max_pairs), -1)
+    if n * h * w * tl_scores.shape[1] * br_scores.shape[1] == 0:
+        return boxes, scores, labels
+
+    tl_label, x1, y1, tl_tag = _corners(tl_indices, tl_embedding, tl_offset, dtype)
+    br_label, x2, y2, br_tag = _corners(br_indices, br_embedding, br_offset, dtype)
+
+    # [N, K, 1] against [N, 1, L]
+    score = (tl_scores.to(dtype)[:, :, None] + br_scores.to(dtype)[:, None, :]) / 2
+    distance = torch.zeros_like(score)
+    for channel in range(channels):
+        difference = tl_tag[:, channel, :, None] - br_tag[:, channel, None, :]
+        distance += difference * difference
+    valid = (
+        (tl_label[:, :, None] == br_label[:, None, :])
+        & (tl_label[:, :, None] >= 0)
+        & (x2[:, None, :] > x1[:, :, None])
+        & (y2[:, None, :] > y1[:, :, None])
+        & (distance.sqrt() <= distance_threshold)
+        & (score > -torch.inf)
+    )
+
+    # Pairs lie top-left major, so a stable sort keeps equal scores in the order that was promised.
+    score = score.where(valid, -torch.inf).flatten(1)
+    order = (score + 0.0).sort(dim=1, descending=True, stable=True).indices[:, :max_pairs]
+    tl = order.div(br_scores.shape[1], rounding_mode="floor")
+    br = order % br_scores.shape[1]
+    score = score.gather(1, order)
+    found = score > -torch.inf
+    corners = [x1.gather(1, tl), y1.gather(1, tl), x2.gather(1, br), y2.gather(1, br)]
+    count = order.shape[1]
+    boxes[:, :count] = torch.stack(corners, dim=2).where(found[:, :, None], 0)
+    scores[:, :count] = score.where(found, -1)
+    labels[:, :count] = tl_label.gather(1, tl).where(found, -1)
+    return boxes, scores, labels
+
+
+def _fake(
+    tl_scores: Tensor,
+    tl_indices: Tensor,
+    br_scores: Tensor,
+    br_indices: Tensor,
+    tl_embedding: Tensor,
+    br_embedding: Tensor,
+    tl_offset: Tensor,
+    br_offset: Tensor,
+    *,
+    distance_threshold: float,
+    max_pairs: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    _check(
+        tl_scores,
+        tl_indices,
+        br_scores,
+        br_indices,
+        tl_embedding,
+        br_embedding,
+        tl_offset,
+        br_offset,
+        distance_threshold,
+        max_pairs,
+    )
+    dtype = _dtype(tl_scores, br_scores, tl_embedding, br_embedding, tl_offset, br_offset)
+    n = tl_embedding.shape[0]
+    return (
+        tl_scores.new_empty((n, max_pairs, 4), dtype=dtype),
+        tl_scores.new_empty((n, max_pairs), dtype=dtype),
+        tl_indices.new_empty((n, max_pairs)),
+    )
+
+
+register(
+    "corner_decode(Tensor tl_scores, Tensor tl_indices, Tensor br_scores, Tensor br_indices, "
+    "Tensor tl_embedding, Tensor br_embedding, Tensor tl_offset, Tensor br_offset, *, "
+    "float distance_threshold, int max_pairs) -> (Tensor boxes, Tensor scores, Tensor labels)",
+    reference=corner_decode_reference,
+    fake=_fake,
+    autocast_to_float32=True,
+)

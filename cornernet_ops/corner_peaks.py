@@ -1,0 +1,82 @@
+"""Corner peaks: the best local maxima of the corner heat-maps.
+
+Law & Deng, "CornerNet: Detecting Objects as Paired Keypoints", ECCV 2018, section 4.2: non-maximum
+suppression by a 3x3 maximum over each heat-map, then the top 100 corners of all classes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .checks import check_at_least, check_floating, check_shape
+from .library import register
+
+
+def corner_peaks(heat: Tensor, k: int, kernel_size: int = 3) -> tuple[Tensor, Tensor]:
+    """The k best local maxima of each image, over all of its classes (CornerNet, section 4.2).
+
+    A cell is a peak if it equals the maximum of the kernel_size x kernel_size window around it,
+    clipped at the border of its own [H, W] map. Every cell of a plateau is a peak. A cell of -inf
+    is none, nor is a NaN or any cell with a NaN in its window. Peaks are ordered by score, the
+    highest first; equal scores (-0.0 equals 0.0) by index, so by class, row and column.
+    Deterministic. Not differentiable: the results need no gradient.
+
+    Args:
+        heat: [N, C, H, W], float16, bfloat16, float32 or float64; any of the sizes may be 0.
+        k: how many peaks to return for each image, at least 1; may exceed C * H * W.
+        kernel_size: the window's side in cells, odd; 1 makes a peak of every cell.
+
+    Returns:
+        scores: [N, k], of heat's dtype. -inf where an image has fewer than k peaks.
+        indices: [N, k], int64, class * H * W + y * W + x. -1 where an image has fewer than k peaks.
+
+    Raises:
+        ValueError: heat has not 4 dimensions, k < 1, or kernel_size is even or less than 1.
+        TypeError: heat is not floating.
+    """
+    return torch.ops.cornernet.corner_peaks(heat, k, kernel_size)
+
+
+def _check(heat: Tensor, k: int, kernel_size: int) -> None:
+    op = "corner_peaks"
+    check_shape(op, "heat", heat, ["N", "C", "H", "W"])
+    check_floating(op, "heat", heat)
+    check_at_least(op, "k", k, 1)
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"{op}: expected kernel_size to be odd and positive, got {kernel_size}")
+
+
+# A pooled maximum compared with the map itself gives the peaks, NaN rule included, because NaN
+# equals nothing. torch.topk leaves open which of equal scores it returns, so a stable sort takes
+# its place: slower, but the same on every device.
+def corner_peaks_reference(heat: Tensor, k: int, kernel_size: int = 3) -> tuple[Tensor, Tensor]:
+    _check(heat, k, kernel_size)
+    heat = heat.detach()
+    scores = heat.new_full((heat.shape[0], k), -torch.inf)
+    indices = torch.full_like(scores, -1, dtype=torch.int64)
+    if heat.numel() == 0:
+        return scores, indices
+
+    highest = F.max_pool2d(heat, kernel_size, stride=1, padding=kernel_size // 2)
+    peaks = torch.where(highest == heat, heat, -torch.inf).flatten(1)
+    # Adding zero turns -0.0 into 0.0, which a radix sort would tell apart.
+    order = (peaks + 0.0).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    best = peaks.gather(1, order)
+    scores[:, : order.shape[1]] = best
+    indices[:, : order.shape[1]] = order.where(best > -torch.inf, -1)
+    return scores, indices
+
+
+def _fake(heat: Tensor, k: int, kernel_size: int = 3) -> tuple[Tensor, Tensor]:
+    _check(heat, k, kernel_size)
+    shape = (heat.shape[0], k)
+    return heat.new_empty(shape), heat.new_empty(shape, dtype=torch.int64)
+
+
+register(
+    "corner_peaks(Tensor heat, int k, int kernel_size=3) -> (Tensor scores, Tensor indices)",
+    reference=corner_peaks_reference,
+    fake=_fake,
+)

@@ -1,0 +1,12 @@
+"""The ops in plain torch, callable directly: `cornernet_ops.reference.corner_pool(x, "top")`.
+
+Each takes what the public op of its name takes and returns the same; each stands in the file of its
+op, with the reason for the way it is written above it.
+"""
+
+from .corner_decode import corner_decode_reference as corner_decode
+from .corner_peaks import corner_peaks_reference as corner_peaks
+from .corner_pool import corner_pool_backward_reference as corner_pool_backward
+from .corner_pool import corner_pool_reference as corner_pool
+
+__all__ = ["corner_decode", "corner_peaks", "corner_pool", "corner_pool_backward"]

@@ -1,0 +1,280 @@
+"""The cases that every implementation must pass, on every device, and how results are compared.
+
+    for case in testing.corner_pool_cases(device="cpu"):
+        testing.assert_identical(corner_pool(*case.args), reference.corner_pool(*case.args))
+
+A new device adds kernels and runs these; cases are made anew from fixed seeds on each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .checks import FLOATING, dtype_name
+from .corner_pool import SCANS
+
+DIRECTIONS = tuple(SCANS)
+
+# Relative and absolute tolerance where sums may be taken in another order.
+TOLERANCE = {
+    torch.float16: (1e-3, 1e-3),
+    torch.bfloat16: (8e-3, 8e-3),
+    torch.float32: (1e-5, 1e-5),
+    torch.float64: (1e-12, 1e-12),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Arguments of one call; `name` tells what is special about them."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def assert_identical(actual: Any, expected: Any) -> None:
+    """Same structure, dtypes, shapes, strides, devices and bits; NaN is NaN, whatever its bits."""
+    if isinstance(expected, (tuple, list)):
+        assert len(actual) == len(expected)
+        for a, e in zip(actual, expected, strict=True):
+            assert_identical(a, e)
+        return
+    assert actual.dtype == expected.dtype, f"{actual.dtype}, not {expected.dtype}"
+    assert actual.device == expected.device, f"{actual.device}, not {expected.device}"
+    assert actual.shape == expected.shape, f"{actual.shape}, not {expected.shape}"
+    assert actual.stride() == expected.stride(), f"{actual.stride()}, not {expected.stride()}"
+    differs = _bits(actual) != _bits(expected)
+    if actual.is_floating_point():
+        differs &= ~(actual.isnan() & expected.isnan())
+    where = differs.nonzero().tolist()
+    assert not where, (
+        f"{len(where)} of {actual.numel()} elements differ, the first at {where[0]}: "
+        f"{actual[tuple(where[0])].item()}, not {expected[tuple(where[0])].item()}"
+    )
+
+
+def assert_close(actual: Tensor, expected: Tensor, dtype: torch.dtype | None = None) -> None:
+    """Equal up to the order of summation in `dtype` (by default the dtype of `actual`)."""
+    rtol, atol = TOLERANCE[dtype or actual.dtype]
+    torch.testing.assert_close(
+        actual, expected, rtol=rtol, atol=atol, equal_nan=True, check_dtype=False
+    )
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """The bits of floats as integers, which tells -0.0 from 0.0."""
+    if not tensor.is_floating_point():
+        return tensor
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    return tensor.contiguous().view(integer)
+
+
+# Values
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random_values(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=_generator(seed), dtype=torch.float64)
+
+
+def tied_values(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    """Few different values, so that most maxima are shared; zeros of both signs among them."""
+    values = torch.randint(-2, 3, shape, generator=_generator(seed)).double()
+    signs = torch.randint(0, 2, shape, generator=_generator(seed + 1)).double() * 2 - 1
+    return values * signs
+
+
+def special_values(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    """Random values with NaN, both infinities, both zeros and the smallest denormals strewn in."""
+    values = random_values(shape, seed).flatten()
+    special = torch.tensor([torch.nan, torch.inf, -torch.inf, 0.0, -0.0, 1e-45, -1e-45, 6e-8])
+    count = values.numel() // 6
+    where = torch.randint(0, max(1, values.numel()), (count,), generator=_generator(seed + 1))
+    what = torch.randint(0, len(special), (count,), generator=_generator(seed + 2))
+    values[where] = special[what].double()
+    return values.reshape(shape)
+
+
+_VALUES = {"random": random_values, "ties": tied_values, "special": special_values}
+
+# Odd sizes, single rows and columns, sizes below, at and above those of the kernels' blocks.
+_SHAPES = [(1, 1, 1, 1), (2, 3, 5, 7), (1, 2, 1, 9), (2, 1, 9, 1), (2, 5, 33, 40), (1, 70, 8, 16)]
+_EMPTY = [(0, 2, 3, 4), (2, 0, 3, 4), (2, 3, 0, 4), (2, 3, 4, 0)]
+
+
+def layouts(x: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """The values of x [N, C, H, W] under several strides."""
+    yield "contiguous", x.contiguous()
+    yield "channels_last", x.contiguous(memory_format=torch.channels_last)
+    yield "transposed", x.transpose(2, 3).contiguous().transpose(2, 3)
+    twice = torch.cat([x, x], dim=1)
+    yield "half the channels", twice[:, : x.shape[1]]
+    half = twice.contiguous(memory_format=torch.channels_last)[:, : x.shape[1]]
+    yield "half the channels of channels_last", half
+    yield "every second column", x.repeat_interleave(2, dim=3)[..., ::2]
+
+
+def feature_maps(device: torch.device | str = "cpu") -> Iterator[tuple[str, Tensor]]:
+    """Maps [N, C, H, W] of all dtypes, kinds of values, sizes and strides."""
+    for dtype in FLOATING:
+        for kind, values in _VALUES.items():
+            for shape in _SHAPES:
+                x = values(shape, seed=sum(shape)).to(device=device, dtype=dtype)
+                name = f"{dtype_name(dtype)} {kind} {list(shape)}"
+                yield name, x
+                if shape == (2, 3, 5, 7):
+                    for layout, laid_out in layouts(x):
+                        yield f"{name} {layout}", laid_out
+        for shape in _EMPTY:
+            yield (
+                f"{dtype_name(dtype)} empty {list(shape)}",
+                torch.zeros(shape, dtype=dtype, device=device),
+            )
+    constant = torch.ones(1, 1, 1, 1, device=device)
+    yield "expanded", constant.expand(2, 3, 4, 5)
+    yield "one NaN", _with(torch.zeros(1, 1, 5, 6, device=device), torch.nan)
+    yield "one infinity", _with(torch.zeros(1, 1, 5, 6, device=device), torch.inf)
+
+
+def _with(x: Tensor, value: float) -> Tensor:
+    x[0, 0, 2, 3] = value
+    return x
+
+
+# Cases
+
+
+def corner_pool_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of corner_pool. Results have to be identical with the reference's."""
+    for name, x in feature_maps(device):
+        for direction in DIRECTIONS:
+            yield Case(f"{direction} {name}", (x, direction))
+
+
+def corner_pool_backward_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of corner_pool_backward.
+
+    Gradients are small integers, whose sums are exact in any order: identical results again.
+    """
+    for case in corner_pool_cases(device):
+        x, direction = case.args
+        grad = torch.randint(-2, 3, x.shape, generator=_generator(7)).to(x)
+        yield Case(case.name, (grad, x, direction))
+
+
+def corner_peaks_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of corner_peaks. Results have to be identical with the reference's."""
+    for name, x in feature_maps(device):
+        for k, kernel_size in [(1, 3), (4, 1), (20, 5), (3000, 3)]:
+            yield Case(f"{name} k={k} kernel_size={kernel_size}", (x, k, kernel_size))
+    plateau = torch.ones(2, 3, 6, 7, device=device)
+    yield Case("plateau", (plateau, 50, 3))
+    yield Case("plateau, all of it", (plateau, 200, 3))
+    yield Case("nothing but -inf", (torch.full_like(plateau, -torch.inf), 5, 3))
+    yield Case("nothing but NaN", (torch.full_like(plateau, torch.nan), 5, 3))
+    yield Case("zeros of both signs", (plateau * 0 * (-1) ** torch.arange(7, device=device), 90, 1))
+    rising = torch.arange(2.0 * 3 * 40 * 50, device=device).reshape(2, 3, 40, 50)
+    yield Case("rising", (rising, 7, 1))
+    yield Case("falling", (-rising, 7, 3))
+    yield Case("window larger than the map", (random_values((2, 3, 5, 4)).to(device), 9, 11))
+    # Large enough for several threads to share an image.
+    yield Case("large", (random_values((1, 12, 96, 128)).float().to(device), 100, 3))
+    yield Case("large with ties", (tied_values((2, 6, 96, 128)).float().to(device), 1000, 3))
+
+
+def decode_arguments(
+    n: int = 2,
+    channels: int = 1,
+    height: int = 9,
+    width: int = 11,
+    classes: int = 3,
+    k: int = 30,
+    l: int = 25,  # noqa: E741
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Tensor arguments of corner_decode, by name, in float64; scores are tied here and there."""
+    generator = _generator(seed)
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    def indices(count: int) -> Tensor:
+        cells = classes * height * width
+        return torch.randint(-1, max(cells, 1), (n, count), generator=generator)
+
+    def scores(count: int) -> Tensor:
+        return (uniform(n, count) * 16).round() / 16
+
+    return {
+        "tl_scores": scores(k),
+        "tl_indices": indices(k),
+        "br_scores": scores(l),
+        "br_indices": indices(l),
+        "tl_embedding": uniform(n, channels, height, width),
+        "br_embedding": uniform(n, channels, height, width),
+        "tl_offset": uniform(n, 2, height, width),
+        "br_offset": uniform(n, 2, height, width),
+    }
+
+
+def corner_decode_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of corner_decode. Results have to be identical with the reference's."""
+    options = {"distance_threshold": 0.5, "max_pairs": 40}
+
+    def case(name: str, arguments: dict[str, Tensor], **changed: float) -> Case:
+        tensors = tuple(tensor.to(device) for tensor in arguments.values())
+        return Case(name, tensors, {**options, **changed})
+
+    def cast(arguments: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+        return {k: v.to(dtype) if v.is_floating_point() else v for k, v in arguments.items()}
+
+    for dtype in FLOATING:
+        for channels in (0, 1, 4):
+            arguments = cast(decode_arguments(channels=channels, seed=channels), dtype)
+            yield case(f"{dtype_name(dtype)} {channels} channels", arguments)
+    base = cast(decode_arguments(), torch.float32)
+    yield case("one dtype wider", {**base, "tl_offset": base["tl_offset"].double()})
+    yield case("one dtype narrower", {**base, "br_embedding": base["br_embedding"].half()})
+    yield case("more pairs than there are", base, max_pairs=2000)
+    yield case("one pair", base, max_pairs=1)
+    yield case("threshold 0", {**base, "br_embedding": base["tl_embedding"]}, distance_threshold=0)
+    yield case("threshold infinite", base, distance_threshold=torch.inf)
+    # Multiples of 1/2, so that many distances lie on the threshold itself.
+    on_threshold = {
+        k: (v * 4).round() / 2 if "embedding" in k else v
+        for k, v in cast(decode_arguments(channels=2, classes=1), torch.float32).items()
+    }
+    yield case("distances on the threshold", on_threshold, max_pairs=500)
+    for name in ("tl_scores", "br_embedding", "tl_offset"):
+        for value in (torch.nan, torch.inf, -torch.inf):
+            spoilt = base[name].clone()
+            spoilt.view(-1)[::3] = value
+            yield case(f"{value} in {name}", {**base, name: spoilt})
+    yield case(
+        "no offsets, so x2 == x1 happens",
+        {k: v * 0 if "offset" in k else v for k, v in base.items()},
+    )
+    yield case("no corner at all", {**base, "tl_indices": base["tl_indices"] * 0 - 1})
+    far = {"tl_indices": base["tl_indices"] + 10**12, "br_indices": base["br_indices"] - 10**12}
+    yield case("indices far out", {**base, **far})
+    strided = {
+        k: v.transpose(1, -1).contiguous().transpose(1, -1)
+        for k, v in cast(decode_arguments(channels=3), torch.float32).items()
+    }
+    yield case("strided", strided)
+    for sizes in ({"n": 0}, {"k": 0}, {"l": 0}, {"height": 0}, {"width": 0}):
+        yield case(f"empty {sizes}", cast(decode_arguments(**sizes), torch.float32))
+    many = cast(decode_arguments(n=1, height=64, width=64, k=300, l=400), torch.float32)
+    yield case("many", many, max_pairs=1000)

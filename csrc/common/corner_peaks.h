@@ -1,0 +1,20 @@
+// The shape contract of corner_peaks, the same on every device.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "checks.h"
+
+namespace cornernet {
+
+inline void check_corner_peaks(const at::Tensor& heat, int64_t k, int64_t kernel_size) {
+  const char* op = "corner_peaks";
+  check_shape(op, "heat", heat, {"N", "C", "H", "W"});
+  check_floating(op, "heat", heat);
+  check_at_least(op, "k", k, 1);
+  TORCH_CHECK_VALUE(
+      kernel_size >= 1 && kernel_size % 2 == 1, op,
+      ": expected kernel_size to be odd and positive, got ", kernel_size);
+}
+
+}  // namespace cornernet

@@ -1,0 +1,26 @@
+// How every device sees the tensor that it pools. No torch here: device code includes this.
+#pragma once
+
+#include <cstdint>
+
+namespace cornernet {
+
+// A dense tensor as [outer, length, inner]: element (o, p, i) lies at (o * length + p) * inner + i,
+// and scans run along p. Rows and columns, contiguous and channels_last, are all of this form.
+struct Scan {
+  int64_t outer;
+  int64_t length;
+  int64_t inner;
+  bool reverse;  // from the end of p to its beginning
+};
+
+// vertical: along H, otherwise along W.
+inline Scan make_scan(
+    int64_t n, int64_t c, int64_t h, int64_t w, bool channels_last, bool vertical, bool reverse) {
+  if (channels_last) {
+    return vertical ? Scan{n, h, w * c, reverse} : Scan{n * h, w, c, reverse};
+  }
+  return vertical ? Scan{n * c, h, w, reverse} : Scan{n * c * h, w, 1, reverse};
+}
+
+}  // namespace cornernet

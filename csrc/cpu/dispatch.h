@@ -1,0 +1,23 @@
+// From a tensor's dtype to the type of its elements.
+#pragma once
+
+#include <c10/core/ScalarType.h>
+
+namespace cornernet {
+
+// Calls body with a null pointer to the element type; for tensors that check_floating let pass.
+template <typename Body>
+void dispatch(at::ScalarType type, const Body& body) {
+  switch (type) {
+    case at::kHalf:
+      return body(static_cast<c10::Half*>(nullptr));
+    case at::kBFloat16:
+      return body(static_cast<c10::BFloat16*>(nullptr));
+    case at::kDouble:
+      return body(static_cast<double*>(nullptr));
+    default:
+      return body(static_cast<float*>(nullptr));
+  }
+}
+
+}  // namespace cornernet

@@ -1,0 +1,81 @@
+// How values compare in a running maximum, written for loops that the compiler vectorizes.
+//
+// takes_over(x, m): x becomes the maximum after m. Equal elements take over, so the last of equals
+// wins; NaN takes over from everything and only another NaN from it. This is torch.cummax's rule.
+#pragma once
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+
+#include <cstdint>
+
+#include "simd.h"
+
+namespace cornernet {
+
+// 16-bit floats compare as integers, with twice the lanes of a conversion to float32. The key of a
+// sign-and-magnitude number is its two's complement; both zeros are 0, every NaN is the largest.
+template <uint16_t infinity>
+CORNERNET_INLINE int16_t key16(uint16_t bits) {
+  const int16_t magnitude = static_cast<int16_t>(bits & 0x7fff);
+  const int16_t negated = static_cast<int16_t>(-magnitude);
+  const int16_t value = static_cast<int16_t>(bits) < 0 ? negated : magnitude;
+  return magnitude > static_cast<int16_t>(infinity) ? INT16_MAX : value;
+}
+
+CORNERNET_INLINE int16_t key(c10::Half value) {
+  return key16<0x7c00>(value.x);
+}
+CORNERNET_INLINE int16_t key(c10::BFloat16 value) {
+  return key16<0x7f80>(value.x);
+}
+
+CORNERNET_INLINE bool takes_over(float x, float m) {
+  return (x >= m) | (x != x);
+}
+CORNERNET_INLINE bool takes_over(double x, double m) {
+  return (x >= m) | (x != x);
+}
+CORNERNET_INLINE bool takes_over(c10::Half x, c10::Half m) {
+  return key(x) >= key(m);
+}
+CORNERNET_INLINE bool takes_over(c10::BFloat16 x, c10::BFloat16 m) {
+  return key(x) >= key(m);
+}
+
+// choice ? a : b, on the bits: a choice between structs would be one between their addresses, which
+// no compiler makes a vector of.
+template <typename T>
+CORNERNET_INLINE T choose(bool choice, T a, T b) {
+  if constexpr (sizeof(T) == 2) {
+    return T(static_cast<uint16_t>(choice ? a.x : b.x), T::from_bits());
+  } else {
+    return choice ? a : b;
+  }
+}
+
+// Whether x > m; a NaN may be taken for greater, for filters before an exact test.
+CORNERNET_INLINE bool may_exceed(float x, float m) {
+  return x > m;
+}
+CORNERNET_INLINE bool may_exceed(double x, double m) {
+  return x > m;
+}
+CORNERNET_INLINE bool may_exceed(c10::Half x, c10::Half m) {
+  return key(x) > key(m);
+}
+CORNERNET_INLINE bool may_exceed(c10::BFloat16 x, c10::BFloat16 m) {
+  return key(x) > key(m);
+}
+
+// The type in which values of T are added up and reported.
+template <typename T>
+struct Wide {
+  using type = float;
+};
+template <>
+struct Wide<double> {
+  using type = double;
+};
+
+}  // namespace cornernet

@@ -1,0 +1,204 @@
+"""Decides what of csrc/ to compile, says what it decided, and hands over to setuptools.
+
+Everything that does not depend on the machine stands in pyproject.toml. The torch that this
+compiles against is the one build_backend.py has put in reach. CORNERNET_OPS_BUILD forces the
+decision:
+
+    auto    what there is a torch and a compiler for (the default)
+    none    nothing: the package runs on its references in plain torch
+    cpu     the CPU kernels; no compiler is an error
+    cuda, sdaa   the CPU kernels and those of the device
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = "cornernet_ops"
+CHOICES = ("auto", "none", "cpu", "cuda", "sdaa")
+
+# -fopenmp: without it at::parallel_for is silently serial.
+# -g0: debug symbols are ten times the code.
+# -ffp-contract=off: no fused multiply-adds, so that results are the reference's on every processor.
+# -fvisibility=hidden is what pybind11 asks of a module.
+COMPILE_FLAGS = ["-O3", "-g0", "-fopenmp", "-ffp-contract=off", "-fvisibility=hidden", "-Wall"]
+LINK_FLAGS = ["-fopenmp"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is built and why; recorded in _build.json, where cornernet_ops/extension.py reads it."""
+
+    wanted: str
+    built: list[str]
+    reason: str
+    torch: str | None
+    python: str
+
+
+def decide(
+    environment: Mapping[str, str], torch: str | None, compiler: str | None, sources: set[str]
+) -> Decision:
+    """The decision, from what was asked for and what is there.
+
+    Args:
+        environment: os.environ; CORNERNET_OPS_BUILD and CXX are read.
+        torch: the version of the torch to build against, None if there is none.
+        compiler: the path of the C++ compiler, None if there is none.
+        sources: the devices that csrc/ has kernels for.
+
+    Raises:
+        SystemExit: with one sentence, if what was asked for cannot be built.
+    """
+    wanted = environment.get("CORNERNET_OPS_BUILD", "auto") or "auto"
+    name = shlex.split(environment.get("CXX", "c++"))[0]
+
+    def decision(built: list[str], reason: str) -> Decision:
+        return Decision(wanted, built, reason, torch, platform.python_version())
+
+    if wanted not in CHOICES:
+        raise SystemExit(
+            f"cornernet: expected CORNERNET_OPS_BUILD to be one of {', '.join(CHOICES)}, "
+            f'got "{wanted}"'
+        )
+    if wanted == "none":
+        return decision([], "CORNERNET_OPS_BUILD=none was set when this was installed")
+    device = "cpu" if wanted == "auto" else wanted
+    if device not in sources:
+        raise SystemExit(
+            f"cornernet: CORNERNET_OPS_BUILD={wanted} asks for kernels, and csrc/{device}/ holds "
+            f"none; the devices there are: {', '.join(sorted(sources))}"
+        )
+    if torch is None:
+        raise SystemExit(
+            "cornernet: torch is not installed: install the torch you want to use first, or set "
+            "CORNERNET_OPS_BUILD=none"
+        )
+    if compiler is None:
+        if wanted != "auto":
+            raise SystemExit(
+                f"cornernet: CORNERNET_OPS_BUILD={wanted} needs a C++ compiler, and {name} was not "
+                "found: install one or name it in CXX"
+            )
+        return decision(
+            [], f"no C++ compiler ({name}) was found when this was installed: install one"
+        )
+    return decision(sorted({"cpu", device}), f"compiled with {compiler}")
+
+
+def torch_version() -> str | None:
+    if importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    return torch.__version__
+
+
+def find_compiler(environment: Mapping[str, str]) -> str | None:
+    return shutil.which(shlex.split(environment.get("CXX", "c++"))[0])
+
+
+def device_sources() -> set[str]:
+    return {
+        folder.name
+        for folder in (ROOT / "csrc").iterdir()
+        if folder.is_dir() and folder.name != "common" and any(folder.glob("*.cpp"))
+    }
+
+
+def announce(decision: Decision) -> None:
+    built = ", ".join(decision.built) or "nothing"
+    text = f"cornernet_ops: kernels to compile: {built} ({decision.reason})"
+    if not decision.built and decision.wanted == "auto":
+        bar = "!" * 80
+        text = f"{bar}\n{text}\nThe package will work, on slow references in plain torch.\n{bar}"
+    print(text, file=sys.stderr, flush=True)
+
+
+def extension(decision: Decision) -> Any:
+    """The module cornernet_ops._C with the kernels of the devices that are built."""
+    from torch.utils.cpp_extension import CppExtension
+
+    sources = ["csrc/module.cpp"]
+    for device in decision.built:
+        sources += sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc" / device).glob("*.cpp"))
+    # torch brings pybind11's headers; where pybind11 itself is there too, it is the newer one and
+    # knows newer Pythons.
+    include_dirs = []
+    if importlib.util.find_spec("pybind11") is not None:
+        import pybind11
+
+        include_dirs.append(pybind11.get_include())
+    return CppExtension(
+        f"{PACKAGE}._C",
+        sources,
+        include_dirs=include_dirs,
+        define_macros=[
+            ("CORNERNET_TORCH_VERSION", f'"{decision.torch}"'),
+            ("CORNERNET_DEVICES", f'"{" ".join(decision.built)}"'),
+            ("CORNERNET_FLAGS", f'"{" ".join(COMPILE_FLAGS)}"'),
+        ],
+        extra_compile_args=COMPILE_FLAGS,
+        extra_link_args=LINK_FLAGS,
+    )
+
+
+def commands(decision: Decision) -> dict[str, Any]:
+    """setuptools commands that leave the decision beside the package they build."""
+
+    def record(folder: str | Path) -> None:
+        path = Path(folder) / PACKAGE / "_build.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(decision), indent=2) + "\n", encoding="utf-8")
+
+    class BuildPy(build_py):
+        def run(self) -> None:
+            super().run()
+            record(ROOT if self.editable_mode else self.build_lib)
+
+        def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+            outputs = super().get_outputs(include_bytecode)
+            return [*outputs, os.path.join(self.build_lib, PACKAGE, "_build.json")]
+
+    if not decision.built:
+        return {"build_py": BuildPy}
+
+    from torch.utils.cpp_extension import BuildExtension
+
+    class BuildExt(BuildExtension):
+        def run(self) -> None:
+            super().run()
+            if self.inplace:  # `python setup.py build_ext --inplace` runs no build_py
+                record(ROOT)
+
+    return {"build_py": BuildPy, "build_ext": BuildExt}
+
+
+def main() -> None:
+    if "sdist" in sys.argv or "egg_info" in sys.argv or "dist_info" in sys.argv:
+        setup()  # packs files and names dependencies; nothing to decide
+        return
+    decision = decide(os.environ, torch_version(), find_compiler(os.environ), device_sources())
+    announce(decision)
+    setup(
+        ext_modules=[extension(decision)] if decision.built else [],
+        cmdclass=commands(decision),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""corner_peaks: what is a peak, in which order peaks come, errors, and what torch makes of it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.library import opcheck
+
+from cornernet_ops import corner_peaks, reference, testing
+from cornernet_ops.checks import FLOATING
+
+IMPLEMENTATIONS = [corner_peaks, reference.corner_peaks]
+
+
+def brute_force(heat: torch.Tensor, k: int, kernel_size: int) -> tuple[list, list]:
+    """Scores and indices of every image, cell by cell, from the words of the docstring."""
+    n, c, h, w = heat.shape
+    r = kernel_size // 2
+    scores, indices = [], []
+    for image in heat.double().tolist():
+        peaks = []
+        for label in range(c):
+            for y in range(h):
+                for x in range(w):
+                    window = [
+                        image[label][i][j]
+                        for i in range(max(0, y - r), min(h, y + r + 1))
+                        for j in range(max(0, x - r), min(w, x + r + 1))
+                    ]
+                    value = image[label][y][x]
+                    whole = not any(math.isnan(v) for v in window)
+                    if whole and value == max(window) and value > -math.inf:
+                        peaks.append((-value, (label * h + y) * w + x))
+        peaks = sorted(peaks)[:k]
+        rest = k - len(peaks)
+        scores.append([-score for score, _ in peaks] + [-math.inf] * rest)
+        indices.append([index for _, index in peaks] + [-1] * rest)
+    return scores, indices
+
+
+def test_native_matches_reference() -> None:
+    for case in testing.corner_peaks_cases():
+        try:
+            testing.assert_identical(corner_peaks(*case.args), reference.corner_peaks(*case.args))
+        except AssertionError as error:
+            raise AssertionError(f"case {case}") from error
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize(
+    "values", [testing.random_values, testing.tied_values, testing.special_values]
+)
+def test_matches_brute_force(peaks, kernel_size: int, values) -> None:
+    heat = values((2, 3, 6, 7), seed=2)
+    for k in (1, 10, 200):
+        scores, indices = peaks(heat, k, kernel_size)
+        expected_scores, expected_indices = brute_force(heat, k, kernel_size)
+        assert indices.tolist() == expected_indices
+        assert scores.tolist() == expected_scores
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_every_cell_of_a_plateau_is_a_peak_in_order_of_index(peaks) -> None:
+    scores, indices = peaks(torch.ones(1, 2, 2, 2), 6)
+    assert indices.tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert scores.tolist() == [[1.0] * 6]
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_zeros_of_both_signs_are_equal_and_keep_their_sign(peaks) -> None:
+    scores, indices = peaks(torch.tensor([[[[-0.0, 0.0, -0.0, 0.0]]]]), 4)
+    assert indices.tolist() == [[0, 1, 2, 3]]
+    assert scores.signbit().tolist() == [[True, False, True, False]]
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_neighbours_of_nan_are_no_peaks(peaks) -> None:
+    heat = torch.tensor([[[[9.0, math.nan, 8.0, 1.0, 2.0]]]])
+    scores, indices = peaks(heat, 3)
+    assert indices.tolist() == [[4, -1, -1]]
+    assert scores.tolist() == [[2.0, -math.inf, -math.inf]]
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_minus_infinity_is_no_peak_and_infinity_is_one(peaks) -> None:
+    heat = torch.tensor([[[[-math.inf, -math.inf, -math.inf, math.inf, 3.0]]]])
+    scores, indices = peaks(heat, 2)
+    assert indices.tolist() == [[3, -1]]
+    assert scores.tolist() == [[math.inf, -math.inf]]
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_windows_end_at_the_map(peaks) -> None:
+    # The last cell of a row is no neighbour of the next row's first, nor of the next class.
+    heat = torch.tensor([[[[0.0, 5.0], [4.0, 0.0]], [[3.0, 0.0], [0.0, 0.0]]]])
+    _, indices = peaks(heat, 2)
+    assert indices.tolist() == [[1, 4]]
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_images_are_apart(peaks) -> None:
+    heat = torch.zeros(2, 1, 3, 3)
+    heat[0, 0, 1, 1], heat[1, 0, 0, 2] = 2.0, 1.0
+    scores, indices = peaks(heat, 1)
+    assert indices.tolist() == [[4], [2]]
+    assert scores.tolist() == [[2.0], [1.0]]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    shape=st.tuples(*[st.integers(0, 3)] * 2, *[st.integers(0, 40)] * 2),
+    values=st.sampled_from([testing.random_values, testing.tied_values, testing.special_values]),
+    dtype=st.sampled_from(FLOATING),
+    k=st.integers(1, 60),
+    kernel_size=st.sampled_from([1, 3, 5, 7]),
+)
+def test_any_shape(shape, values, dtype, k, kernel_size) -> None:
+    heat = values(shape).to(dtype)
+    testing.assert_identical(
+        corner_peaks(heat, k, kernel_size), reference.corner_peaks(heat, k, kernel_size)
+    )
+
+
+def test_deterministic_over_thread_counts() -> None:
+    heat = testing.tied_values((2, 8, 96, 96)).float()
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            results.append(corner_peaks(heat, 500))
+    finally:
+        torch.set_num_threads(threads)
+    testing.assert_identical(*results)
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_results_need_no_gradient(peaks) -> None:
+    scores, _ = peaks(torch.rand(1, 2, 4, 4, requires_grad=True), 3)
+    assert not scores.requires_grad
+
+
+def fake(heat: torch.Tensor, *args: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return corner_peaks(heat.to("meta"), *args)
+
+
+@pytest.mark.parametrize("call", [*IMPLEMENTATIONS, fake])
+@pytest.mark.parametrize(
+    ("heat", "k", "kernel_size", "error", "message"),
+    [
+        (
+            torch.zeros(2, 3),
+            1,
+            3,
+            ValueError,
+            "corner_peaks: expected heat to have shape [N, C, H, W], got [2, 3]",
+        ),
+        (
+            torch.zeros(1, 2, 3, 4, dtype=torch.uint8),
+            1,
+            3,
+            TypeError,
+            "corner_peaks: expected heat to be float16, bfloat16, float32 or float64, got uint8",
+        ),
+        (
+            torch.zeros(1, 2, 3, 4),
+            0,
+            3,
+            ValueError,
+            "corner_peaks: expected k to be at least 1, got 0",
+        ),
+        (
+            torch.zeros(1, 2, 3, 4),
+            1,
+            2,
+            ValueError,
+            "corner_peaks: expected kernel_size to be odd and positive, got 2",
+        ),
+        (
+            torch.zeros(1, 2, 3, 4),
+            1,
+            -1,
+            ValueError,
+            "corner_peaks: expected kernel_size to be odd and positive, got -1",
+        ),
+    ],
+)
+def test_errors_are_sentences(call, heat, k, kernel_size, error, message) -> None:
+    with pytest.raises(error) as caught:
+        call(heat, k, kernel_size)
+    assert str(caught.value) == message
+
+
+def test_opcheck() -> None:
+    heat = torch.rand(2, 3, 4, 5, requires_grad=True)
+    opcheck(torch.ops.cornernet.corner_peaks.default, (heat, 7, 3))
+
+
+def test_compiles_as_one_graph_with_dynamic_shapes() -> None:
+    compiled = torch.compile(
+        lambda heat: corner_peaks(heat.sigmoid(), 5),
+        fullgraph=True,
+        dynamic=True,
+        backend="aot_eager",
+    )
+    for shape in [(2, 3, 4, 5), (1, 3, 9, 7)]:
+        heat = torch.randn(shape)
+        testing.assert_identical(compiled(heat), corner_peaks(heat.sigmoid(), 5))
+
+
+def test_autocast_leaves_the_dtype_alone() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert corner_peaks(torch.rand(1, 2, 3, 4).bfloat16(), 2)[0].dtype == torch.bfloat16

@@ -1,0 +1,123 @@
+"""Loading the compiled kernels: when, when not, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import cornernet_ops
+from cornernet_ops import extension
+from cornernet_ops.__main__ import report
+
+OPS = {"corner_pool", "corner_pool_backward", "corner_peaks", "corner_decode"}
+RECORD = {
+    "wanted": "auto",
+    "built": ["cpu"],
+    "reason": "compiled with c++",
+    "torch": "2.13.0+cpu",
+    "python": "3.11.7",
+}
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_backends_names_every_op_and_the_cpu() -> None:
+    table = cornernet_ops.backends()
+    assert set(table) == OPS
+    assert all(row["cpu"] in ("compiled", "reference") for row in table.values())
+
+
+def test_backends_agrees_with_what_was_loaded() -> None:
+    expected = "reference" if extension.module is None else "compiled"
+    assert {row["cpu"] for row in cornernet_ops.backends().values()} == {expected}
+
+
+def test_every_op_has_a_reference_under_its_name() -> None:
+    assert set(cornernet_ops.reference.__all__) == OPS
+
+
+def test_a_build_for_the_running_torch_is_loaded() -> None:
+    assert extension.refusal(RECORD, "2.13.0+cpu", {}) is None
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_force_reference_can_be_said_no_to(value: str) -> None:
+    environment = {extension.FORCE_REFERENCE: value}
+    assert extension.refusal(RECORD, "2.13.0+cpu", environment) is None
+
+
+def test_another_torch_is_refused_in_one_sentence() -> None:
+    refused = extension.refusal(RECORD, "2.7.1+cpu", {})
+    assert refused is not None and not refused.asked_for
+    assert refused.reason.startswith(
+        "built for torch 2.13.0+cpu, running 2.7.1+cpu: rebuild with `pip install "
+    )
+
+
+def test_a_missing_compiler_is_no_secret() -> None:
+    reason = "no C++ compiler (c++) was found when this was installed: install one"
+    refused = extension.refusal({**RECORD, "built": [], "reason": reason}, "2.13.0+cpu", {})
+    assert refused == (reason, False)
+
+
+def test_a_build_of_nothing_that_was_asked_for_gives_no_warning() -> None:
+    refused = extension.refusal({**RECORD, "wanted": "none", "built": []}, "2.13.0+cpu", {})
+    assert refused is not None and refused.asked_for
+
+
+def test_a_package_that_was_never_built_says_so(tmp_path: Path) -> None:
+    record = extension.read_record(tmp_path / "_build.json")
+    refused = extension.refusal(record, "2.13.0+cpu", {})
+    assert refused is not None and "nothing was built here" in refused.reason
+
+
+def test_force_reference_ignores_the_compiled_kernels() -> None:
+    code = (
+        "import json, warnings; warnings.simplefilter('error'); "
+        "import cornernet_ops; print(json.dumps(cornernet_ops.backends()))"
+    )
+    result = python(code, CORNERNET_OPS_FORCE_REFERENCE="1")
+    assert {row["cpu"] for row in json.loads(result.stdout).values()} == {"reference"}
+
+
+@pytest.mark.skipif(extension.module is None, reason="needs the compiled kernels")
+def test_another_torch_at_import_warns_and_runs_on_references() -> None:
+    code = (
+        "import torch; torch.__version__ = '9.9.9'; import cornernet_ops; "
+        "print({row['cpu'] for row in cornernet_ops.backends().values()})"
+    )
+    result = python(code)
+    assert result.stdout.strip() == "{'reference'}"
+    assert f"built for torch {torch.__version__}, running 9.9.9: rebuild with" in result.stderr
+
+
+def test_report_has_versions_and_a_line_for_each_op() -> None:
+    lines = report().splitlines()
+    assert lines[0].split() == ["torch", torch.__version__]
+    assert {line.split()[0] for line in lines[-len(OPS) :]} == OPS
+
+
+@pytest.mark.skipif(extension.module is None, reason="needs the compiled kernels")
+def test_report_tells_what_the_module_was_built_with() -> None:
+    info = extension.module.build_info()
+    assert info["torch"] == torch.__version__
+    assert f"compiler: {info['compiler']}" in report()
+
+
+def test_importing_starts_no_device() -> None:
+    result = python("import cornernet_ops, torch; print(torch.cuda.is_initialized())")
+    assert result.stdout.strip() == "False"
