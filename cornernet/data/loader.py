@@ -1,0 +1,165 @@
+"""Batches for training: which pictures, in which order, with which randomness.
+
+The order of an epoch depends on the seed and the epoch; the augmentation of a picture on the seed,
+the epoch and the picture. Neither depends on the number of processes or workers, so a run can be
+resumed, or spread differently, and sees the same pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cornernet.config import Config
+from cornernet.data.augment import augment, resize_sample
+from cornernet.data.coco import CocoDataset
+from cornernet.errors import UserError
+from cornernet.structures import Batch, Sample
+
+Key = tuple[int, int]  # epoch, index of the picture
+
+
+def scaled_to_long_side(sample: Sample, long_side: int) -> Sample:
+    """Resize so that the longer side has `long_side` pixels; 0 leaves the picture alone."""
+    if not long_side:
+        return sample
+    height, width = sample.image.shape[:2]
+    scale = long_side / max(height, width)
+    return resize_sample(sample, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+class AugmentedDataset(Dataset[Sample | UserError]):
+    """Pictures of a data set, augmented, by (epoch, index).
+
+    A picture that cannot be read is returned as its error: raised inside a worker process, it
+    would reach the user as a traceback.
+    """
+
+    def __init__(
+        self, source: CocoDataset, config: Config, fill: tuple[float, float, float]
+    ) -> None:
+        self.source = source
+        self.config = config
+        self.fill = fill
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: Key) -> Sample | UserError:
+        epoch, index = key
+        try:
+            sample = self.source.load(index)
+        except UserError as error:
+            return error
+        sample = scaled_to_long_side(sample, self.config.data.long_side)
+        rng = np.random.default_rng([self.config.train.seed, epoch, index])
+        return augment(sample, self.config.augment, self.fill, rng)
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """The batches of one process, over the epochs that are left.
+
+    All processes together take `batch_size * processes` pictures a step from one permutation; the
+    last step of an epoch is filled up from the permutation's start.
+    """
+
+    def __init__(
+        self,
+        pictures: int,
+        batch_size: int,
+        epochs: range,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.pictures = pictures
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.seed = seed
+        self.rank = rank
+        self.processes = processes
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.pictures // (self.batch_size * self.processes))
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch * len(self.epochs)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        joint = self.batch_size * self.processes
+        for epoch in self.epochs:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
+            order = np.resize(order, self.steps_per_epoch * joint)
+            for step in range(self.steps_per_epoch):
+                start = step * joint + self.rank * self.batch_size
+                yield [(epoch, int(i)) for i in order[start : start + self.batch_size]]
+
+
+def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
+    """Pictures of one size to a batch; the first error, if there is one."""
+    good: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, UserError):
+            return sample
+        good.append(sample)
+    images = torch.from_numpy(np.stack([sample.image for sample in good]))
+    return Batch(
+        images=images.permute(0, 3, 1, 2),
+        boxes=[torch.from_numpy(sample.boxes) for sample in good],
+        labels=[torch.from_numpy(sample.labels) for sample in good],
+        paths=[sample.path for sample in good],
+    )
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)
+
+
+def training_batches(
+    source: CocoDataset,
+    config: Config,
+    fill: tuple[float, float, float],
+    first_epoch: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+) -> tuple[Iterator[Batch], int]:
+    """All batches of a run from `first_epoch` on, and how many make an epoch.
+
+    One loader serves all epochs, so that workers start once and read ahead across epochs.
+
+    Args:
+        source: the training split.
+        config: sections data, augment and train.
+        fill: RGB colour outside a picture.
+        first_epoch: 0, or where a run is resumed.
+        rank: of this process.
+        processes: of the run.
+    """
+    sampler = EpochBatches(
+        len(source),
+        config.train.batch_size,
+        range(first_epoch, config.train.epochs),
+        config.train.seed,
+        rank,
+        processes,
+    )
+    loader = DataLoader(
+        AugmentedDataset(source, config, fill),
+        batch_sampler=sampler,
+        num_workers=config.data.workers,
+        collate_fn=collate,
+        worker_init_fn=_one_thread,
+    )
+
+    def batches() -> Iterator[Batch]:
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+    return batches(), sampler.steps_per_epoch

@@ -1,0 +1,447 @@
+"""Drawn shapes in COCO's format: data to learn from where there is none, and ground for tests.
+
+Every picture shows shapes of several classes on a plain, graded, striped or cloudy background with
+clutter: filled, bordered or hollow, in any colour, turned by any angle, overlapping a little and
+sometimes cut by the picture's edge. A person sees at once what is what; a network has to learn it,
+because neither colour nor size nor position tells the class.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cornernet.data.images import write_image
+from cornernet.errors import UserError
+
+CLASSES: tuple[str, ...] = ("circle", "square", "triangle", "star", "cross")
+"""All shapes that can be drawn, in the order of their category ids 1, 2, ..."""
+
+_MAX_SHAPES = 8
+_SMALLEST, _LARGEST = 18.0, 112.0  # longer side of a shape, in pixels
+_LARGEST_SHARE = 0.55  # ... but never more than this share of the picture's shorter side
+_MAX_HIDDEN = 0.35  # of an older shape's own pixels, by all newer ones together
+_MAX_BOX_OVERLAP = 0.35  # intersection over union of two boxes
+_MIN_INSIDE = 0.8  # of a shape's box, where the picture's edge cuts it
+_MIN_CONTRAST = 80.0  # distance in RGB between a shape and what lies under it
+_PLACEMENTS = 30  # attempts to place one shape
+_COLOURS = 12  # colours tried for one shape
+_SUPER = 4  # shapes are rasterised at this many times the resolution in both directions
+
+
+@dataclass
+class _Stencil:
+    """A rasterised shape on the picture's pixel grid.
+
+    Args:
+        x, y: the picture's column and row at which the arrays begin.
+        cover: `[h, w]` float32, share of each pixel that the whole shape covers.
+        border: `[h, w]` float32, the share that its border covers; None without a border.
+        box: `x1 y1 x2 y2` in the picture's pixels, exact to 1 / `_SUPER`.
+    """
+
+    x: int
+    y: int
+    cover: np.ndarray
+    border: np.ndarray | None
+    box: tuple[float, float, float, float]
+
+
+def synthesize(
+    root: str | os.PathLike[str],
+    *,
+    train: int = 400,
+    val: int = 100,
+    classes: Sequence[str] = CLASSES,
+    seed: int = 0,
+    min_side: int = 160,
+    max_side: int = 256,
+) -> Path:
+    """Write a data folder of drawn shapes with the splits "train" and "val".
+
+    The same arguments give the same bytes. Every picture has a random generator of its own, so
+    more pictures leave the first ones as they are. Boxes enclose the whole shape as it was drawn,
+    also where a later shape hides a part of it, clipped to the picture.
+
+    Args:
+        root: the folder to make; it may exist if it is empty.
+        train, val: number of pictures in each split.
+        classes: shapes to draw, out of `CLASSES`, in the order of their category ids.
+        seed: a number from 0.
+        min_side, max_side: pictures' sides are drawn uniformly from this range, in pixels.
+
+    Returns:
+        `root` as a path.
+
+    Raises:
+        UserError: if `root` holds something, cannot be written, or an argument is out of range.
+    """
+    target = Path(root)
+    _check_arguments(train, val, classes, seed, min_side, max_side)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        found = "a folder that is not empty" if target.is_dir() else "a file"
+        raise UserError(
+            f"{target}: expected a new or empty folder to write the data to, found {found}; "
+            "choose another name or remove it"
+        )
+    # Everything is written next to the target and renamed at the end: nobody ever meets a data
+    # folder with half of its pictures.
+    unfinished = target.absolute().with_name(f".{target.absolute().name}.{os.getpid()}.tmp")
+    try:
+        (unfinished / "annotations").mkdir(parents=True)
+        for number, (split, count) in enumerate((("train", train), ("val", val))):
+            (unfinished / split).mkdir()
+            images: list[dict[str, Any]] = []
+            annotations: list[dict[str, Any]] = []
+            for index in range(count):
+                rng = np.random.default_rng([seed, number, index])
+                picture, boxes, labels = _draw_picture(rng, classes, min_side, max_side)
+                file_name = f"{index + 1:06d}.jpg"
+                write_image(unfinished / split / file_name, picture)
+                height, width = picture.shape[:2]
+                images.append(
+                    {"id": index + 1, "file_name": file_name, "width": width, "height": height}
+                )
+                for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True):
+                    annotations.append(
+                        {
+                            "id": len(annotations) + 1,
+                            "image_id": index + 1,
+                            "category_id": label + 1,
+                            "bbox": [x1, y1, x2 - x1, y2 - y1],
+                            "area": (x2 - x1) * (y2 - y1),
+                            "iscrowd": 0,
+                            "segmentation": [],
+                        }
+                    )
+            content = {
+                "info": {"description": f"drawn shapes, seed {seed}", "version": "1"},
+                "licenses": [],
+                "images": images,
+                "annotations": annotations,
+                "categories": [
+                    {"id": label + 1, "name": name} for label, name in enumerate(classes)
+                ],
+            }
+            path = unfinished / "annotations" / f"instances_{split}.json"
+            path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        if target.exists():
+            target.rmdir()
+        unfinished.rename(target)
+    except OSError as error:
+        raise UserError(
+            f"{target}: expected to write data here, got the system's error "
+            f"'{error.strerror or error}'; choose a folder that is writable and has room"
+        ) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _check_arguments(
+    train: int, val: int, classes: Sequence[str], seed: int, min_side: int, max_side: int
+) -> None:
+    if train < 1 or val < 1:
+        raise UserError(
+            f"synthesize: expected at least one picture in each split, got train={train} and "
+            f"val={val}; ask for more"
+        )
+    unknown = [name for name in classes if name not in CLASSES]
+    if unknown or not classes or len(set(classes)) < len(classes):
+        raise UserError(
+            f"synthesize: expected different classes out of {', '.join(CLASSES)}, "
+            f"got {', '.join(classes) or 'none'}; correct the list"
+        )
+    if seed < 0:
+        raise UserError(f"synthesize: expected a seed of 0 or more, got {seed}; choose another")
+    if not 64 <= min_side <= max_side <= 4096:
+        raise UserError(
+            "synthesize: expected 64 <= min_side <= max_side <= 4096 pixels, "
+            f"got min_side={min_side} and max_side={max_side}; correct them"
+        )
+
+
+def _draw_picture(
+    rng: np.random.Generator, classes: Sequence[str], min_side: int, max_side: int
+) -> tuple[np.ndarray, list[tuple[float, float, float, float]], list[int]]:
+    """One picture `[H, W, 3]` uint8 RGB, its boxes (xyxy px) and labels (indices of `classes`)."""
+    width, height = (int(side) for side in rng.integers(min_side, max_side, 2, endpoint=True))
+    canvas = _background(rng, height, width)
+    _draw_clutter(rng, canvas)
+    boxes: list[tuple[float, float, float, float]] = []
+    labels: list[int] = []
+    # Which shape each pixel shows, -1 for none; and how many pixels each shape had when new.
+    owner = np.full((height, width), -1, np.int32)
+    areas: list[int] = []
+    for _ in range(int(rng.integers(1, _MAX_SHAPES, endpoint=True))):
+        label = int(rng.integers(len(classes)))
+        stencil = _place(rng, classes[label], boxes, owner, areas)
+        if stencil is None:  # no room is left
+            continue
+        _paint(rng, canvas, stencil)
+        rows, columns = _window(stencil)
+        solid = stencil.cover >= 0.5
+        owner[rows, columns][solid] = len(boxes)
+        areas.append(int(solid.sum()))
+        boxes.append(stencil.box)
+        labels.append(label)
+    return _take(rng, canvas), boxes, labels
+
+
+def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """`[H, W, 3]` float32 in 0..255: one colour, or two that blend as a slope, stripes, clouds."""
+    first = rng.uniform(20, 235, 3)
+    second = np.clip(first + rng.uniform(-70, 70, 3), 0, 255)
+    style = rng.choice(["plain", "slope", "stripes", "clouds"])
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[0:height, 0:width]
+    along = (x - width / 2) * np.cos(angle) + (y - height / 2) * np.sin(angle)  # px
+    if style == "plain":
+        blend: np.ndarray = np.zeros((height, width))
+    elif style == "slope":
+        blend = np.clip(along / max(height, width) + 0.5, 0, 1)
+    elif style == "stripes":
+        # Half of the difference only: the stripes are no shapes.
+        blend = 0.25 + 0.25 * np.sin(2 * np.pi * along / rng.uniform(8, 40))
+    else:
+        coarse = rng.integers(0, 255, (int(rng.integers(3, 9)), int(rng.integers(3, 9))), np.uint8)
+        # The exact variant gives the same bits on every processor.
+        clouds = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
+        blend = clouds / 255.0
+    return (first + blend[..., None] * (second - first)).astype(np.float32)
+
+
+def _draw_clutter(rng: np.random.Generator, canvas: np.ndarray) -> None:
+    """Add lines, bows and specks to the background: things that are there but are no shapes."""
+    height, width = canvas.shape[:2]
+    for _ in range(int(rng.integers(0, 7))):
+        kind = rng.choice(["line", "bow", "specks"])
+        colour = np.clip(canvas.mean((0, 1)) + rng.uniform(-90, 90, 3), 0, 255).astype(np.float32)
+        mask = np.zeros((height, width), np.uint8)
+        if kind == "line":
+            start, end = ((int(rng.integers(width)), int(rng.integers(height))) for _ in range(2))
+            cv2.line(mask, start, end, 255, int(rng.integers(1, 3)), cv2.LINE_AA)
+        elif kind == "bow":
+            centre = (int(rng.integers(width)), int(rng.integers(height)))
+            axes = (int(rng.integers(10, 60)), int(rng.integers(10, 60)))
+            begin = int(rng.integers(360))
+            length = int(rng.integers(40, 120))  # degrees: far from a closed circle
+            cv2.ellipse(mask, centre, axes, 0, begin, begin + length, 255, 1, cv2.LINE_AA)
+        else:
+            for _ in range(int(rng.integers(5, 25))):
+                centre = (int(rng.integers(width)), int(rng.integers(height)))
+                cv2.circle(mask, centre, int(rng.integers(1, 3)), 255, -1, cv2.LINE_AA)
+        _blend(canvas, mask.astype(np.float32) / 255, colour)
+
+
+def _outline(name: str) -> np.ndarray:
+    """The corners `[n, 2]` of a shape around the origin; its scale does not matter."""
+    if name == "circle":
+        return _on_circle(96)
+    if name == "square":
+        return _on_circle(4)
+    if name == "triangle":
+        return _on_circle(3)
+    if name == "star":
+        corners = _on_circle(10)
+        corners[1::2] *= 0.42
+        return corners
+    # A cross with arms one third as wide as the whole.
+    arm, half = 1.0, 0.34
+    return np.array(
+        [
+            (half, half), (half, arm), (-half, arm), (-half, half), (-arm, half), (-arm, -half),
+            (-half, -half), (-half, -arm), (half, -arm), (half, -half), (arm, -half), (arm, half),
+        ]
+    )  # fmt: skip
+
+
+def _on_circle(count: int) -> np.ndarray:
+    angles = 2 * np.pi * np.arange(count) / count
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _place(
+    rng: np.random.Generator,
+    name: str,
+    boxes: Sequence[tuple[float, float, float, float]],
+    owner: np.ndarray,
+    areas: Sequence[int],
+) -> _Stencil | None:
+    """Find a size, angle and place at which a shape hides no older one; None if that fails."""
+    height, width = owner.shape
+    largest = min(_LARGEST, _LARGEST_SHARE * min(height, width))
+    filling = rng.choice(["plain", "bordered", "hollow"], p=[0.5, 0.25, 0.25])
+    for _ in range(_PLACEMENTS):
+        # Uniform in the logarithm: as many small shapes as large ones.
+        side = float(np.exp(rng.uniform(np.log(_SMALLEST), np.log(largest))))
+        angle = rng.uniform(0, 2 * np.pi)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        corners = _outline(name) @ np.array([[cosine, sine], [-sine, cosine]])
+        corners -= (corners.min(0) + corners.max(0)) / 2
+        stroke = 0.0 if filling == "plain" else float(np.clip(side * 0.09, 2.0, 6.0))
+        corners *= (side - stroke) / np.ptp(corners, axis=0).max()
+        centre = rng.uniform(0, 1, 2) * (width, height)
+        stencil = _rasterise(corners + centre, stroke, filling == "hollow", width, height)
+        if stencil is not None and _fits(stencil, boxes, owner, areas):
+            return stencil
+    return None
+
+
+def _rasterise(
+    corners: np.ndarray, stroke: float, hollow: bool, width: int, height: int
+) -> _Stencil | None:
+    """Draw a closed outline `[n, 2]` (x, y in px); None if the picture's edge cuts off too much.
+
+    Args:
+        stroke: thickness of its line in pixels, half inside and half outside; 0 draws none.
+        hollow: leave the inside empty.
+        width, height: of the picture.
+    """
+    low = np.floor(corners.min(0) - stroke - 1).astype(int)
+    high = np.ceil(corners.max(0) + stroke + 1).astype(int)
+    columns, rows = (high - low).tolist()
+    points = np.rint((corners - low) * _SUPER - 0.5).astype(np.int32)
+    inside = np.zeros((rows * _SUPER, columns * _SUPER), np.uint8)
+    line = np.zeros_like(inside)
+    if not hollow:
+        cv2.fillPoly(inside, [points], 1)
+    if stroke > 0:
+        cv2.polylines(line, [points], True, 1, round(stroke * _SUPER))
+    whole = inside | line
+
+    whole_box = _extent(whole, low)
+    if whole_box is None:
+        return None
+    box = (
+        max(whole_box[0], 0.0),
+        max(whole_box[1], 0.0),
+        min(whole_box[2], float(width)),
+        min(whole_box[3], float(height)),
+    )
+    kept_width, kept_height = box[2] - box[0], box[3] - box[1]
+    whole_area = (whole_box[2] - whole_box[0]) * (whole_box[3] - whole_box[1])
+    if min(kept_width, kept_height) <= 0 or kept_width * kept_height < _MIN_INSIDE * whole_area:
+        return None
+
+    # What the edge cuts off may be the very tip that gave the box its side.
+    left, top = max(int(low[0]), 0), max(int(low[1]), 0)
+    right, bottom = min(int(high[0]), width), min(int(high[1]), height)
+    cut = np.s_[
+        (top - low[1]) * _SUPER : (bottom - low[1]) * _SUPER,
+        (left - low[0]) * _SUPER : (right - low[0]) * _SUPER,
+    ]
+    visible_box = _extent(whole[cut], np.array([left, top]))
+    if visible_box is None:
+        return None
+    border = _share(line[cut]) if stroke > 0 and not hollow else None
+    return _Stencil(left, top, _share(whole[cut]), border, visible_box)
+
+
+def _extent(mask: np.ndarray, origin: np.ndarray) -> tuple[float, float, float, float] | None:
+    """The box (xyxy, picture's px) around the ones of a supersampled mask that begins at origin."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(columns) == 0:
+        return None
+    x, y = float(origin[0]), float(origin[1])
+    return (
+        x + float(columns[0]) / _SUPER,
+        y + float(rows[0]) / _SUPER,
+        x + float(columns[-1] + 1) / _SUPER,
+        y + float(rows[-1] + 1) / _SUPER,
+    )
+
+
+def _share(mask: np.ndarray) -> np.ndarray:
+    """`[h, w]` float32: the share of ones of a supersampled mask in each pixel."""
+    rows, columns = mask.shape
+    tiles = mask.reshape(rows // _SUPER, _SUPER, columns // _SUPER, _SUPER)
+    return (tiles.sum(axis=(1, 3)) / _SUPER**2).astype(np.float32)
+
+
+def _window(stencil: _Stencil) -> tuple[slice, slice]:
+    rows, columns = stencil.cover.shape
+    return slice(stencil.y, stencil.y + rows), slice(stencil.x, stencil.x + columns)
+
+
+def _fits(
+    stencil: _Stencil,
+    boxes: Sequence[tuple[float, float, float, float]],
+    owner: np.ndarray,
+    areas: Sequence[int],
+) -> bool:
+    """Whether a new shape leaves enough to be seen of every older one."""
+    if any(_overlap(stencil.box, box) > _MAX_BOX_OVERLAP for box in boxes):
+        return False
+    rows, columns = _window(stencil)
+    covered = owner[rows, columns][stencil.cover >= 0.5]
+    shown = np.bincount(owner[owner >= 0], minlength=len(areas))
+    shown -= np.bincount(covered[covered >= 0], minlength=len(areas))
+    return bool(np.all(shown >= (1 - _MAX_HIDDEN) * np.array(areas)))
+
+
+def _overlap(
+    first: tuple[float, float, float, float], second: tuple[float, float, float, float]
+) -> float:
+    """Intersection over union of two boxes."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return width * height / (areas - width * height)
+
+
+def _paint(rng: np.random.Generator, canvas: np.ndarray, stencil: _Stencil) -> None:
+    """Colour a shape so that it stands out from what lies under it."""
+    patch = canvas[_window(stencil)]
+    shape = stencil.cover > 0
+    behind = patch[shape]
+    colour = _contrasting(rng, behind)
+    rows, columns = stencil.cover.shape
+    # A slight change of brightness across the shape: real things are not of one colour.
+    slope = np.linspace(-1, 1, columns) * rng.uniform(-12, 12)
+    slope = slope + np.linspace(-1, 1, rows)[:, None] * rng.uniform(-12, 12)
+    shaded = np.clip(colour + slope[..., None], 0, 255).astype(np.float32)
+    _blend(patch, stencil.cover, shaded)
+    if stencil.border is not None:
+        # Against a background of its own colour the border would be lost and the box too wide.
+        border_colour = _contrasting(rng, np.concatenate([behind, patch[shape]]))
+        _blend(patch, stencil.border, border_colour)
+
+
+def _contrasting(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+    """A random colour `[3]` float32 that differs from nearly all of `pixels` `[n, 3]`."""
+    best, best_distance = np.zeros(3), -1.0
+    for _ in range(_COLOURS):
+        colour = rng.uniform(0, 255, 3)
+        distance = float(np.percentile(np.sqrt(((pixels - colour) ** 2).sum(1)), 5))
+        if distance > best_distance:
+            best, best_distance = colour, distance
+        if distance >= _MIN_CONTRAST:
+            break
+    return best.astype(np.float32)
+
+
+def _blend(canvas: np.ndarray, cover: np.ndarray, colour: np.ndarray) -> None:
+    """Lay `colour` (`[3]` or `[h, w, 3]`) over `canvas` `[h, w, 3]`, as far as `cover` says."""
+    canvas += cover[..., None] * (colour - canvas)
+
+
+def _take(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """The photograph of a drawing: slightly out of focus half of the time, and noisy."""
+    # In uint8 OpenCV filters in fixed point, with the same bits on every processor.
+    picture = np.rint(np.clip(canvas, 0, 255)).astype(np.uint8)
+    if rng.random() < 0.5:
+        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 0.9)))
+    noisy = picture + rng.normal(0, rng.uniform(1, 9), picture.shape)
+    return np.rint(np.clip(noisy, 0, 255)).astype(np.uint8)

@@ -1,0 +1,129 @@
+"""What flows through the detector: pictures, batches, targets, outputs and detections.
+
+N pictures in a batch, K classes, E embedding channels, h × w heat-map cells, M objects of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def _no_boxes() -> np.ndarray:
+    return np.zeros((0, 4), np.float32)
+
+
+@dataclass
+class Sample:
+    """One picture and its objects, as read and as augmented.
+
+    Args:
+        image: `[H, W, 3]` RGB, uint8 (float32 in 0..255 during augmentation).
+        boxes: `[n, 4]` float32, `x1 y1 x2 y2` in pixels; the picture spans 0..W and 0..H.
+        labels: `[n]` int64, 0..K-1.
+        image_id: the picture's id in the annotation file.
+        path: where the picture was read from.
+        crowd_boxes: `[m, 4]` float32, as `boxes`: regions that hold a crowd (`iscrowd` = 1);
+            never positives.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    image_id: int
+    path: str
+    crowd_boxes: np.ndarray = field(default_factory=_no_boxes)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, list):
+        return [_moved(item, device) for item in value]
+    return value
+
+
+@dataclass
+class Batch:
+    """Pictures of one size and their objects.
+
+    Args:
+        images: `[N, 3, H, W]` RGB in 0..255, float32 or uint8.
+        boxes: N times `[n, 4]` float32, pixels of `images`.
+        labels: N times `[n]` int64.
+        paths: where each picture was read, for messages.
+    """
+
+    images: Tensor
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    paths: list[str]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch with its tensors on `device`."""
+        return Batch(*(_moved(getattr(self, item.name), device) for item in fields(self)))
+
+
+class Targets(NamedTuple):
+    """What a perfect network would put out for a batch (section 3.2 of the paper).
+
+    Args:
+        tl_heat, br_heat: `[N, K, h, w]` float32: 1 at a corner, a Gaussian around it, else 0.
+        tl_offset, br_offset: `[N, 2, h, w]` float32: x, y lost by rounding down to a cell, cells.
+        tl_mask, br_mask: `[N, 1, h, w]` float32: 1 where a corner of any class lies.
+        image_index: `[M]` int64: the picture, 0..N-1, of each object.
+        tl_cell, br_cell: `[M]` int64: y * w + x of each object's corners.
+    """
+
+    tl_heat: Tensor
+    br_heat: Tensor
+    tl_offset: Tensor
+    br_offset: Tensor
+    tl_mask: Tensor
+    br_mask: Tensor
+    image_index: Tensor
+    tl_cell: Tensor
+    br_cell: Tensor
+
+
+class Outputs(NamedTuple):
+    """The maps of one stack.
+
+    Args:
+        tl_heat, br_heat: `[N, K, h, w]` logits of corners.
+        tl_embedding, br_embedding: `[N, E, h, w]`.
+        tl_offset, br_offset: `[N, 2, h, w]`: x, y in cells.
+    """
+
+    tl_heat: Tensor
+    br_heat: Tensor
+    tl_embedding: Tensor
+    br_embedding: Tensor
+    tl_offset: Tensor
+    br_offset: Tensor
+
+
+@dataclass
+class Detections:
+    """Objects found in one picture, best first.
+
+    Args:
+        boxes: `[n, 4]` float32: x1, y1, x2, y2 in pixels of the original picture.
+        scores: `[n]` float32 in 0..1.
+        labels: `[n]` int64, 0..K-1.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, index: Tensor) -> Detections:
+        """The detections that an index or a mask chooses."""
+        return Detections(self.boxes[index], self.scores[index], self.labels[index])

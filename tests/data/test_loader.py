@@ -1,0 +1,253 @@
+"""Batches: which pictures, in which order, with which randomness, and what a broken one does."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cornernet.config import Config
+from cornernet.data.coco import CocoDataset
+from cornernet.data.images import write_image
+from cornernet.data.loader import EpochBatches, collate, scaled_to_long_side, training_batches
+from cornernet.errors import UserError
+from cornernet.structures import Batch, Sample
+
+FILL = (10.0, 20.0, 30.0)
+PICTURES = 7
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("coco")
+    (root / "annotations").mkdir()
+    (root / "train").mkdir()
+    random = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(PICTURES):
+        name = f"{number}.png"
+        write_image(root / "train" / name, random.integers(0, 256, (40, 48, 3), dtype=np.uint8))
+        images.append({"id": number + 1, "file_name": name, "width": 48, "height": 40})
+        box = [int(random.integers(4, 20)), int(random.integers(4, 16)), 18, 14]
+        annotations.append(
+            {"id": number + 1, "image_id": number + 1, "category_id": 1 + number % 2, "bbox": box}
+        )
+    categories = [{"id": 1, "name": "cell"}, {"id": 2, "name": "plate"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture
+def dataset(folder: Path) -> CocoDataset:
+    return CocoDataset(folder, "train")
+
+
+def config(*words: str) -> Config:
+    plain = ["--augment.crop_size=32", "--augment.crop_border=8", "--train.batch_size=2"]
+    return Config().with_overrides([*plain, "--train.epochs=2", "--data.workers=0", *words])
+
+
+def batches_of(dataset: CocoDataset, *words: str, **where: int) -> list[Batch]:
+    return list(training_batches(dataset, config(*words), FILL, **where)[0])
+
+
+def joint_order(pictures: int, processes: int, batch_size: int, epochs: int = 3) -> list[set]:
+    """The keys of each step, all processes together."""
+    ranks = [
+        list(EpochBatches(pictures, batch_size, range(epochs), 5, rank, processes))
+        for rank in range(processes)
+    ]
+    return [{key for batch in step for key in batch} for step in zip(*ranks, strict=True)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 5, 30])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_every_picture_comes_once_an_epoch(batch_size: int, processes: int) -> None:
+    steps = -(-PICTURES // (batch_size * processes))
+    surplus = steps * batch_size * processes - PICTURES
+    keys = [
+        key
+        for rank in range(processes)
+        for batch in EpochBatches(PICTURES, batch_size, range(1), 0, rank, processes)
+        for key in batch
+    ]
+    assert len(keys) == PICTURES + surplus
+    assert set(keys) == {(0, index) for index in range(PICTURES)}
+    most = max(keys.count(key) for key in set(keys))
+    assert most == 1 if not surplus else most <= -(-len(keys) // PICTURES)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_joint_batches_are_the_union_over_processes(processes: int) -> None:
+    assert joint_order(24, 1, 8) == joint_order(24, processes, 8 // processes)
+
+
+def test_incomplete_last_step_is_the_same_for_any_number_of_processes() -> None:
+    assert joint_order(PICTURES, 1, 4) == joint_order(PICTURES, 2, 2) == joint_order(PICTURES, 4, 1)
+
+
+def test_every_process_takes_equally_many_full_batches() -> None:
+    for rank in range(3):
+        sampler = EpochBatches(PICTURES, 2, range(4), 0, rank, 3)
+        sizes = [len(batch) for batch in sampler]
+        assert sizes == [2] * 8
+        assert len(sampler) == 8 and sampler.steps_per_epoch == 2
+
+
+def test_order_changes_from_epoch_to_epoch_and_with_the_seed() -> None:
+    def order(epoch: int, seed: int) -> list[int]:
+        batches = EpochBatches(50, 5, range(epoch, epoch + 1), seed)
+        return [index for batch in batches for _, index in batch]
+
+    assert order(0, 0) != order(1, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(3, 7) == order(3, 7)
+
+
+def test_resumed_order_is_the_rest_of_the_whole_one() -> None:
+    whole = list(EpochBatches(PICTURES, 2, range(5), 3))
+    rest = list(EpochBatches(PICTURES, 2, range(2, 5), 3))
+    assert rest == whole[2 * 4 :]
+
+
+def test_batch_holds_pixels_boxes_and_paths_of_its_pictures(dataset: CocoDataset) -> None:
+    batch = batches_of(dataset)[0]
+    assert batch.images.shape == (2, 3, 32, 32)
+    assert batch.images.dtype == torch.float32
+    assert all(box.shape[1:] == (4,) and box.dtype == torch.float32 for box in batch.boxes)
+    assert all(label.dtype == torch.int64 for label in batch.labels)
+    by_path = {dataset.info(i).path: int(dataset.load(i).labels[0]) for i in range(PICTURES)}
+    for path, labels in zip(batch.paths, batch.labels, strict=True):
+        assert set(labels.tolist()) == {by_path[path]}
+
+
+def test_number_of_steps_is_told(dataset: CocoDataset) -> None:
+    batches, steps = training_batches(dataset, config(), FILL)
+    assert steps == 4
+    assert len(list(batches)) == 2 * steps
+
+
+def assert_same(found: list[Batch], wanted: list[Batch]) -> None:
+    assert len(found) == len(wanted) > 0
+    for one, other in zip(found, wanted, strict=True):
+        assert one.paths == other.paths
+        assert torch.equal(one.images, other.images)
+        assert all(torch.equal(a, b) for a, b in zip(one.boxes, other.boxes, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(one.labels, other.labels, strict=True))
+
+
+def test_workers_change_nothing(dataset: CocoDataset) -> None:
+    assert_same(batches_of(dataset, "--data.workers=2"), batches_of(dataset))
+
+
+def test_pixels_do_not_depend_on_the_number_of_processes(dataset: CocoDataset) -> None:
+    alone = batches_of(dataset, "--train.batch_size=4")
+    ranks = [batches_of(dataset, rank=rank, processes=2) for rank in range(2)]
+    joined = [
+        Batch(
+            torch.cat([part.images for part in parts]),
+            [box for part in parts for box in part.boxes],
+            [label for part in parts for label in part.labels],
+            [path for part in parts for path in part.paths],
+        )
+        for parts in zip(*ranks, strict=True)
+    ]
+    assert_same(joined, alone)
+
+
+def test_resumed_run_sees_the_same_pictures(dataset: CocoDataset) -> None:
+    assert_same(batches_of(dataset, first_epoch=1), batches_of(dataset)[4:])
+
+
+def test_picture_looks_different_in_each_epoch(dataset: CocoDataset) -> None:
+    looks = {}
+    for number, batch in enumerate(batches_of(dataset)):
+        for path, image in zip(batch.paths, batch.images, strict=True):
+            looks.setdefault((number // 4, path), image)
+    for index in range(PICTURES):
+        path = dataset.info(index).path
+        assert not torch.equal(looks[0, path], looks[1, path])
+
+
+def test_seed_changes_the_pixels(dataset: CocoDataset) -> None:
+    one, other = batches_of(dataset), batches_of(dataset, "--train.seed=1")
+    assert not any(torch.equal(a.images, b.images) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_picture_stops_with_its_name_and_no_traceback_of_a_worker(
+    folder: Path, tmp_path: Path, workers: int
+) -> None:
+    copy = tmp_path / "copy"
+    for source in folder.rglob("*"):
+        if source.is_file():
+            target = copy / source.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    broken = copy / "train" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"3\.png: expected a whole picture") as caught:
+        batches_of(CocoDataset(copy, "train"), f"--data.workers={workers}")
+    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
+
+
+def test_batches_before_a_broken_picture_still_come(dataset: CocoDataset, monkeypatch) -> None:
+    order = [index for batch in EpochBatches(PICTURES, 2, range(1), 0) for _, index in batch]
+    load = dataset.load
+
+    def fail_at_third(index: int) -> Sample:
+        if index == order[2]:
+            raise UserError("broken")
+        return load(index)
+
+    monkeypatch.setattr(dataset, "load", fail_at_third)
+    batches, _ = training_batches(dataset, config(), FILL)
+    assert len(list(islice(batches, 1))) == 1
+    with pytest.raises(UserError, match="broken"):
+        next(batches)
+
+
+def test_collation_gives_the_first_error() -> None:
+    good = Sample(
+        np.zeros((4, 4, 3), np.float32), np.zeros((0, 4), np.float32), np.zeros(0, np.int64), 0, ""
+    )
+    found = collate([good, UserError("first"), UserError("second")])
+    assert isinstance(found, UserError) and str(found) == "first"
+
+
+def picture(height: int, width: int) -> Sample:
+    image = np.zeros((height, width, 3), np.uint8)
+    return Sample(
+        image, np.array([[0, 0, width, height]], np.float32), np.zeros(1, np.int64), 0, ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"), [((40, 80), (50, 100)), ((300, 200), (100, 67)), ((900, 2), (100, 1))]
+)
+def test_longer_side_is_brought_to_its_length(size, wanted) -> None:
+    found = scaled_to_long_side(picture(*size), 100)
+    assert found.image.shape[:2] == wanted
+    assert found.boxes.tolist() == [pytest.approx([0, 0, wanted[1], wanted[0]])]
+
+
+def test_pictures_keep_their_size_unless_a_length_is_set() -> None:
+    original = picture(40, 80)
+    assert scaled_to_long_side(original, 0) is original
+
+
+def test_pictures_are_resized_before_they_are_augmented(dataset: CocoDataset) -> None:
+    # At 12 times the size, a crop of 32 pixels shows less than 3 of the picture's 48 columns.
+    smooth = batches_of(dataset, "--data.long_side=576", "--augment.crop_ratios=[1.0]")
+    rough = batches_of(dataset, "--augment.crop_ratios=[1.0]")
+
+    def roughness(batches: list[Batch]) -> float:
+        images = torch.cat([batch.images for batch in batches])
+        return float(images.diff(dim=3).abs().mean())
+
+    assert roughness(smooth) < 0.3 * roughness(rough)
