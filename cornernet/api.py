@@ -1,0 +1,93 @@
+"""The few lines a user writes: load weights, predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cornernet.config import Config
+from cornernet.data.images import read_image
+from cornernet.device import resolve_device
+from cornernet.model.detector import CornerDetector
+from cornernet.model.weights import load_weights
+from cornernet.predict import detect
+from cornernet.structures import Detections
+
+
+@dataclass
+class Prediction:
+    """Objects found in one picture, best first.
+
+    Args:
+        boxes: `[n, 4]` float32: x1, y1, x2, y2 in pixels of the picture.
+        scores: `[n]` float32 in 0..1.
+        labels: `[n]` int64, index into the weights' classes.
+        class_names: the name of each label.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    class_names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class CornerNet:
+    """A trained detector.
+
+    Args:
+        model: the network, on its device.
+        classes: class names by label.
+        config: the configuration it was trained with; sections data and test act here.
+    """
+
+    def __init__(self, model: CornerDetector, classes: list[str], config: Config) -> None:
+        self.model = model.eval()
+        self.classes = classes
+        self.config = config
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, device: str = "auto") -> CornerNet:
+        """Load a weights file.
+
+        Args:
+            path: a weights file, such as a run's best.pt.
+            device: auto, cpu, sdaa, …, with or without an index.
+
+        Raises:
+            UserError: the file cannot be used, or the device is not there.
+        """
+        weights = load_weights(path)
+        model = weights.build_model().to(resolve_device(device))
+        return cls(model, weights.classes, weights.config)
+
+    def predict(self, image: str | Path | np.ndarray, score_threshold: float = 0.3) -> Prediction:
+        """Find objects in a picture.
+
+        Args:
+            image: a picture file, turned as its EXIF data say; or its pixels, [H, W, 3] RGB uint8.
+            score_threshold: detections below it are left out, 0..1.
+
+        Raises:
+            UserError: the file cannot be read.
+            ValueError: the array has another shape or dtype.
+        """
+        found = self.detect(image)
+        found = found.select(found.scores >= score_threshold)
+        labels = found.labels.numpy()
+        names = [self.classes[label] for label in labels]
+        return Prediction(found.boxes.numpy(), found.scores.numpy(), labels, names)
+
+    def detect(self, image: str | Path | np.ndarray) -> Detections:
+        """All detections in a picture, as tensors; see `predict`."""
+        pixels = image if isinstance(image, np.ndarray) else read_image(image, apply_exif=True)
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+            raise ValueError(
+                "predict: expected image to have shape [H, W, 3] and dtype uint8, RGB, got "
+                f"{list(pixels.shape)} and {pixels.dtype}"
+            )
+        return detect(self.model, [pixels], self.config)[0]

@@ -1,0 +1,289 @@
+"""The command line: parse, build, call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cornernet.errors import UserError
+
+_DEVICE_HELP = "auto, cpu, or a kind of accelerator such as sdaa, with or without :index"
+
+
+class _TrainHelp(argparse.Action):
+    """Help that goes on with every setting a recipe may have."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help, default=argparse.SUPPRESS)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from cornernet.config import config_parser, recipes
+
+        parser.print_help()
+        print("\nrecipes: " + ", ".join(recipes()) + "\n\nsettings, as --section.key value:")
+        print(config_parser().format_help())
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cornernet",
+        description="CornerNet: objects as pairs of corners. Train, evaluate, predict.",
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, help: str, **kwargs: Any) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=help, description=help, allow_abbrev=False, **kwargs)
+
+    train = verb("train", "Train a detector on a folder in COCO's format.", add_help=False)
+    train.add_argument("-h", "--help", action=_TrainHelp, help="show this help and exit")
+    train.add_argument(
+        "recipe", metavar="RECIPE", help="name of a recipe of the package, or a YAML file"
+    )
+    train.add_argument(
+        "--data",
+        required=True,
+        metavar="DIR",
+        help="holds annotations/instances_<split>*.json and the pictures in <split>*/",
+    )
+    train.add_argument(
+        "--output", required=True, metavar="DIR", help="folder for the run; must not hold another"
+    )
+    train.add_argument("--device", default="auto", help=_DEVICE_HELP)
+    train.add_argument(
+        "--resume", action="store_true", help="continue the run in --output after its last epoch"
+    )
+    train.set_defaults(run=_train)
+
+    evaluate = verb("evaluate", "Compute COCO's twelve numbers on a split.")
+    evaluate.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
+    evaluate.add_argument("--data", required=True, metavar="DIR", help="as for train")
+    evaluate.add_argument("--split", help="default: the one the weights were validated on")
+    evaluate.add_argument("--flip", action="store_true", help="also use the mirrored picture")
+    evaluate.add_argument("--json", metavar="FILE", help="write detections in COCO's format")
+    evaluate.add_argument("--metrics", metavar="FILE", help="write the numbers as JSON")
+    evaluate.add_argument("--device", default="auto", help=_DEVICE_HELP)
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = verb("predict", "Find objects in pictures and draw them.")
+    predict.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
+    predict.add_argument("sources", metavar="SOURCE", nargs="+", help="pictures, folders, patterns")
+    predict.add_argument("--output", required=True, metavar="DIR", help="folder for the pictures")
+    predict.add_argument("--score", type=float, default=0.3, help="lowest score (default 0.3)")
+    predict.add_argument("--json", metavar="FILE", help="write the detections as JSON")
+    predict.add_argument("--device", default="auto", help=_DEVICE_HELP)
+    predict.set_defaults(run=_predict)
+
+    data = verb("data", "Make data.")
+    kinds = data.add_subparsers(dest="kind", required=True, metavar="KIND")
+    synthesize = kinds.add_parser(
+        "synthesize",
+        help="write a COCO folder of drawn shapes",
+        description="Write a COCO folder of drawn shapes, the same for the same seed.",
+        allow_abbrev=False,
+    )
+    synthesize.add_argument("root", metavar="DIR", help="new folder")
+    synthesize.add_argument("--train", type=int, default=400, help="pictures (default 400)")
+    synthesize.add_argument("--val", type=int, default=100, help="pictures (default 100)")
+    synthesize.add_argument("--seed", type=int, default=0)
+    synthesize.set_defaults(run=_synthesize)
+
+    env = verb("env", "Print versions, devices and back ends, for bug reports.")
+    env.set_defaults(run=_env)
+    return parser
+
+
+def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    from cornernet.config import load_recipe
+    from cornernet.device import end_world, start_world
+    from cornernet.train.loop import train
+
+    config = load_recipe(arguments.recipe, settings)
+    world = start_world(arguments.device)
+    try:
+        train(config, arguments.data, arguments.output, world, arguments.resume)
+    finally:
+        end_world()
+
+
+def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from cornernet.data.coco import CocoDataset
+    from cornernet.device import World, resolve_device
+    from cornernet.evaluate import coco_results, evaluate
+    from cornernet.model.weights import load_weights
+
+    weights = load_weights(arguments.weights)
+    flip = ["--test.flip", "true"] if arguments.flip else []
+    config = weights.config.with_overrides([*settings, *flip])
+    dataset = CocoDataset(
+        arguments.data,
+        arguments.split or config.data.val_split,
+        strict=config.data.strict,
+        classes=weights.classes,
+    )
+    for file in (arguments.json, arguments.metrics):
+        _check_writable(file)
+    device = resolve_device(arguments.device)
+    model = weights.build_model().to(device)
+    console = Console(highlight=False)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(dataset.annotation_path.name, total=len(dataset))
+        evaluation, found = evaluate(
+            model,
+            dataset,
+            config,
+            World(device),
+            progress=lambda pictures: progress.advance(task, pictures),
+        )
+    assert evaluation is not None  # there is one process
+    if arguments.json:
+        _write_json(arguments.json, coco_results(found, dataset.category_ids))
+    if arguments.metrics:
+        _write_json(arguments.metrics, evaluation.metrics)
+    table = Table("class", "boxes", "AP", title=dataset.annotation_path.name, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    counts = dataset.summary()
+    for name, value in evaluation.class_ap.items():
+        table.add_row(name, str(counts[f"class {name}"]), f"{value:.3f}")
+    console.print(table)
+    for name, value in evaluation.metrics.items():
+        console.print(f"{name:<6}{value:.3f}")
+
+
+def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    _refuse(settings)
+    from cornernet.api import CornerNet
+    from cornernet.data.images import read_image, write_image
+    from cornernet.plots import draw_detections
+    from cornernet.predict import expand_sources
+
+    detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
+    files = list(dict.fromkeys(expand_sources(arguments.sources)))
+    output = Path(arguments.output)
+    targets = _output_names(files, output)
+    _check_writable(arguments.json)
+    output.mkdir(parents=True, exist_ok=True)
+    records = []
+    for file, target in zip(files, targets, strict=True):
+        image = read_image(file, apply_exif=True)
+        found = detector.detect(image)
+        found = found.select(found.scores >= arguments.score)
+        write_image(target, draw_detections(image, found, detector.classes))
+        records.append(
+            {
+                "file": str(file),
+                "detections": [
+                    {"box": box, "score": score, "label": label, "class": detector.classes[label]}
+                    for box, score, label in zip(
+                        found.boxes.tolist(),
+                        found.scores.tolist(),
+                        found.labels.tolist(),
+                        strict=True,
+                    )
+                ],
+            }
+        )
+        print(f"{file}: {len(found)} found → {target}")
+    if arguments.json:
+        _write_json(arguments.json, records)
+
+
+def _output_names(files: Sequence[Path], output: Path) -> list[Path]:
+    """A file in `output` for each picture, refusing to write over a source or another result."""
+    names: dict[Path, Path] = {}
+    for file in files:
+        target = output / file.name
+        if target.exists() and target.samefile(file):
+            raise UserError(
+                f"--output: {file} would be written over; choose a folder without the sources"
+            )
+        if target in names:
+            raise UserError(
+                f"{names[target]} and {file} would both become {target}; predict them into "
+                "different folders"
+            )
+        names[target] = file
+    return list(names)
+
+
+def _synthesize(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    _refuse(settings)
+    from cornernet.data.synthetic import synthesize
+
+    synthesize(arguments.root, train=arguments.train, val=arguments.val, seed=arguments.seed)
+    print(f"{arguments.root}: {arguments.train} training and {arguments.val} validation pictures")
+
+
+def _env(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    _refuse(settings)
+    from importlib import metadata
+
+    from cornernet import __version__
+    from cornernet.device import available_kinds, describe
+    from cornernet_ops.__main__ import report
+
+    print(f"cornernet {__version__}")
+    for name in ("numpy", "opencv-python-headless", "pycocotools", "jsonargparse", "matplotlib"):
+        try:
+            print(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            print(f"{name} is not installed")
+    for kind in available_kinds():
+        print(f"device {kind}: {describe(kind)}")
+    print(report())
+
+
+def _refuse(settings: Sequence[str]) -> None:
+    if settings:
+        raise UserError(f"unknown arguments: {' '.join(settings)}; see --help")
+
+
+def _check_writable(file: str | None) -> None:
+    """Refuse a file that cannot be written before work is put into its contents."""
+    if file is None:
+        return
+    folder = Path(file).resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"{file}: expected an existing, writable folder, found none; make {folder}")
+    if Path(file).is_dir():
+        raise UserError(f"{file}: expected the name of a file, found a folder")
+
+
+def _write_json(file: str, content: Any) -> None:
+    path = Path(file)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a command; exit with status 2 and one sentence where the input is bad."""
+    words = sys.argv[1:] if words is None else words
+    parser = _parser()
+    arguments, settings = parser.parse_known_args(words)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            arguments.run(arguments, settings)
+        except UserError as error:
+            print(f"cornernet {arguments.verb}: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print(f"cornernet {arguments.verb}: interrupted", file=sys.stderr)
+            sys.exit(130)

@@ -1,0 +1,46 @@
+"""From the network's maps to boxes in its input's pixels (paper, sections 3.1 and 4.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cornernet.config import TestConfig
+from cornernet.structures import Outputs
+from cornernet_ops import corner_decode, corner_peaks
+
+
+@torch.no_grad()
+def decode(
+    outputs: Outputs, config: TestConfig, image_size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Peaks of both heat-maps, paired by class, position and embedding.
+
+    Args:
+        outputs: maps of the last stack.
+        config: how many corners and pairs, and how near their embeddings must be.
+        image_size: height and width of the network's input in pixels.
+
+    Returns:
+        boxes: [N, P, 4] float32, pixels of the network's input, P = config.max_pairs.
+        scores: [N, P] float32 in 0..1, falling; -1 where there were fewer pairs.
+        labels: [N, P] int64; -1 where there were fewer pairs.
+    """
+    height, width = outputs.tl_heat.shape[-2:]
+    # Sigmoid is monotonic: it is applied to the few peaks, not to all cells.
+    tl_scores, tl_cells = corner_peaks(outputs.tl_heat, config.topk, config.peak_kernel)
+    br_scores, br_cells = corner_peaks(outputs.br_heat, config.topk, config.peak_kernel)
+    boxes, scores, labels = corner_decode(
+        tl_scores.float().sigmoid(),
+        tl_cells,
+        br_scores.float().sigmoid(),
+        br_cells,
+        outputs.tl_embedding.float(),
+        outputs.br_embedding.float(),
+        outputs.tl_offset.float(),
+        outputs.br_offset.float(),
+        distance_threshold=config.distance_threshold,
+        max_pairs=config.max_pairs,
+    )
+    cell = boxes.new_tensor([image_size[1] / width, image_size[0] / height])
+    return boxes * cell.repeat(2), scores, labels

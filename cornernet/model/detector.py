@@ -1,0 +1,81 @@
+"""Backbone and head as one module, from pixels to the maps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cornernet.config import ModelConfig
+from cornernet.model.heads import CornerHead
+from cornernet.model.hourglass import HourglassNet
+from cornernet.structures import Outputs
+
+# Mean and standard deviation of ImageNet's pixels, RGB, in 0..255. They are part of the network:
+# whoever gives it a picture need not know them.
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+class CornerDetector(nn.Module):
+    """CornerNet's network: RGB pixels in, heat-maps, embeddings and offsets out.
+
+    Args:
+        config: the network's sizes.
+        num_classes: number of classes.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, config: ModelConfig, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.freeze_batch_norm = config.freeze_batch_norm
+        self.backbone = HourglassNet(
+            config.stacks, config.stage_channels, config.stage_blocks, config.feature_channels
+        )
+        self.head = CornerHead(
+            config.stacks,
+            config.feature_channels,
+            config.pool_channels,
+            config.head_channels,
+            num_classes,
+            config.embedding_channels,
+        )
+        for name, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        if self.freeze_batch_norm:
+            for module in self._batch_norms():
+                module.requires_grad_(False)
+        self.train()
+
+    def _batch_norms(self) -> list[nn.BatchNorm2d]:
+        return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def train(self, mode: bool = True) -> CornerDetector:
+        """As in `nn.Module`; frozen BatchNorm stays in evaluation mode."""
+        super().train(mode)
+        if self.freeze_batch_norm:
+            for module in self._batch_norms():
+                module.eval()
+        return self
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """[N, 3, H, W] RGB in 0..255, uint8 or float, to zero mean and unit deviation, float32."""
+        return (images.float() - self.pixel_mean) / self.pixel_std
+
+    def forward(self, images: Tensor) -> list[Outputs]:
+        """Maps of every stack in training, of the last stack alone in evaluation.
+
+        Args:
+            images: [N, 3, H, W] RGB in 0..255, uint8 or float.
+
+        Returns:
+            Outputs with maps at a quarter of the resolution, sides rounded up.
+        """
+        return self.head(self.backbone(self.normalize(images)))
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of learnt values."""
+    return sum(parameter.numel() for parameter in module.parameters())

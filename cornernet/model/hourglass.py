@@ -1,0 +1,140 @@
+"""The hourglass backbone (section 4.5 of the paper).
+
+Modules carry the names that MMDetection gives them, so that weights go both ways by key.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvModule(nn.Sequential):
+    """Convolution that keeps the size at stride 1, then optionally BatchNorm and ReLU."""
+
+    conv: nn.Conv2d
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        norm: bool = True,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=not norm)
+        if norm:
+            self.bn = nn.BatchNorm2d(outputs)
+        if relu:
+            self.relu = nn.ReLU(inplace=True)
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions and a skip connection, which is 1×1 where shapes change."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(y)) + skip)
+
+
+def residual_blocks(inputs: int, outputs: int, blocks: int, stride: int = 1) -> nn.Sequential:
+    """`blocks` residual blocks; the first changes channels and resolution."""
+    first = BasicBlock(inputs, outputs, stride)
+    return nn.Sequential(first, *(BasicBlock(outputs, outputs) for _ in range(blocks - 1)))
+
+
+class Hourglass(nn.Module):
+    """One resolution of an hourglass, around all coarser ones.
+
+    The features are halved in resolution by stride (the paper replaces max pooling by it), taken
+    through the coarser resolutions, brought back by nearest up-sampling and added to the skip path.
+
+    Args:
+        channels: channels of this resolution and of each coarser one.
+        blocks: residual blocks of each.
+    """
+
+    def __init__(self, channels: list[int], blocks: list[int]) -> None:
+        super().__init__()
+        here, below = channels[0], channels[1]
+        self.up1 = residual_blocks(here, here, blocks[0])
+        self.low1 = residual_blocks(here, below, blocks[0], stride=2)
+        self.low2: nn.Module
+        if len(channels) > 2:
+            self.low2 = Hourglass(channels[1:], blocks[1:])
+        else:
+            self.low2 = residual_blocks(below, below, blocks[1])
+        self.low3 = nn.Sequential(
+            *(BasicBlock(below, below) for _ in range(blocks[0] - 1)), BasicBlock(below, here)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.up1(x)
+        low = self.low3(self.low2(self.low1(x)))
+        # By size and not by factor: an odd side was rounded up on the way down.
+        return skip + F.interpolate(low, size=skip.shape[-2:], mode="nearest")
+
+
+class HourglassNet(nn.Module):
+    """Stem, then `stacks` hourglasses, each of which gives a feature map at 1/4 resolution.
+
+    Between two stacks the input and the output of the first are merged by 1×1 convolutions and
+    passed through one residual block.
+    """
+
+    def __init__(
+        self,
+        stacks: int,
+        stage_channels: list[int],
+        stage_blocks: list[int],
+        feature_channels: int,
+    ) -> None:
+        super().__init__()
+        channels = stage_channels[0]
+        self.stem = nn.Sequential(
+            ConvModule(3, channels // 2, 7, stride=2),
+            residual_blocks(channels // 2, channels, 1, stride=2),
+        )
+        self.hourglass_modules = nn.ModuleList(
+            Hourglass(stage_channels, stage_blocks) for _ in range(stacks)
+        )
+        self.out_convs = nn.ModuleList(
+            ConvModule(channels, feature_channels, 3) for _ in range(stacks)
+        )
+        between = range(stacks - 1)
+        self.inters = nn.ModuleList(BasicBlock(channels, channels) for _ in between)
+        self.conv1x1s = nn.ModuleList(
+            ConvModule(channels, channels, 1, relu=False) for _ in between
+        )
+        self.remap_convs = nn.ModuleList(
+            ConvModule(feature_channels, channels, 1, relu=False) for _ in between
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[N, 3, H, W] to one [N, feature_channels, ⌈H/4⌉, ⌈W/4⌉] per stack."""
+        x = self.stem(x)
+        features = []
+        for stack, (hourglass, out_conv) in enumerate(
+            zip(self.hourglass_modules, self.out_convs, strict=True)
+        ):
+            features.append(out_conv(hourglass(x)))
+            if stack < len(self.inters):
+                merged = self.conv1x1s[stack](x) + self.remap_convs[stack](features[-1])
+                x = self.inters[stack](F.relu(merged))
+        return features

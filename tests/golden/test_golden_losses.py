@@ -1,0 +1,103 @@
+"""Each loss alone, with its gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cornernet.losses import COUNT_EPSILON, embedding_losses, focal_loss, offset_loss
+
+# Beyond this the reference's probabilities round to 0 or 1 and its gradient goes astray.
+WELL_BEHAVED = 12.0
+
+
+def focal_of(content, target: str, factor: float, **exponents: float):
+    logits = content.tensor("gfl_logits").requires_grad_()
+    loss = focal_loss(logits, content.tensor(target), **exponents) * factor
+    loss.backward()
+    return loss.detach(), logits.grad
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean", "avg"])
+def test_focal(golden, reduction: str) -> None:
+    content = golden("losses")
+    factor = {
+        "sum": 1.0,
+        "mean": 1 / content.array("gfl_target").size,
+        "avg": 1 / (content.meta["gfl"]["num_pos"] + COUNT_EPSILON),
+    }[reduction]
+    loss, gradient = focal_of(content, "gfl_target", factor)
+    torch.testing.assert_close(loss, content.tensor(f"gfl_{reduction}_loss"), rtol=1e-4, atol=0)
+    wanted = content.tensor(f"gfl_{reduction}_grad_logits")
+    torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-5)
+
+
+def test_focal_with_other_exponents(golden) -> None:
+    content = golden("losses")
+    factor = 0.7 / (3 + COUNT_EPSILON)
+    loss, gradient = focal_of(content, "gfl_target", factor, alpha=1.5, beta=3.0)
+    torch.testing.assert_close(loss, content.tensor("gfl_alt_loss"), rtol=1e-4, atol=0)
+    torch.testing.assert_close(gradient, content.tensor("gfl_alt_grad_logits"), rtol=0, atol=1e-5)
+
+
+def test_focal_without_corners(golden) -> None:
+    content = golden("losses")
+    logits = content.tensor("gfl_logits").requires_grad_()
+    loss = focal_loss(logits, torch.zeros_like(logits)) / (1 + COUNT_EPSILON)
+    loss.backward()
+    torch.testing.assert_close(loss.detach(), content.tensor("gfl_nopos_loss"), rtol=1e-4, atol=0)
+    wanted = content.tensor("gfl_nopos_grad_logits")
+    torch.testing.assert_close(logits.grad, wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "target"), [("pos", 1.0), ("neg", 0.0), ("mid", 0.6)])
+def test_focal_at_each_logit(golden, name: str, target: float) -> None:
+    content = golden("losses")
+    every = content.tensor("gfl_sat_logits").flatten()
+    losses = content.tensor(f"gfl_sat_{name}_loss").flatten()
+    gradients = content.tensor(f"gfl_sat_{name}_grad").flatten()
+    for value, wanted, slope in zip(every, losses, gradients, strict=True):
+        if abs(float(value)) > WELL_BEHAVED:
+            continue
+        logit = value.clone().view(1).requires_grad_()
+        loss = focal_loss(logit, torch.tensor([target]))
+        loss.backward()
+        torch.testing.assert_close(loss.detach(), wanted, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(logit.grad[0], slope, rtol=1e-4, atol=1e-5)
+
+
+# A difference: where the reference's gradient vanishes, ours is that of the formula.
+def test_focal_of_saturated_logits_keeps_its_gradient(golden) -> None:
+    logits = golden("losses").tensor("gfl_sat_logits").flatten()
+    wrong_negatives = logits[logits > WELL_BEHAVED].requires_grad_()
+    focal_loss(wrong_negatives, torch.zeros_like(wrong_negatives)).backward()
+    # p² · -log(1 - p) is the logit itself up there.
+    torch.testing.assert_close(wrong_negatives.grad, torch.ones_like(wrong_negatives))
+    wrong_positives = logits.detach()[logits < -WELL_BEHAVED].requires_grad_()
+    focal_loss(wrong_positives, torch.ones_like(wrong_positives)).backward()
+    torch.testing.assert_close(wrong_positives.grad, -torch.ones_like(wrong_positives))
+
+
+@pytest.mark.parametrize("name", ["pull", "push"])
+@pytest.mark.golden_cases("losses", "ae", "ae{index}_")
+def test_embedding(case, embedding_targets, name: str) -> None:
+    if case.meta["emb_channels"] > 1:
+        pytest.skip("ours is the Euclidean distance over channels: tests/test_losses.py")
+    tl, br = case.tensor("tl").requires_grad_(), case.tensor("br").requires_grad_()
+    pull, push = embedding_losses(tl, br, embedding_targets(case.per_image("match"), tl.shape[3]))
+    loss = {"pull": pull, "push": push}[name] * case.meta[f"{name}_weight"]
+    loss.backward()
+    torch.testing.assert_close(loss.detach(), case.tensor(f"{name}_loss"), rtol=0, atol=1e-5)
+    for found, corner in ((tl, "tl"), (br, "br")):
+        wanted = case.tensor(f"{name}_grad_{corner}")
+        torch.testing.assert_close(found.grad, wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.golden_cases("losses", "off", "off{index}_")
+def test_offset(case) -> None:
+    predicted, mask = case.tensor("pred").requires_grad_(), case.tensor("mask")
+    loss = offset_loss(predicted, case.tensor("target"), mask)
+    loss = loss / (max(1.0, float(mask.sum())) + COUNT_EPSILON)
+    loss.backward()
+    torch.testing.assert_close(loss.detach(), case.tensor("loss"), rtol=0, atol=1e-5)
+    torch.testing.assert_close(predicted.grad, case.tensor("grad"), rtol=0, atol=1e-5)

@@ -1,0 +1,309 @@
+"""The commands, called as `main([...])`: what they write, and one sentence for bad input."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cornernet.cli import main
+from cornernet.config import Config
+from cornernet.data.images import read_image, write_image
+from cornernet.data.synthetic import CLASSES, synthesize
+from cornernet.evaluate import METRICS
+from cornernet.model.detector import CornerDetector
+from cornernet.model.weights import Weights, save_weights
+
+SMALL = {
+    "stacks": 1,
+    "stage_channels": [8, 8],
+    "stage_blocks": [1, 1],
+    "feature_channels": 8,
+    "pool_channels": 8,
+    "head_channels": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthesize(
+        tmp_path_factory.mktemp("data") / "shapes", train=4, val=3, min_side=64, max_side=96
+    )
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return save_random_weights(tmp_path / "weights.pt", list(CLASSES))
+
+
+def save_random_weights(path: Path, classes: list[str]) -> Path:
+    torch.manual_seed(0)
+    config = Config.from_dict({"model": SMALL, "test": {"pad_multiple": 16, "topk": 20}})
+    model = CornerDetector(config.model, len(classes))
+    save_weights(Weights(model.state_dict(), classes, config), path)
+    return path
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command that must fail with one line and no traceback; the line."""
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("cornernet ") and error.count("\n") == 1, error
+    return error
+
+
+def test_train_runs_a_recipe_file_with_settings(shapes: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        json.dumps({"model": SMALL, "augment": {"crop_size": 64}, "data": {"workers": 0}})
+    )
+    main(
+        ["train", str(recipe), "--data", str(shapes), "--output", str(tmp_path / "run"),
+         "--device", "cpu", "--train.epochs", "1", "--train.batch_size=2",
+         "--test.pad_multiple", "16"]
+    )  # fmt: skip
+    saved = (tmp_path / "run" / "config.yaml").read_text()
+    assert "recipe: mine" in saved and "batch_size: 2" in saved and "num_classes: 5" in saved
+
+
+def test_train_help_lists_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "--train.learning_rate" in text and "tiny" in text and "--resume" in text
+
+
+def test_evaluate_writes_metrics_and_detections(
+    shapes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics, detections = tmp_path / "metrics.json", tmp_path / "detections.json"
+    main(
+        ["evaluate", str(weights), "--data", str(shapes), "--device", "cpu",
+         "--metrics", str(metrics), "--json", str(detections)]
+    )  # fmt: skip
+    assert tuple(json.loads(metrics.read_text())) == METRICS
+    results = json.loads(detections.read_text())
+    assert results and set(results[0]) == {"image_id", "category_id", "bbox", "score"}
+    table = capsys.readouterr().out
+    assert all(name in table for name in CLASSES)
+
+
+def test_detections_file_is_what_pycocotools_reads(
+    shapes: Path, weights: Path, tmp_path: Path
+) -> None:
+    from pycocotools.coco import COCO
+
+    detections = tmp_path / "detections.json"
+    main(["evaluate", str(weights), "--data", str(shapes), "--device", "cpu",
+          "--json", str(detections)])  # fmt: skip
+    truth = COCO(str(shapes / "annotations" / "instances_val.json"))
+    assert truth.loadRes(str(detections)).getAnnIds()
+
+
+def test_predict_draws_every_source_once(shapes: Path, weights: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    folder = shapes / "val"
+    pattern = str(folder / "*.jpg")
+    main(["predict", str(weights), str(folder), pattern, "--output", str(output),
+          "--device", "cpu", "--score", "0.0", "--json", str(tmp_path / "found.json")])  # fmt: skip
+    drawn = sorted(path.name for path in output.iterdir())
+    assert drawn == sorted(path.name for path in folder.iterdir())
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [Path(item["file"]).name for item in found] == drawn
+    first = found[0]["detections"][0]
+    assert first["class"] == CLASSES[first["label"]] and len(first["box"]) == 4
+
+
+def test_predict_score_leaves_out_detections(shapes: Path, weights: Path, tmp_path: Path) -> None:
+    def count(score: str) -> int:
+        out = tmp_path / f"out{score}"
+        main(["predict", str(weights), str(shapes / "val"), "--output", str(out), "--device",
+              "cpu", "--score", score, "--json", str(tmp_path / "found.json")])  # fmt: skip
+        found = json.loads((tmp_path / "found.json").read_text())
+        return sum(len(item["detections"]) for item in found)
+
+    assert count("0.0") > 0 == count("0.99")
+
+
+def test_synthesize_makes_a_folder_that_trains(tmp_path: Path) -> None:
+    main(["data", "synthesize", str(tmp_path / "s"), "--train", "2", "--val", "1", "--seed", "7"])
+    assert len(list((tmp_path / "s" / "train").iterdir())) == 2
+
+
+def test_env_names_versions_devices_and_backends(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["env"])
+    text = capsys.readouterr().out
+    assert torch.__version__ in text and "device cpu" in text and "corner_pool" in text
+
+
+def test_python_dash_m_is_the_same_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cornernet", "--help"])
+    with pytest.raises(SystemExit):
+        runpy.run_module("cornernet", run_name="__main__")
+    assert "VERB" in capsys.readouterr().out
+
+
+# What bad input gets.
+
+
+def train_words(data: object, output: object, *settings: str) -> list[str]:
+    return ["train", "tiny", "--data", str(data), "--output", str(output), "--device", "cpu",
+            *settings]  # fmt: skip
+
+
+def test_no_data_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = refusal(capsys, *train_words(tmp_path / "nowhere", tmp_path / "run"))
+    assert "nowhere: expected a data folder" in error and not (tmp_path / "run").exists()
+
+
+def test_annotations_that_are_not_json(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(shapes, tmp_path / "data")
+    (data / "annotations" / "instances_train.json").write_text('{"images": [')
+    assert "expected JSON" in refusal(capsys, *train_words(data, tmp_path / "run"))
+
+
+def test_a_truncated_picture_during_training(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(shapes, tmp_path / "data")
+    picture = sorted((data / "train").iterdir())[0]
+    picture.write_bytes(picture.read_bytes()[:-200])
+    with pytest.raises(SystemExit) as stop:
+        main(train_words(data, tmp_path / "run"))
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert f"{picture}: expected a whole picture" in captured.err
+    assert "Traceback" not in captured.err + captured.out
+
+
+def bad_box(shapes: Path, tmp_path: Path) -> Path:
+    data = shutil.copytree(shapes, tmp_path / "data")
+    file = data / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"][1]["bbox"][2] = -5
+    content["annotations"][1]["id"] = 4711
+    file.write_text(json.dumps(content))
+    return data
+
+
+def test_a_bad_box_is_dropped_with_one_warning(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bad_box(shapes, tmp_path)
+    main(train_words(data, tmp_path / "run", "--train.epochs", "1", "--data.workers", "0",
+                     "--augment.crop_size", "64"))  # fmt: skip
+    error = capsys.readouterr().err
+    assert error.count("warning") == 1
+    assert "instances_train.json" in error and "4711" in error and "dropped 1 of" in error
+
+
+def test_a_bad_box_is_an_error_if_strict(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bad_box(shapes, tmp_path)
+    error = refusal(capsys, *train_words(data, tmp_path / "run", "--data.strict", "true"))
+    assert "annotation 4711" in error and "instances_train.json" in error
+
+
+def test_weights_for_other_classes(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = save_random_weights(tmp_path / "two.pt", ["cat", "dog"])
+    error = refusal(capsys, "evaluate", str(weights), "--data", str(shapes), "--device", "cpu")
+    assert "2 classes of the weights" in error and "cat" in error and "circle" in error
+
+
+def test_a_setting_that_does_not_exist(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = refusal(capsys, *train_words(shapes, tmp_path / "run", "--train.epoch", "3"))
+    assert "did you mean 'train.epochs'?" in error
+
+
+def test_a_recipe_key_that_does_not_exist(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("train: {learningrate: 1}")
+    words = train_words(shapes, tmp_path / "run")
+    words[1] = str(recipe)
+    error = refusal(capsys, *words)
+    assert "mine.yaml" in error and "did you mean 'train.learning_rate'?" in error
+
+
+def test_a_device_that_is_not_there(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = train_words(shapes, tmp_path / "run")
+    words[words.index("cpu")] = "teapot"
+    error = refusal(capsys, *words)
+    assert "teapot" in error and "cpu" in error and not (tmp_path / "run").exists()
+
+
+def test_an_output_that_holds_a_run(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("precious")
+    error = refusal(capsys, *train_words(shapes, tmp_path / "run"))
+    assert "--resume" in error
+    assert (tmp_path / "run" / "config.yaml").read_text() == "precious"
+
+
+def test_weights_that_are_no_weights(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "w.pt").write_text("hello")
+    error = refusal(capsys, "evaluate", str(tmp_path / "w.pt"), "--data", str(shapes))
+    assert "expected a weights file" in error
+
+
+def test_a_source_that_matches_nothing(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = refusal(capsys, "predict", str(weights), str(tmp_path / "*.jpg"), "--output",
+                    str(tmp_path / "out"), "--device", "cpu")  # fmt: skip
+    assert "found nothing of that name" in error and not (tmp_path / "out").exists()
+
+
+def test_predict_never_writes_over_a_source(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "a.png"
+    write_image(picture, np.full((64, 64, 3), 200, np.uint8))
+    error = refusal(capsys, "predict", str(weights), str(picture), "--output", str(tmp_path),
+                    "--device", "cpu")  # fmt: skip
+    assert "written over" in error
+    assert (read_image(picture) == 200).all()
+
+
+def test_two_sources_of_one_name(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / "a.png", np.zeros((64, 64, 3), np.uint8))
+    error = refusal(capsys, "predict", str(weights), str(tmp_path / "one"), str(tmp_path / "two"),
+                    "--output", str(tmp_path / "out"), "--device", "cpu")  # fmt: skip
+    assert "would both become" in error
+
+
+def test_a_results_file_in_no_folder_is_refused_before_the_work(
+    shapes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = refusal(capsys, "evaluate", str(weights), "--data", str(shapes), "--device", "cpu",
+                    "--metrics", str(tmp_path / "no" / "m.json"))  # fmt: skip
+    assert "m.json" in error

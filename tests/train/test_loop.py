@@ -1,0 +1,284 @@
+"""The training run: it learns, resumes exactly, spreads over processes, and stops on nonsense."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import cornernet.train.loop as loop
+from cornernet.config import Config
+from cornernet.data.coco import CocoDataset
+from cornernet.data.synthetic import synthesize
+from cornernet.device import World
+from cornernet.errors import UserError
+from cornernet.evaluate import coco_evaluation, coco_results, detect_split
+from cornernet.model.weights import load_weights
+from cornernet.structures import Batch
+from cornernet.train.loop import Trainer, train
+
+CPU = World(torch.device("cpu"))
+
+
+def small_config(*overrides: str) -> Config:
+    """A network of a few thousand parameters and a run of a few steps."""
+    values = {
+        "model": {
+            "stacks": 1,
+            "stage_channels": [8, 8],
+            "stage_blocks": [1, 1],
+            "feature_channels": 8,
+            "pool_channels": 8,
+            "head_channels": 8,
+        },
+        "data": {"workers": 0},
+        "augment": {"crop_size": 64, "crop_border": 32},
+        "train": {"epochs": 4, "batch_size": 2, "warmup_steps": 2, "milestones": [2],
+                  "ema_decay": 0.9, "eval_every": 2, "log_every": 1},
+        "test": {"pad_multiple": 16, "topk": 10, "max_pairs": 50},
+    }  # fmt: skip
+    return Config.from_dict(values, overrides)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthesize(
+        tmp_path_factory.mktemp("data") / "shapes", train=8, val=3, min_side=96, max_side=128
+    )
+
+
+def records(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_eight_pictures_are_overfitted(tmp_path: Path) -> None:
+    # Whole pictures, always the same: what is left is whether the targets, the losses, the
+    # network and the decoding mean the same thing by a corner.
+    folder = synthesize(tmp_path / "shapes", train=8, val=1, min_side=128, max_side=128, seed=3)
+    data = CocoDataset(folder, "train")
+    config = Config.from_dict(
+        {
+            "model": {
+                "stacks": 1,
+                "stage_channels": [16, 32, 48, 64],
+                "stage_blocks": [1, 1, 1, 1],
+                "feature_channels": 32,
+                "pool_channels": 16,
+                "head_channels": 16,
+                "num_classes": len(data.classes),
+            },
+            "train": {"learning_rate": 0.003, "warmup_steps": 10, "epochs": 1, "gamma": 0.02,
+                      "schedule": "cosine", "precision": "auto"},
+            "test": {"pad_multiple": 1},
+        }
+    )  # fmt: skip
+    samples = [data.load(index) for index in range(len(data))]
+    batch = Batch(
+        torch.stack([torch.from_numpy(sample.image) for sample in samples]).permute(0, 3, 1, 2),
+        [torch.from_numpy(sample.boxes) for sample in samples],
+        [torch.from_numpy(sample.labels) for sample in samples],
+        [sample.path for sample in samples],
+    )
+    trainer = Trainer(config, CPU)
+    steps = 200
+    for _ in range(steps):
+        trainer.train_step(batch, steps)
+    found = detect_split(trainer.model, data, config)
+    metrics = coco_evaluation(data, coco_results(found, data.category_ids)).metrics
+    assert metrics["AP"] >= 0.9, metrics
+
+
+def test_a_run_leaves_its_files(shapes: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    metrics = train(small_config(), shapes, output, CPU)
+    names = {path.name for path in output.iterdir()} - {"tensorboard"}
+    assert names == {
+        "config.yaml", "metrics.jsonl", "last.pt", "best.pt", "curves.png", "predictions.png"
+    }  # fmt: skip
+    assert set(metrics) >= {"AP", "AP50", "AR100"}
+
+
+def test_metrics_hold_every_step_and_every_evaluation(shapes: Path, tmp_path: Path) -> None:
+    train(small_config(), shapes, tmp_path / "run", CPU)
+    lines = records(tmp_path / "run")
+    assert [line["step"] for line in lines if line["kind"] == "train"] == list(range(1, 17))
+    assert [line["epoch"] for line in lines if line["kind"] == "val"] == [2, 4]
+
+
+class Stopped(Exception):
+    """Stands for a killed process."""
+
+
+def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next run die in the middle of the epoch after `epoch`."""
+    original = Trainer.train_step
+
+    def step(self: Trainer, batch: Batch, steps: int) -> dict[str, float]:
+        if self.epoch == epoch and self.step == epoch * steps + 2:
+            raise Stopped
+        return original(self, batch, steps)
+
+    monkeypatch.setattr(Trainer, "train_step", step)
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_resumed_run_gives_bitwise_the_weights_of_an_uninterrupted_one(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    config = small_config("--data.workers", workers)
+    train(config, shapes, tmp_path / "whole", CPU)
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        with pytest.raises(Stopped):
+            train(config, shapes, tmp_path / "parts", CPU)
+    train(config, shapes, tmp_path / "parts", CPU, resume=True)
+    whole, parts = (load_weights(tmp_path / run / "last.pt") for run in ("whole", "parts"))
+    for key, tensor in whole.state_dict.items():
+        assert torch.equal(tensor, parts.state_dict[key]), key
+    for key, tensor in whole.training["model"].items():
+        assert torch.equal(tensor, parts.training["model"][key]), key
+
+    def numbers(run: str) -> list[dict]:
+        timing = ("images_per_second", "data_wait_share", "seconds")
+        return [
+            {k: v for k, v in line.items() if k not in timing} for line in records(tmp_path / run)
+        ]
+
+    assert numbers("whole") == numbers("parts")
+
+
+def test_a_run_is_not_written_over(shapes: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    output.mkdir()
+    (output / "last.pt").write_bytes(b"precious")
+    with pytest.raises(UserError, match="--resume, or choose another folder"):
+        train(small_config(), shapes, output, CPU)
+    assert [path.name for path in output.iterdir()] == ["last.pt"]
+
+
+def test_resuming_nothing_is_refused(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="found no"):
+        train(small_config(), shapes, tmp_path / "run", CPU, resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_with_other_settings_names_them(shapes: Path, tmp_path: Path) -> None:
+    train(small_config("--train.epochs", "1"), shapes, tmp_path / "run", CPU)
+    changed = small_config("--train.epochs", "1", "--train.learning_rate", "0.1")
+    with pytest.raises(UserError, match=r"train\.learning_rate: 0\.0005 → 0\.1"):
+        train(changed, shapes, tmp_path / "run", CPU, resume=True)
+
+
+def test_bad_data_leave_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        train(small_config(), tmp_path / "nowhere", tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_number_of_classes_is_refused(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.num_classes: expected 5.*got 80"):
+        train(small_config("--model.num_classes", "80"), shapes, tmp_path / "run", CPU)
+
+
+def test_a_loss_that_is_no_number_names_iteration_loss_and_images(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = loop.detection_losses
+    calls = []
+
+    def poisoned(*args, **kwargs):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        losses = original(*args, **kwargs)
+        return losses if len(calls) < 3 else losses | {"push": losses["push"] * torch.nan}
+
+    monkeypatch.setattr(loop, "detection_losses", poisoned)
+    with pytest.raises(UserError, match=r"iteration 3, epoch 1: .* push = nan .*\.jpg"):
+        train(small_config(), shapes, tmp_path / "run", CPU)
+
+
+def test_weights_survive_a_gradient_that_is_no_number(shapes: Path) -> None:
+    trainer = Trainer(small_config("--model.num_classes", "5"), CPU)
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    trainer.model.head.tl_heat[0][1].conv.weight.register_hook(lambda g: g * torch.inf)
+    image = torch.randint(0, 255, (1, 3, 64, 64), dtype=torch.uint8)
+    batch = Batch(image, [torch.tensor([[5.0, 5, 40, 40]])], [torch.tensor([1])], ["picture.png"])
+    with pytest.raises(UserError, match=r"gradient = inf.*picture\.png"):
+        trainer.train_step(batch, 1)
+    for key, value in trainer.model.named_parameters():
+        assert torch.equal(value, before[key]), key
+
+
+def test_best_weights_are_those_of_the_highest_ap(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aps = iter([0.1, 0.5, 0.3, 0.4])
+
+    def fake(*args: object) -> dict[str, float]:
+        return dict.fromkeys(("AP50", "AP75"), 0.0) | {"AP": next(aps)}
+
+    monkeypatch.setattr(loop, "_validate", fake)
+    monkeypatch.setattr(loop, "save_curves", lambda *args: None)
+    metrics = train(small_config("--train.eval_every", "1"), shapes, tmp_path / "run", CPU)
+    assert metrics["AP"] == 0.5
+    assert load_weights(tmp_path / "run" / "best.pt").metrics["AP"] == 0.5
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_low_precision_trains(shapes: Path, tmp_path: Path, precision: str) -> None:
+    config = small_config("--train.precision", precision, "--train.epochs", "1")
+    train(config, shapes, tmp_path / "run", CPU)
+    state = load_weights(tmp_path / "run" / "last.pt").state_dict
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def torchrun(processes: int, *words: str) -> subprocess.CompletedProcess[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes),
+        "--master_port", str(port), "-m", "cornernet", "train", *words,
+    ]  # fmt: skip
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_two_processes_give_the_weights_of_one_with_the_joint_batch(
+    shapes: Path, tmp_path: Path
+) -> None:
+    from cornernet.config import save_config
+
+    # In float64-like conditions the weights would be equal; in float32 the order of sums differs.
+    # SGD-like behaviour is not needed: Adam's steps are compared while they are few.
+    config = small_config("--model.freeze_batch_norm", "true", "--train.epochs", "2")
+    recipe = tmp_path / "recipe.yaml"
+    save_config(config, recipe)
+    common = [str(recipe), "--data", str(shapes), "--device", "cpu"]
+    two = torchrun(2, *common, "--output", str(tmp_path / "two"), "--train.batch_size", "2")
+    assert two.returncode == 0, two.stderr
+    joint = dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=4))
+    train(joint, shapes, tmp_path / "one", CPU)
+    one, both = (load_weights(tmp_path / run / "last.pt") for run in ("one", "two"))
+    start = Trainer(dataclasses.replace(config, model=one.config.model), CPU).model.state_dict()
+    moved = 0
+    for key, value in one.training["model"].items():
+        torch.testing.assert_close(both.training["model"][key], value, rtol=1e-3, atol=2e-5)
+        moved += not torch.equal(value, start[key])
+    assert moved > 10  # the comparison is between weights that were trained
+    losses = [
+        [line["loss/total"] for line in records(tmp_path / run) if line["kind"] == "train"]
+        for run in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
