@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 # What the compiled ops are made of: the package is installed again when one of these changes.
 SOURCES := $(shell find csrc -type f) setup.py pyproject.toml constraints.txt
@@ -19,17 +19,23 @@ help:
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: $(SOURCES)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "make: expected Python 3.10 or newer, got $$($(PYTHON) --version); run make PYTHON=python3.x"; exit 2; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) torch
-	$(PIP) --verbose -e . > $(VENV)/install.log 2>&1 || { tail -40 $(VENV)/install.log; exit 1; }
-	@grep -h '^ *cornernet_ops: ' $(VENV)/install.log || true
-	@touch $@
+# $(call install,WHAT): WHAT is this folder, with or without an extra.
+define install
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+  { echo "make: expected Python 3.10 or newer, got $$($(PYTHON) --version);" \
+         "run make PYTHON=python3.x"; exit 2; }
+test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(PIP) --quiet torch
+$(PIP) --verbose -e '$(1)' > $(VENV)/install.log 2>&1 || { tail -40 $(VENV)/install.log; exit 1; }
+@grep -ho 'cornernet_ops: .*' $(VENV)/install.log || true
+@touch $(VENV)/.installed
+endef
 
-$(VENV)/.dev: $(VENV)/.installed
-	$(PIP) -e '.[dev]'
+$(VENV)/.installed: $(SOURCES)
+	$(call install,.)
+
+$(VENV)/.dev: $(SOURCES)
+	$(call install,.[dev])
 	@touch $@
 
 # The last line is the result: AP >= 0.60 on pictures that the network has not seen.

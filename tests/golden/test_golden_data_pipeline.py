@@ -29,6 +29,8 @@ def test_canvas_of_a_test_picture(case) -> None:
     canvas, view = make_view(case.image("image"), Config())
     wanted = case.image("out")
     height, width = view.size
+    top, _, left, _ = case.array("border")
+    assert view.origin == (left, top)
     # A difference: where a side already is one less than a multiple of 128, the reference loses
     # the last row or column to the mean colour and ours keeps it.
     if height == canvas.shape[0]:

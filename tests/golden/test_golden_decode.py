@@ -47,6 +47,18 @@ def test_only_local_maxima_are_peaks(case, corner: str) -> None:
         assert torch.equal(found[found >= 0].sort().values, expected.nonzero().flatten())
 
 
+@pytest.mark.parametrize("corner", ["tl", "br"])
+@pytest.mark.golden_cases("decode", "cases", "{name}_")
+def test_offsets_at_the_peaks(case, corner: str) -> None:
+    _, cells = peaks_of(case, corner)
+    if (cells < 0).any():
+        pytest.skip("the reference fills up with arbitrary cells, ours has no corner there")
+    offset = case.tensor(f"{corner}_off").flatten(2)
+    cells = cells % offset.shape[2]
+    found = offset.gather(2, cells[:, None].expand(-1, 2, -1)).transpose(1, 2)
+    assert torch.equal(found, case.tensor(f"{corner}_off_gathered"))
+
+
 @pytest.mark.golden_cases("decode", "cases", "{name}_")
 def test_pairs(case) -> None:
     tl_scores, tl_cells = peaks_of(case, "tl")

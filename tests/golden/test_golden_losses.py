@@ -18,6 +18,26 @@ def focal_of(content, target: str, factor: float, **exponents: float):
     return loss.detach(), logits.grad
 
 
+def test_focal_of_each_cell(golden) -> None:
+    content = golden("losses")
+    cells = zip(
+        content.tensor("gfl_logits").flatten(), content.tensor("gfl_target").flatten(), strict=True
+    )
+    found = torch.stack([focal_loss(logit, target) for logit, target in cells])
+    wanted = content.tensor("gfl_none_loss").flatten()
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_focal_gradient_at_the_probability(golden) -> None:
+    content = golden("losses")
+    factor = 1 / (content.meta["gfl"]["num_pos"] + COUNT_EPSILON)
+    _, gradient = focal_of(content, "gfl_target", factor)
+    p = content.tensor("gfl_logits").double().sigmoid()
+    found = (gradient.double() / (p * (1 - p))).float()
+    wanted = content.tensor("gfl_avg_grad_pred")
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("reduction", ["sum", "mean", "avg"])
 def test_focal(golden, reduction: str) -> None:
     content = golden("losses")
@@ -30,6 +50,9 @@ def test_focal(golden, reduction: str) -> None:
     torch.testing.assert_close(loss, content.tensor(f"gfl_{reduction}_loss"), rtol=1e-4, atol=0)
     wanted = content.tensor(f"gfl_{reduction}_grad_logits")
     torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-5)
+    if reduction == "sum":  # the reference's gradient without reduction is that of the sum
+        wanted = content.tensor("gfl_none_grad_logits")
+        torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-5)
 
 
 def test_focal_with_other_exponents(golden) -> None:

@@ -217,12 +217,30 @@ def test_detections_in_a_picture(case, model, assert_same_detections) -> None:
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
-def test_detections_in_the_mirrored_picture(case, golden, model, assert_same_detections) -> None:
+def test_detections_in_the_mirrored_picture(case, model, assert_same_detections) -> None:
     found = suppress(candidates_of(model, sibling(case), flipped=True), Config().test)
     boxes, scores, labels = wanted_detections(case, "flip_")
     width = sibling(case).array("image").shape[1]  # stored in the mirrored picture's pixels
     boxes = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
     assert_same_detections(found, boxes, scores, labels, 1e-3, 1e-3)
+
+
+@pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
+def test_detections_in_the_plain_view(case, model, assert_same_detections) -> None:
+    found = suppress(candidates_of(model, sibling(case)), Config().test)
+    assert_same_detections(found, *wanted_detections(case, "plain_"), 1e-3, 1e-3)
+
+
+@pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
+def test_views_suppressed_one_by_one_and_again_together(
+    case, model, assert_same_detections
+) -> None:
+    views = [
+        suppress(candidates_of(model, sibling(case), flipped), Config().test)
+        for flipped in (True, False)
+    ]
+    found = suppress(joined(views), Config().test)
+    assert_same_detections(found, *wanted_detections(case), 1e-3, 1e-3)
 
 
 # A difference: the reference suppresses each view and then their union again; ours joins the
