@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,9 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 # (D0-D7) and start-of-image (D8) have no length: the walk steps over all of them.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _JPEG_END_OF_IMAGE = 0xD9
+# OpenCV 5 moved getLogLevel and setLogLevel, and 4 has no name for the level.
+_OPENCV_LOG: Any = getattr(cv2.utils, "logging", cv2)
+_OPENCV_SILENT = 0
 
 
 def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.ndarray:
@@ -173,9 +177,9 @@ def _has_png_end(data: bytes) -> bool:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Silence OpenCV's log: what goes wrong is said once, in our own error."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    level = _OPENCV_LOG.getLogLevel()
+    _OPENCV_LOG.setLogLevel(_OPENCV_SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        _OPENCV_LOG.setLogLevel(level)

@@ -1,0 +1,227 @@
+"""Drawn shapes: a sound data set, the same one each time, with boxes that fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cornernet.data.coco import CocoDataset
+from cornernet.data.synthetic import CLASSES, _fits, _outline, _rasterise, synthesize
+from cornernet.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthesize(tmp_path_factory.mktemp("shapes") / "data", train=40, val=10)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 40), ("val", 10)])
+def test_the_folder_passes_the_strict_checks(root: Path, split: str, count: int) -> None:
+    dataset = CocoDataset(root, split, strict=True, filter_empty=True, min_size=160)
+    assert len(dataset) == count
+    assert dataset.classes == list(CLASSES)
+    assert dataset.category_ids == [1, 2, 3, 4, 5]
+
+
+def test_annotations_have_every_field_of_coco(root: Path) -> None:
+    content = json.loads((root / "annotations" / "instances_train.json").read_text())
+    assert set(content) == {"info", "licenses", "images", "annotations", "categories"}
+    for entry in content["annotations"]:
+        assert set(entry) == {
+            "id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation",
+        }  # fmt: skip
+        assert entry["area"] == entry["bbox"][2] * entry["bbox"][3]
+
+
+def test_pictures_and_objects_are_of_the_promised_sizes_and_numbers(root: Path) -> None:
+    dataset = CocoDataset(root, "train")
+    per_picture = []
+    for index in range(len(dataset)):
+        sample = dataset.load(index)
+        assert all(160 <= side <= 256 for side in sample.image.shape[:2])
+        sides = sample.boxes[:, 2:] - sample.boxes[:, :2]
+        assert sides.min() >= 14
+        assert sides.max() <= 113
+        per_picture.append(len(sides))
+    assert min(per_picture) >= 1
+    assert max(per_picture) <= 8
+    assert len(set(per_picture)) > 4
+
+
+def test_every_class_is_drawn_about_equally_often(root: Path) -> None:
+    summary = CocoDataset(root, "train").summary()
+    counts = [summary[f"class {name}"] for name in CLASSES]
+    assert min(counts) > 0.5 * summary["boxes"] / len(CLASSES)
+
+
+def test_no_two_boxes_nearly_coincide(root: Path) -> None:
+    dataset = CocoDataset(root, "train")
+    for index in range(len(dataset)):
+        boxes = dataset.load(index).boxes
+        low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+        high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+        common = np.clip(high - low, 0, None).prod(-1)
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+        overlap = common / (areas[:, None] + areas - common)
+        np.fill_diagonal(overlap, 0)
+        assert overlap.max() <= 0.35 + 1e-5
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(("stroke", "hollow"), [(0.0, False), (4.0, False), (4.0, True)])
+def test_a_box_is_as_tight_as_its_shape(name: str, stroke: float, hollow: bool) -> None:
+    corners = _outline(name) * 30 + (60.3, 70.7)
+    stencil = _rasterise(corners, stroke, hollow, 200, 200)
+    assert stencil is not None
+    expected = np.concatenate([corners.min(0), corners.max(0)])
+    # A mitre-less line adds at most half its width on each side, and at least nothing.
+    outward = np.array([-1, -1, 1, 1]) * (np.array(stencil.box) - expected)
+    assert outward.min() >= -0.3
+    assert outward.max() <= stroke / 2 + 0.6
+    columns = np.flatnonzero(stencil.cover.any(axis=0)) + stencil.x
+    rows = np.flatnonzero(stencil.cover.any(axis=1)) + stencil.y
+    assert np.floor(stencil.box).tolist()[:2] == [columns[0], rows[0]]
+    assert np.ceil(stencil.box).tolist()[2:] == [columns[-1] + 1, rows[-1] + 1]
+
+
+def test_a_shape_at_the_edge_has_the_box_of_its_visible_part() -> None:
+    # A diamond whose left tip is cut off: what is left is as high as before.
+    diamond = np.array([[-4.0, 50.0], [26.0, 20.0], [56.0, 50.0], [26.0, 80.0]])
+    stencil = _rasterise(diamond, 0.0, False, 100, 100)
+    assert stencil is not None
+    np.testing.assert_allclose(stencil.box, (0, 20, 56, 80), atol=0.3)
+    # Its lower tip cut off as well: the widest row is still in the picture.
+    stencil = _rasterise(diamond, 0.0, False, 100, 76)
+    assert stencil is not None
+    np.testing.assert_allclose(stencil.box, (0, 20, 56, 76), atol=0.3)
+
+
+def test_a_shape_mostly_outside_is_not_drawn() -> None:
+    square = np.array([[-20.0, 10.0], [20.0, 10.0], [20.0, 50.0], [-20.0, 50.0]])
+    assert _rasterise(square, 0.0, False, 100, 100) is None
+
+
+def test_a_shape_may_hide_a_third_of_an_older_one_but_not_half() -> None:
+    owner = np.full((100, 100), -1, np.int32)
+    owner[40:60, 40:60] = 0  # an older shape of 20 x 20 pixels
+    areas, boxes = [400], [(40.0, 40.0, 60.0, 60.0)]
+    square = np.array([[0.0, 0.0], [30.0, 0.0], [30.0, 30.0], [0.0, 30.0]])
+    for left, fits in ((54.0, True), (50.0, False)):  # hides 6 and 10 of the 20 columns
+        stencil = _rasterise(square + (left, 35.0), 0.0, False, 100, 100)
+        assert stencil is not None
+        assert _fits(stencil, boxes, owner, areas) == fits
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(tmp_path: Path) -> None:
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        first = files(synthesize(tmp_path / "a", train=6, val=2, seed=5))
+        cv2.setNumThreads(4)
+        second = files(synthesize(tmp_path / "b", train=6, val=2, seed=5))
+    finally:
+        cv2.setNumThreads(threads)
+    assert len(first) == 10
+    assert first == second
+
+
+def test_another_seed_gives_other_pictures(tmp_path: Path) -> None:
+    first = files(synthesize(tmp_path / "a", train=2, val=1, seed=0))
+    second = files(synthesize(tmp_path / "b", train=2, val=1, seed=1))
+    assert all(first[name] != second[name] for name in first)
+
+
+def test_more_pictures_leave_the_first_ones_as_they_are(tmp_path: Path) -> None:
+    few = files(synthesize(tmp_path / "few", train=2, val=1))
+    many = files(synthesize(tmp_path / "many", train=4, val=2))
+    pictures = [name for name in few if name.endswith(".jpg")]
+    assert len(pictures) == 3
+    assert all(few[name] == many[name] for name in pictures)
+
+
+def test_splits_share_no_picture(root: Path) -> None:
+    pictures = [data for name, data in files(root).items() if name.endswith(".jpg")]
+    assert len(set(pictures)) == len(pictures) == 50
+
+
+def test_classes_can_be_chosen(tmp_path: Path) -> None:
+    synthesize(tmp_path / "a", train=8, val=1, classes=["star", "circle"])
+    dataset = CocoDataset(tmp_path / "a", "train")
+    assert dataset.classes == ["star", "circle"]
+    assert min(dataset.summary().values(), default=0) == 0  # no crowds
+    assert dataset.summary()["class star"] > 0
+    assert dataset.summary()["class circle"] > 0
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    synthesize(tmp_path / "a", train=1, val=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "annotations",
+        "train",
+        "val",
+    ]
+
+
+def test_a_folder_that_holds_something_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match=r"a: expected a new or empty folder .* choose another"):
+        synthesize(tmp_path / "a", train=1, val=1)
+    assert files(tmp_path) == {"a/mine.txt": b"keep"}
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("keep")
+    with pytest.raises(UserError, match="found a file"):
+        synthesize(tmp_path / "a", train=1, val=1)
+
+
+def test_what_fails_half_way_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cornernet.data import synthetic
+
+    written: list[Path] = []
+
+    def write_two(path: Path, picture: np.ndarray) -> None:
+        if len(written) == 2:
+            raise UserError("no space")
+        written.append(path)
+
+    monkeypatch.setattr(synthetic, "write_image", write_two)
+    with pytest.raises(UserError, match="no space"):
+        synthesize(tmp_path / "a", train=5, val=5)
+    assert len(written) == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"train": 0}, "train=0"),
+        ({"val": -1}, "val=-1"),
+        ({"classes": ["circle", "cow"]}, "circle, cow"),
+        ({"classes": []}, "none"),
+        ({"classes": ["star", "star"]}, "star, star"),
+        ({"seed": -1}, "-1"),
+        ({"min_side": 20}, "min_side=20"),
+        ({"min_side": 200, "max_side": 100}, "max_side=100"),
+    ],
+)
+def test_an_argument_out_of_range_is_a_sentence(
+    tmp_path: Path, arguments: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UserError, match=f"synthesize: expected .*{words}"):
+        synthesize(tmp_path / "a", **arguments)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
