@@ -168,6 +168,14 @@ def grad_scaler(device: torch.device, precision: str) -> Any:
     return torch.amp.GradScaler(device.type, enabled=enabled)
 
 
+def has_fused_optimizer(device: torch.device) -> bool:
+    """Whether torch steps an optimiser on this device in one kernel instead of several a tensor.
+
+    A plug-in's device may announce it too, but which of them keep the promise is not known.
+    """
+    return device.type in ("cpu", "cuda")
+
+
 def peak_memory(device: torch.device) -> int | None:
     """Most bytes the device's allocator has held at once; None where it does not count."""
     counter = getattr(_module(device.type), "max_memory_allocated", None)

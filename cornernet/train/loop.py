@@ -18,7 +18,14 @@ from torch.nn.parallel import DistributedDataParallel
 from cornernet.config import Config, save_config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
-from cornernet.device import World, autocast, grad_scaler, peak_memory, resolve_precision
+from cornernet.device import (
+    World,
+    autocast,
+    grad_scaler,
+    has_fused_optimizer,
+    peak_memory,
+    resolve_precision,
+)
 from cornernet.errors import UserError
 from cornernet.evaluate import Evaluation, evaluate
 from cornernet.losses import corner_counts, detection_losses
@@ -44,7 +51,9 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, config: Config, device: torch.device
+) -> torch.optim.Optimizer:
     """Adam; weight decay, where set, is decoupled and spares biases and normalisation."""
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
@@ -55,7 +64,9 @@ def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
         {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.train.learning_rate
+        [group for group in groups if group["params"]],
+        lr=config.train.learning_rate,
+        fused=has_fused_optimizer(device),
     )
 
 
@@ -84,7 +95,7 @@ class Trainer:
         self.average = (
             WeightAverage(self.model, config.train.ema_decay) if config.train.ema_decay else None
         )
-        self.optimizer = build_optimizer(self.model, config)
+        self.optimizer = build_optimizer(self.model, config, world.device)
         self.precision = resolve_precision(config.train.precision, world.device)
         self.scaler = grad_scaler(world.device, self.precision)
         self.epoch = 0  # epochs done

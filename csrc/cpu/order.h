@@ -30,17 +30,13 @@ CORNERNET_INLINE int16_t key(c10::BFloat16 value) {
   return key16<0x7f80>(value.x);
 }
 
-CORNERNET_INLINE bool takes_over(float x, float m) {
-  return (x >= m) | (x != x);
-}
-CORNERNET_INLINE bool takes_over(double x, double m) {
-  return (x >= m) | (x != x);
-}
-CORNERNET_INLINE bool takes_over(c10::Half x, c10::Half m) {
-  return key(x) >= key(m);
-}
-CORNERNET_INLINE bool takes_over(c10::BFloat16 x, c10::BFloat16 m) {
-  return key(x) >= key(m);
+template <typename T>
+CORNERNET_INLINE bool takes_over(T x, T m) {
+  if constexpr (sizeof(T) == 2) {
+    return key(x) >= key(m);
+  } else {
+    return (x >= m) | (x != x);
+  }
 }
 
 // choice ? a : b, on the bits: a choice between structs would be one between their addresses, which
@@ -55,17 +51,13 @@ CORNERNET_INLINE T choose(bool choice, T a, T b) {
 }
 
 // Whether x > m; a NaN may be taken for greater, for filters before an exact test.
-CORNERNET_INLINE bool may_exceed(float x, float m) {
-  return x > m;
-}
-CORNERNET_INLINE bool may_exceed(double x, double m) {
-  return x > m;
-}
-CORNERNET_INLINE bool may_exceed(c10::Half x, c10::Half m) {
-  return key(x) > key(m);
-}
-CORNERNET_INLINE bool may_exceed(c10::BFloat16 x, c10::BFloat16 m) {
-  return key(x) > key(m);
+template <typename T>
+CORNERNET_INLINE bool may_exceed(T x, T m) {
+  if constexpr (sizeof(T) == 2) {
+    return key(x) > key(m);
+  } else {
+    return x > m;
+  }
 }
 
 // The type in which values of T are added up and reported.

@@ -2,7 +2,6 @@
 // dimension becomes one across it.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
