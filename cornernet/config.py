@@ -270,6 +270,8 @@ class TestConfig:
         topk: corners of each kind kept per picture.
         peak_kernel: side of the window in which a corner must be the maximum; odd.
         distance_threshold: largest distance between the embeddings of one object's corners.
+        pair_score: a box's score from its corners': their "mean", as in the paper, or their
+            "geometric" mean, which a single strong corner cannot carry: fewer wrong pairs.
         max_pairs: corner pairs kept per picture and view before non-maximum suppression.
         score_threshold: detections below are left out.
         max_per_image: detections kept per picture.
@@ -289,6 +291,7 @@ class TestConfig:
     topk: int = 100
     peak_kernel: int = 3
     distance_threshold: float = 0.5
+    pair_score: Literal["mean", "geometric"] = "mean"
     max_pairs: int = 1000
     score_threshold: float = 0.0
     max_per_image: int = 100

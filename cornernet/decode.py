@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cornernet.config import TestConfig
@@ -27,13 +28,16 @@ def decode(
         labels: [N, P] int64; -1 where there were fewer pairs.
     """
     height, width = outputs.tl_heat.shape[-2:]
-    # Sigmoid is monotonic: it is applied to the few peaks, not to all cells.
+    # The sigmoid is monotonic: it is applied to the few peaks, not to all cells. The mean of
+    # logarithms is the logarithm of the geometric mean, so one op serves both scores.
+    geometric = config.pair_score == "geometric"
+    probability = F.logsigmoid if geometric else torch.sigmoid
     tl_scores, tl_cells = corner_peaks(outputs.tl_heat, config.topk, config.peak_kernel)
     br_scores, br_cells = corner_peaks(outputs.br_heat, config.topk, config.peak_kernel)
     boxes, scores, labels = corner_decode(
-        tl_scores.float().sigmoid(),
+        probability(tl_scores.float()),
         tl_cells,
-        br_scores.float().sigmoid(),
+        probability(br_scores.float()),
         br_cells,
         outputs.tl_embedding.float(),
         outputs.br_embedding.float(),
@@ -42,5 +46,7 @@ def decode(
         distance_threshold=config.distance_threshold,
         max_pairs=config.max_pairs,
     )
+    if geometric:
+        scores = torch.where(labels < 0, scores, scores.exp())
     cell = boxes.new_tensor([image_size[1] / width, image_size[0] / height])
     return boxes * cell.repeat(2), scores, labels

@@ -46,7 +46,8 @@ def decode_by_loops(maps: Outputs, settings: Settings, size: tuple[int, int]) ->
             )
             near = math.hypot(*apart.tolist()) <= settings.distance_threshold
             if c1 == c2 and near and box[2] > box[0] and box[3] > box[1]:
-                pairs.append(((s1 + s2) / 2, c1, box))
+                geometric = settings.pair_score == "geometric"
+                pairs.append((math.sqrt(s1 * s2) if geometric else (s1 + s2) / 2, c1, box))
         pictures.append(sorted(pairs, key=lambda pair: -pair[0])[: settings.max_pairs])
     return pictures
 
@@ -65,6 +66,8 @@ def random_maps(seed: int, channels: int = 1) -> Outputs:
     [
         (1, {}),
         (1, {"topk": 16, "max_pairs": 6}),
+        (1, {"pair_score": "geometric"}),
+        (1, {"pair_score": "geometric", "topk": 16, "max_pairs": 6}),
         (1, {"topk": 50, "peak_kernel": 1, "distance_threshold": 0.1}),
         (1, {"peak_kernel": 5, "distance_threshold": 2.0}),
         (3, {"distance_threshold": 1.0}),
