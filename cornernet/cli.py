@@ -62,7 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(run=_train)
 
-    evaluate = verb("evaluate", "Compute COCO's twelve numbers on a split.")
+    evaluate = verb(
+        "evaluate",
+        "Compute COCO's twelve numbers on a split.",
+        epilog="Settings as for train act here too, such as --test.scales '[0.5, 1, 1.5]'.",
+    )
     evaluate.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
     evaluate.add_argument("--data", required=True, metavar="DIR", help="as for train")
     evaluate.add_argument("--split", help="default: the one the weights were validated on")
@@ -275,15 +279,17 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     """Run a command; exit with status 2 and one sentence where the input is bad."""
     words = sys.argv[1:] if words is None else words
-    parser = _parser()
-    arguments, settings = parser.parse_known_args(words)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
+            arguments, settings = _parser().parse_known_args(words)
             arguments.run(arguments, settings)
         except UserError as error:
-            print(f"cornernet {arguments.verb}: {error}", file=sys.stderr)
+            print(f"cornernet {words[0]}: {error}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
-            print(f"cornernet {arguments.verb}: interrupted", file=sys.stderr)
+            print(f"cornernet {words[0]}: interrupted", file=sys.stderr)
             sys.exit(130)
+        except BrokenPipeError:  # whoever read our output, like `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)

@@ -389,6 +389,9 @@ def config_parser() -> ArgumentParser:
         exit_on_error=False, add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS
     )
     parser.add_class_arguments(Config)
+    for action in parser._actions:
+        if action.dest in SECTIONS:  # --train FILE, which jsonargparse offers and we do not
+            action.help = argparse.SUPPRESS
     return parser
 
 
@@ -397,6 +400,7 @@ def _checked_words(words: Sequence[str]) -> list[str]:
     for position, word in enumerate(words):
         if word.startswith("--"):
             section, _, key = word[2:].split("=", 1)[0].partition(".")
+            key = key.removesuffix("+")  # --section.key+ value appends to a list
             _check_keys({section: {key: None} if key else None}, "command line")
         elif (
             position == 0 or "=" in words[position - 1] or not words[position - 1].startswith("--")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -307,3 +308,11 @@ def test_a_results_file_in_no_folder_is_refused_before_the_work(
     error = refusal(capsys, "evaluate", str(weights), "--data", str(shapes), "--device", "cpu",
                     "--metrics", str(tmp_path / "no" / "m.json"))  # fmt: skip
     assert "m.json" in error
+
+
+def test_a_reader_that_stops_early_sees_no_traceback() -> None:
+    command = f"{sys.executable} -m cornernet train --help | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=Path(__file__).parent.parent
+    )
+    assert done.stdout.startswith("usage:") and done.stderr == ""

@@ -229,3 +229,7 @@ def test_every_setting_is_described() -> None:
     for kind in SECTIONS.values():
         described = kind.__doc__ or ""
         assert [f.name for f in dataclasses.fields(kind) if f"{f.name}:" not in described] == []
+
+
+def test_a_list_can_be_appended_to() -> None:
+    assert load_recipe("tiny", ["--test.scales+", "2"]).test.scales == [1.0, 2.0]
