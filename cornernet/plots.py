@@ -118,10 +118,11 @@ def save_curves(records: Sequence[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(11, 4), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    for name in ("total", "focal", "pull", "push", "offset"):
+    for key in [key for key in train[0] if key.startswith("loss/")] if train else []:
+        name = key.removeprefix("loss/")
         left.plot(
             [record["epoch"] for record in train],
-            [record[f"loss/{name}"] for record in train],
+            [record[key] for record in train],
             label=name,
             linewidth=1.8 if name == "total" else 1.0,
         )

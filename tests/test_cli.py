@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small import SMALL_MODEL
 
 from cornernet.cli import main
 from cornernet.config import Config
@@ -20,15 +21,6 @@ from cornernet.data.synthetic import CLASSES, synthesize
 from cornernet.evaluate import METRICS
 from cornernet.model.detector import CornerDetector
 from cornernet.model.weights import Weights, save_weights
-
-SMALL = {
-    "stacks": 1,
-    "stage_channels": [8, 8],
-    "stage_blocks": [1, 1],
-    "feature_channels": 8,
-    "pool_channels": 8,
-    "head_channels": 8,
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +37,7 @@ def weights(tmp_path: Path) -> Path:
 
 def save_random_weights(path: Path, classes: list[str]) -> Path:
     torch.manual_seed(0)
-    config = Config.from_dict({"model": SMALL, "test": {"pad_multiple": 16, "topk": 20}})
+    config = Config.from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16, "topk": 20}})
     model = CornerDetector(config.model, len(classes))
     save_weights(Weights(model.state_dict(), classes, config), path)
     return path
@@ -64,7 +56,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_train_runs_a_recipe_file_with_settings(shapes: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(
-        json.dumps({"model": SMALL, "augment": {"crop_size": 64}, "data": {"workers": 0}})
+        json.dumps({"model": SMALL_MODEL, "augment": {"crop_size": 64}, "data": {"workers": 0}})
     )
     main(
         ["train", str(recipe), "--data", str(shapes), "--output", str(tmp_path / "run"),

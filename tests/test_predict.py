@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small import SMALL_MODEL
 
 import cornernet.predict as predict
 from cornernet import CornerNet
@@ -20,15 +21,7 @@ from cornernet.structures import Detections, Outputs
 
 
 def config(**sections: dict) -> Config:
-    small = {
-        "stacks": 1,
-        "stage_channels": [8, 8],
-        "stage_blocks": [1, 1],
-        "feature_channels": 8,
-        "pool_channels": 8,
-        "head_channels": 8,
-    }
-    return Config.from_dict({"model": small, **sections})
+    return Config.from_dict({"model": SMALL_MODEL, **sections})
 
 
 def model_of(settings: Config, classes: int = 2) -> CornerDetector:

@@ -32,6 +32,7 @@ from cornernet.losses import corner_counts, detection_losses
 from cornernet.model.detector import PIXEL_MEAN, CornerDetector, count_parameters
 from cornernet.model.weights import Weights, load_state, load_weights, save_weights
 from cornernet.plots import draw_detections, save_curves, save_sheet
+from cornernet.predict import detect
 from cornernet.structures import Batch, Outputs
 from cornernet.targets import build_targets
 from cornernet.train.checkpoint import RunFolder
@@ -441,8 +442,6 @@ def _validate(trainer: Trainer, dataset: CocoDataset, log: RunLog) -> dict[str, 
 
 def _draw_sheet(weights: Weights, dataset: CocoDataset, world: World, path: Path) -> None:
     """Detections on some pictures spread over the validation split."""
-    from cornernet.predict import detect
-
     model = weights.build_model().to(world.device)
     count = min(_SHEET_PICTURES, len(dataset))
     pictures = []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small import SMALL_MODEL
 
 import cornernet.train.loop as loop
 from cornernet.config import Config
@@ -30,14 +31,7 @@ CPU = World(torch.device("cpu"))
 def small_config(*overrides: str) -> Config:
     """A network of a few thousand parameters and a run of a few steps."""
     values = {
-        "model": {
-            "stacks": 1,
-            "stage_channels": [8, 8],
-            "stage_blocks": [1, 1],
-            "feature_channels": 8,
-            "pool_channels": 8,
-            "head_channels": 8,
-        },
+        "model": SMALL_MODEL,
         "data": {"workers": 0},
         "augment": {"crop_size": 64, "crop_border": 32},
         "train": {"epochs": 4, "batch_size": 2, "warmup_steps": 2, "milestones": [2],
