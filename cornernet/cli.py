@@ -13,6 +13,7 @@ from typing import Any
 
 from cornernet.errors import UserError
 
+_SHEET_PICTURES = 12
 _DEVICE_HELP = "auto, cpu, or a kind of accelerator such as sdaa, with or without :index"
 
 
@@ -82,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--output", required=True, metavar="DIR", help="folder for the pictures")
     predict.add_argument("--score", type=float, default=0.3, help="lowest score (default 0.3)")
     predict.add_argument("--json", metavar="FILE", help="write the detections as JSON")
+    predict.add_argument(
+        "--sheet", metavar="FILE", help=f"write the first {_SHEET_PICTURES} pictures side by side"
+    )
     predict.add_argument("--device", default="auto", help=_DEVICE_HELP)
     predict.set_defaults(run=_predict)
 
@@ -170,21 +174,26 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     _refuse(settings)
     from cornernet.api import CornerNet
     from cornernet.data.images import read_image, write_image
-    from cornernet.plots import draw_detections
+    from cornernet.plots import draw_detections, save_sheet
     from cornernet.predict import expand_sources
 
     detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
     files = list(dict.fromkeys(expand_sources(arguments.sources)))
     output = Path(arguments.output)
     targets = _output_names(files, output)
-    _check_writable(arguments.json)
+    for written in (arguments.json, arguments.sheet):
+        _check_writable(written)
     output.mkdir(parents=True, exist_ok=True)
     records = []
+    sheet = []
     for file, target in zip(files, targets, strict=True):
         image = read_image(file, apply_exif=True)
         found = detector.detect(image)
         found = found.select(found.scores >= arguments.score)
-        write_image(target, draw_detections(image, found, detector.classes))
+        drawn = draw_detections(image, found, detector.classes)
+        write_image(target, drawn)
+        if len(sheet) < _SHEET_PICTURES:
+            sheet.append((f"{file.name}: {len(found)} found", drawn))
         records.append(
             {
                 "file": str(file),
@@ -202,6 +211,8 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         print(f"{file}: {len(found)} found → {target}")
     if arguments.json:
         _write_json(arguments.json, records)
+    if arguments.sheet:
+        save_sheet(sheet, Path(arguments.sheet), cell=480)
 
 
 def _output_names(files: Sequence[Path], output: Path) -> list[Path]:

@@ -127,6 +127,16 @@ def test_predict_score_leaves_out_detections(shapes: Path, weights: Path, tmp_pa
     assert count("0.0") > 0 == count("0.99")
 
 
+def test_predict_lays_the_pictures_side_by_side(
+    shapes: Path, weights: Path, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    main(["predict", str(weights), str(shapes / "val"), "--output", str(tmp_path / "out"),
+          "--device", "cpu", "--sheet", str(sheet)])  # fmt: skip
+    height, width = read_image(sheet).shape[:2]
+    assert width > 3 * 480 and 480 < height < 2 * 480  # three pictures in a row
+
+
 def test_synthesize_makes_a_folder_that_trains(tmp_path: Path) -> None:
     main(["data", "synthesize", str(tmp_path / "s"), "--train", "2", "--val", "1", "--seed", "7"])
     assert len(list((tmp_path / "s" / "train").iterdir())) == 2
