@@ -9,9 +9,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cornernet.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SHEET_PICTURES = 12
 _DEVICE_HELP = "auto, cpu, or a kind of accelerator such as sdaa, with or without :index"
@@ -184,8 +187,8 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     for written in (arguments.json, arguments.sheet):
         _check_writable(written)
     output.mkdir(parents=True, exist_ok=True)
-    records = []
-    sheet = []
+    records: list[dict[str, Any]] = []
+    sheet: list[tuple[str, np.ndarray]] = []
     for file, target in zip(files, targets, strict=True):
         image = read_image(file, apply_exif=True)
         found = detector.detect(image)

@@ -15,6 +15,7 @@ import torch
 from small import SMALL_MODEL
 
 import cornernet.train.loop as loop
+import cornernet.train.trainer as trainer_module
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.synthetic import synthesize
@@ -23,7 +24,8 @@ from cornernet.errors import UserError
 from cornernet.evaluate import coco_evaluation, coco_results, detect_split
 from cornernet.model.weights import load_weights
 from cornernet.structures import Batch
-from cornernet.train.loop import Trainer, train
+from cornernet.train.loop import train
+from cornernet.train.trainer import Trainer
 
 CPU = World(torch.device("cpu"))
 
@@ -184,7 +186,7 @@ def test_another_number_of_classes_is_refused(shapes: Path, tmp_path: Path) -> N
 def test_a_loss_that_is_no_number_names_iteration_loss_and_images(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = loop.detection_losses
+    original = trainer_module.detection_losses
     calls = []
 
     def poisoned(*args, **kwargs):  # type: ignore[no-untyped-def]
@@ -192,7 +194,7 @@ def test_a_loss_that_is_no_number_names_iteration_loss_and_images(
         losses = original(*args, **kwargs)
         return losses if len(calls) < 3 else losses | {"push": losses["push"] * torch.nan}
 
-    monkeypatch.setattr(loop, "detection_losses", poisoned)
+    monkeypatch.setattr(trainer_module, "detection_losses", poisoned)
     with pytest.raises(UserError, match=r"iteration 3, epoch 1: .* push = nan .*\.jpg"):
         train(small_config(), shapes, tmp_path / "run", CPU)
 

@@ -1,0 +1,197 @@
+"""The state of a training run, and one step of it."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from cornernet.config import Config
+from cornernet.device import World, autocast, grad_scaler, has_fused_optimizer, resolve_precision
+from cornernet.errors import UserError
+from cornernet.losses import corner_counts, detection_losses
+from cornernet.model.detector import CornerDetector
+from cornernet.model.weights import Weights, load_state
+from cornernet.structures import Batch, Outputs
+from cornernet.targets import build_targets
+from cornernet.train.ema import WeightAverage
+from cornernet.train.schedule import learning_rate
+
+LOSSES = ("total", "focal", "pull", "push", "offset")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch on every device."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def build_optimizer(
+    model: nn.Module, config: Config, device: torch.device
+) -> torch.optim.Optimizer:
+    """Adam; weight decay, where set, is decoupled and spares biases and normalisation."""
+    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {
+            "params": [p for p in learnt if p.ndim > 1],
+            "weight_decay": config.train.weight_decay,
+        },
+        {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=config.train.learning_rate,
+        fused=has_fused_optimizer(device),
+    )
+
+
+def to_channels_last(module: nn.Module) -> None:
+    """Lay out convolution weights as NHWC, in place."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+class Trainer:
+    """The state of a run and one step of it.
+
+    Args:
+        config: with `model.num_classes` set.
+        world: this process and its device.
+    """
+
+    def __init__(self, config: Config, world: World) -> None:
+        seed_everything(config.train.seed)
+        self.config = config
+        self.world = world
+        self.model = CornerDetector(config.model, config.model.num_classes).to(world.device)
+        if config.train.channels_last:
+            to_channels_last(self.model)
+        self.average = (
+            WeightAverage(self.model, config.train.ema_decay) if config.train.ema_decay else None
+        )
+        self.optimizer = build_optimizer(self.model, config, world.device)
+        self.precision = resolve_precision(config.train.precision, world.device)
+        self.scaler = grad_scaler(world.device, self.precision)
+        self.epoch = 0  # epochs done
+        self.step = 0  # steps done
+        self.best = -math.inf  # best AP so far
+        self.parallel: nn.Module = self.model
+        if world.size > 1:
+            self.parallel = DistributedDataParallel(self.model)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Forward pass of a batch on the device."""
+        images = batch.images
+        if self.config.train.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with autocast(self.world.device, self.precision):
+            outputs: list[Outputs] = self.parallel(images)
+        image_height, image_width = images.shape[-2:]
+        map_height, map_width = outputs[-1].tl_heat.shape[-2:]
+        targets = build_targets(
+            batch.boxes,
+            batch.labels,
+            self.model.num_classes,
+            (image_height, image_width),
+            (map_height, map_width),
+            self.config.loss.gaussian_iou,
+        )
+        counts = corner_counts(targets)
+        if self.world.size > 1:
+            torch.distributed.all_reduce(counts)
+        return detection_losses(outputs, targets, self.config.loss, counts, self.world.size)
+
+    def train_step(self, batch: Batch, steps_per_epoch: int) -> dict[str, float]:
+        """One step of the optimiser.
+
+        Returns:
+            The losses, the gradient's norm before clipping and the learning rate.
+
+        Raises:
+            UserError: a loss or the gradient is not finite; the weights are left as they were.
+        """
+        rate = learning_rate(self.step, steps_per_epoch, self.config.train)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = self.losses(batch.to(self.world.device))
+        values = dict(
+            zip(LOSSES, torch.stack([losses[name] for name in LOSSES]).tolist(), strict=True)
+        )
+        self._check_finite(values, batch)
+        self.scaler.scale(losses["total"]).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.config.train.clip_norm or math.inf
+        )
+        gradient = {"gradient": float(norm)}
+        if not self.scaler.is_enabled():  # an active scaler skips such a step and scales less
+            self._check_finite(gradient, batch)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.model)
+        self.step += 1
+        record = {f"loss/{name}": value for name, value in values.items()}
+        return {**record, "gradient_norm": gradient["gradient"], "learning_rate": rate}
+
+    def _check_finite(self, values: dict[str, float], batch: Batch) -> None:
+        bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise UserError(
+                f"training stopped at iteration {self.step + 1}, epoch {self.epoch + 1}: expected "
+                f"finite losses, got {', '.join(bad)} for the images {', '.join(batch.paths)}; "
+                "lower train.learning_rate, look at these images, or use --train.precision fp32; "
+                "last.pt holds the state after the last whole epoch"
+            )
+
+    @property
+    def evaluated(self) -> CornerDetector:
+        """The network that is evaluated and saved: the average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def synchronize(self) -> None:
+        """Give every process the first one's BatchNorm statistics, which differ by their data."""
+        if self.world.size > 1:
+            for module in {self.model, self.evaluated}:
+                for buffer in module.buffers():
+                    torch.distributed.broadcast(buffer, 0)
+
+    def weights(self, classes: list[str], metrics: dict[str, float]) -> Weights:
+        """What is worth keeping of the present state."""
+        return Weights(self.evaluated.state_dict(), classes, self.config, metrics)
+
+    def state(self) -> dict[str, Any]:
+        """What is needed to continue, as tensors and plain data."""
+        return {
+            "model": self.model.state_dict(),
+            "average_steps": self.average.steps if self.average is not None else 0,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "best": self.best,
+            "random_state": torch.get_rng_state(),
+        }
+
+    def load(self, weights: Weights, source: str) -> None:
+        """Take up the state of a checkpoint."""
+        training = weights.training
+        assert training is not None  # RunFolder.read_checkpoint has checked
+        load_state(self.model, training["model"], source)
+        if self.average is not None:
+            load_state(self.average.module, weights.state_dict, source)
+            self.average.steps = training["average_steps"]
+        self.optimizer.load_state_dict(training["optimizer"])
+        self.scaler.load_state_dict(training["scaler"])
+        self.epoch, self.step = training["epoch"], training["step"]
+        self.best = training["best"]
+        torch.set_rng_state(training["random_state"])
