@@ -307,3 +307,7 @@ def main(words: Sequence[str] | None = None) -> None:
         except BrokenPipeError:  # whoever read our output, like `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except OSError as error:  # a full disk, a folder that may not be written, …
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"cornernet {words[0]}: {where}{error.strerror or error}", file=sys.stderr)
+            sys.exit(2)

@@ -266,6 +266,14 @@ def test_an_output_that_holds_a_run(
     assert (tmp_path / "run" / "config.yaml").read_text() == "precious"
 
 
+def test_an_output_that_cannot_be_made(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    error = refusal(capsys, *train_words(shapes, tmp_path / "file" / "run"))
+    assert str(tmp_path / "file") in error
+
+
 def test_weights_that_are_no_weights(
     shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

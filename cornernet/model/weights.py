@@ -78,6 +78,10 @@ def save_atomically(content: Any, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # the latter is torch's word for a full disk
+        raise UserError(
+            f"{path}: expected to write weights here, got {error}; make room, or check the folder"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

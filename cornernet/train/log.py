@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,13 +51,14 @@ class RunLog:
         self.is_main = is_main
         self.console = Console(quiet=not is_main, highlight=False)
         self.records: list[dict[str, Any]] = []
-        self._progress: Progress | None = None
         self._board = None
         if not is_main:
             return
         self.records = [r for r in read_records(self.path) if r["step"] <= resume_step]
-        with open(self.path, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(record) + "\n" for record in self.records)
+        # By way of another file: a run that dies just here keeps its records.
+        shorter = self.path.with_name(f".{self.path.name}")
+        shorter.write_text("".join(json.dumps(r) + "\n" for r in self.records), encoding="utf-8")
+        os.replace(shorter, self.path)
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

@@ -221,7 +221,7 @@ def test_failed_write_leaves_the_old_file_alone(
 
     owner = module.torch if moment == "save" else module.os
     monkeypatch.setattr(owner, moment, fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(UserError, match="no space left"):
         save_weights(weights, file)
     monkeypatch.undo()
     assert file.read_bytes() == before
