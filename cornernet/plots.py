@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -89,17 +88,22 @@ def save_sheet(
     from PIL import Image, ImageDraw
 
     margin, caption = 6, 20
+    thumbnails = [Image.fromarray(image) for _, image in pictures]
+    for thumbnail in thumbnails:
+        thumbnail.thumbnail((cell, cell))
     columns = max(1, min(columns, len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
-    step_x, step_y = cell + margin, cell + caption + margin
-    sheet = Image.new("RGB", (columns * step_x + margin, rows * step_y + margin), "white")
+    starts = range(0, len(pictures), columns)
+    heights = [max(item.height for item in thumbnails[i : i + columns]) for i in starts]
+    size = (columns * (cell + margin) + margin, sum(heights) + len(heights) * (caption + margin))
+    sheet = Image.new("RGB", (size[0], size[1] + margin), "white")
     draw = ImageDraw.Draw(sheet)
-    for number, (text, image) in enumerate(pictures):
-        x, y = margin + number % columns * step_x, margin + number // columns * step_y
-        picture = Image.fromarray(image)
-        picture.thumbnail((cell, cell))
-        draw.text((x, y), text, fill="black", font=_font(13))
-        sheet.paste(picture, (x, y + caption))
+    y = margin
+    for start, height in zip(starts, heights, strict=True):
+        for column, thumbnail in enumerate(thumbnails[start : start + columns]):
+            x = margin + column * (cell + margin)
+            draw.text((x, y), pictures[start + column][0], fill="black", font=_font(13))
+            sheet.paste(thumbnail, (x, y + caption))
+        y += height + caption + margin
     write_image(path, np.asarray(sheet))
 
 

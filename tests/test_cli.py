@@ -134,7 +134,7 @@ def test_predict_lays_the_pictures_side_by_side(
     main(["predict", str(weights), str(shapes / "val"), "--output", str(tmp_path / "out"),
           "--device", "cpu", "--sheet", str(sheet)])  # fmt: skip
     height, width = read_image(sheet).shape[:2]
-    assert width > 3 * 480 and 480 < height < 2 * 480  # three pictures in a row
+    assert width > 3 * 480 and height < 480  # three small pictures in a row
 
 
 def test_synthesize_makes_a_folder_that_trains(tmp_path: Path) -> None:
