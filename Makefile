@@ -62,4 +62,4 @@ test-matrix:
 	bash tests/matrix.sh
 
 clean:
-	rm -rf $(VENV) build *.egg-info cornernet_ops/_C*.so .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info cornernet_ops/_C*.so cornernet_ops/_build.json .pytest_cache .mypy_cache .ruff_cache

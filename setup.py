@@ -35,8 +35,9 @@ CHOICES = ("auto", "none", "cpu", "cuda", "sdaa")
 # -g0: debug symbols are ten times the code.
 # -ffp-contract=off: no fused multiply-adds, so that results are the reference's on every processor.
 # -fvisibility=hidden is what pybind11 asks of a module.
-COMPILE_FLAGS = ["-O3", "-g0", "-fopenmp", "-ffp-contract=off", "-fvisibility=hidden", "-Wall"]
-LINK_FLAGS = ["-fopenmp"]
+OPENMP = [] if sys.platform == "darwin" else ["-fopenmp"]  # Apple's compiler has none
+COMPILE_FLAGS = ["-O3", "-g0", *OPENMP, "-ffp-contract=off", "-fvisibility=hidden", "-Wall"]
+LINK_FLAGS = OPENMP
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     _refuse(settings)
     from cornernet.api import CornerNet
-    from cornernet.data.images import read_image, write_image
+    from cornernet.data.images import IMAGE_SUFFIXES, read_image, write_image
     from cornernet.plots import draw_detections, save_sheet
     from cornernet.predict import expand_sources
 
@@ -184,13 +184,18 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     files = list(dict.fromkeys(expand_sources(arguments.sources)))
     output = Path(arguments.output)
     targets = _output_names(files, output)
-    for written in (arguments.json, arguments.sheet):
-        _check_writable(written)
+    _check_writable(arguments.json)
+    _check_writable(arguments.sheet, IMAGE_SUFFIXES)
     output.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
     sheet: list[tuple[str, np.ndarray]] = []
+    refused: list[str] = []
     for file, target in zip(files, targets, strict=True):
-        image = read_image(file, apply_exif=True)
+        try:
+            image = read_image(file, apply_exif=True)
+        except UserError as error:  # the others are predicted all the same
+            refused.append(str(error))
+            continue
         found = detector.detect(image)
         found = found.select(found.scores >= arguments.score)
         drawn = draw_detections(image, found, detector.classes)
@@ -214,8 +219,10 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         print(f"{file}: {len(found)} found → {target}")
     if arguments.json:
         _write_json(arguments.json, records)
-    if arguments.sheet:
+    if arguments.sheet and sheet:
         save_sheet(sheet, Path(arguments.sheet), cell=480)
+    if refused:
+        raise UserError("\n".join(refused))
 
 
 def _output_names(files: Sequence[Path], output: Path) -> list[Path]:
@@ -268,7 +275,7 @@ def _refuse(settings: Sequence[str]) -> None:
         raise UserError(f"unknown arguments: {' '.join(settings)}; see --help")
 
 
-def _check_writable(file: str | None) -> None:
+def _check_writable(file: str | None, suffixes: Sequence[str] = ()) -> None:
     """Refuse a file that cannot be written before work is put into its contents."""
     if file is None:
         return
@@ -277,6 +284,8 @@ def _check_writable(file: str | None) -> None:
         raise UserError(f"{file}: expected an existing, writable folder, found none; make {folder}")
     if Path(file).is_dir():
         raise UserError(f"{file}: expected the name of a file, found a folder")
+    if suffixes and Path(file).suffix.lower() not in suffixes:
+        raise UserError(f"{file}: expected a name that ends in one of {', '.join(suffixes)}")
 
 
 def _write_json(file: str, content: Any) -> None:
@@ -307,6 +316,17 @@ def main(words: Sequence[str] | None = None) -> None:
         except BrokenPipeError:  # whoever read our output, like `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except (MemoryError, RuntimeError) as error:
+            from cornernet.device import is_out_of_memory
+
+            if not is_out_of_memory(error):
+                raise
+            print(
+                f"cornernet {words[0]}: out of memory ({str(error).partition(chr(10))[0]}); lower "
+                "train.batch_size, augment.crop_size or data.long_side",
+                file=sys.stderr,
+            )
+            sys.exit(2)
         except OSError as error:  # a full disk, a folder that may not be written, …
             where = f"{error.filename}: " if error.filename else ""
             print(f"cornernet {words[0]}: {where}{error.strerror or error}", file=sys.stderr)

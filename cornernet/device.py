@@ -98,7 +98,6 @@ class World:
     device: torch.device
     rank: int = 0
     size: int = 1
-    local_rank: int = 0
 
     @property
     def is_main(self) -> bool:
@@ -120,7 +119,7 @@ def start_world(name: str) -> World:
                 f"{size} processes on {device.type} communicate through {backend}, which could not "
                 f"be started: {error}"
             ) from None
-    return World(device, rank, size, local_rank)
+    return World(device, rank, size)
 
 
 def end_world() -> None:
@@ -144,7 +143,13 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         words = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
         return "bf16" if words & _CPU_BF16_FEATURES else "fp32"
     supported = getattr(_module(device.type), "is_bf16_supported", None)
-    return "bf16" if supported is not None and supported() else "fp32"
+    if supported is None:
+        return "fp32"
+    try:
+        native = supported(including_emulation=False)
+    except TypeError:  # not every device's function knows the word
+        native = supported()
+    return "bf16" if native else "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
@@ -168,6 +173,14 @@ def grad_scaler(device: torch.device, precision: str) -> Any:
     return torch.amp.GradScaler(device.type, enabled=enabled)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device or the machine has no memory left."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("out of memory" in str(error).lower() or "can't allocate memory" in str(error))
+    )
+
+
 def has_fused_optimizer(device: torch.device) -> bool:
     """Whether torch steps an optimiser on this device in one kernel instead of several a tensor.
 
@@ -180,13 +193,6 @@ def peak_memory(device: torch.device) -> int | None:
     """Most bytes the device's allocator has held at once; None where it does not count."""
     counter = getattr(_module(device.type), "max_memory_allocated", None)
     return None if device.type == "cpu" or counter is None else int(counter())
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was given."""
-    wait = getattr(_module(device.type), "synchronize", None)
-    if device.type != "cpu" and wait is not None:
-        wait()
 
 
 def describe(kind: str) -> str:

@@ -26,7 +26,7 @@ def _font(size: int) -> Any:
     import matplotlib
     from PIL import ImageFont
 
-    # Matplotlib ships this font: it is on every host and knows most scripts.
+    # Matplotlib ships this font, so it is on every host; it knows the alphabets of Europe and more.
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
 
 

@@ -41,7 +41,7 @@ class Sample:
 
 def _moved(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
+        return value.to(device)
     if isinstance(value, list):
         return [_moved(item, device) for item in value]
     return value

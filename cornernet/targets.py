@@ -99,8 +99,10 @@ def build_targets(
     label = torch.cat(list(labels))
     scaled = box * box.new_tensor([scale_x, scale_y, scale_x, scale_y])
     limits = torch.tensor([width - 1, height - 1], device=device)
-    box_size = torch.ceil(scaled[:, 2:] - scaled[:, :2]).double()  # width, height in cells
-    radius = gaussian_radius(box_size[:, 1], box_size[:, 0], gaussian_iou).long().clamp_min(0)
+    # On the CPU, because not every accelerator has float64.
+    box_size = torch.ceil(scaled[:, 2:] - scaled[:, :2]).cpu().double()  # width, height in cells
+    radius = gaussian_radius(box_size[:, 1], box_size[:, 0], gaussian_iou)
+    radius = radius.long().clamp_min(0).to(device)
 
     maps = []
     for corner in (scaled[:, :2], scaled[:, 2:]):

@@ -282,6 +282,43 @@ def test_weights_that_are_no_weights(
     assert "expected a weights file" in error
 
 
+def test_one_bad_picture_does_not_cost_the_others(
+    shapes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(shapes / "val", tmp_path / "pictures")
+    broken = sorted(folder.iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:-100])
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", str(weights), str(folder), "--output", str(tmp_path / "out"),
+              "--device", "cpu", "--json", str(tmp_path / "found.json")])  # fmt: skip
+    assert stop.value.code == 2 and str(broken) in capsys.readouterr().err
+    assert len(json.loads((tmp_path / "found.json").read_text())) == 2
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_sheet_of_no_picture_format_is_refused_before_the_work(
+    shapes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = refusal(capsys, "predict", str(weights), str(shapes / "val"), "--output",
+                    str(tmp_path / "out"), "--device", "cpu", "--sheet",
+                    str(tmp_path / "sheet.pdf"))  # fmt: skip
+    assert "sheet.pdf: expected a name that ends in" in error and not (tmp_path / "out").exists()
+
+
+def test_running_out_of_memory_names_what_to_lower(
+    shapes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def starve(*args: object) -> None:
+        raise RuntimeError("device out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("cornernet.train.loop.train", starve)
+    error = refusal(capsys, *train_words(shapes, tmp_path / "run"))
+    assert "out of memory" in error and "train.batch_size" in error
+
+
 def test_a_source_that_matches_nothing(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

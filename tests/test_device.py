@@ -20,7 +20,6 @@ from cornernet.device import (
     resolve_device,
     resolve_precision,
     start_world,
-    synchronize,
 )
 from cornernet.errors import UserError
 
@@ -142,10 +141,6 @@ def test_memory_of_an_accelerator_is_counted(two_accelerators) -> None:
     assert peak_memory(torch.device("xpu", 0)) == 12345
 
 
-def test_waiting_for_the_cpu_does_nothing() -> None:
-    synchronize(CPU)
-
-
 def test_description_names_every_device_of_a_kind(two_accelerators) -> None:
     assert describe("xpu") == "pretended 0, pretended 1"
     assert "threads" in describe("cpu")
@@ -159,7 +154,7 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_single_process_is_a_world_of_its_own(no_launcher: None) -> None:
     world = start_world("cpu")
-    assert world == World(CPU, rank=0, size=1, local_rank=0)
+    assert world == World(CPU, rank=0, size=1)
     assert world.is_main
     assert not torch.distributed.is_initialized()
     end_world()
@@ -176,7 +171,7 @@ def test_processes_join_with_the_devices_own_communication(
         monkeypatch.setenv(name, value)
     world = start_world(kind)
     assert joined == [backend]
-    assert (world.rank, world.size, world.local_rank) == (3, 4, 1)
+    assert (world.rank, world.size) == (3, 4)
     assert world.device == (CPU if kind == "cpu" else torch.device(kind, 1))
     assert not world.is_main
 

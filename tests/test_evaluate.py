@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,17 @@ def test_a_wrong_class_costs_only_its_class(shapes: Path) -> None:
     class_ap = coco_evaluation(dataset, coco_results(found, dataset.category_ids)).class_ap
     assert class_ap[CLASSES[0]] == 0.0
     assert all(class_ap[name] in (-1.0, pytest.approx(1.0)) for name in CLASSES[1:])
+
+
+def test_an_annotation_with_id_zero_is_found(shapes: Path, tmp_path: Path) -> None:
+    # pycocotools marks "not found" by id 0; files made at home often count from 0.
+    data = shutil.copytree(shapes, tmp_path / "data")
+    file = data / "annotations" / "instances_val.json"
+    content = json.loads(file.read_text())
+    for number, entry in enumerate(content["annotations"]):
+        entry["id"] = number
+        entry["area"] = None
+    file.write_text(json.dumps(content))
+    dataset = CocoDataset(data, "val")
+    evaluation = coco_evaluation(dataset, coco_results(truth(dataset), dataset.category_ids))
+    assert evaluation.metrics["AP"] == pytest.approx(1.0)

@@ -18,7 +18,7 @@ from cornernet.structures import Sample
 
 # How often a crop's centre is drawn again before another crop size is drawn.
 _CENTRE_TRIES = 50
-# How many crop sizes are tried before the whole picture is taken.
+# How many crop sizes are tried before a crop is centred on a box.
 _SIZE_TRIES = 20
 
 
@@ -170,8 +170,9 @@ def draw_crop(
             crop = Crop(side, (x, y))
             if not len(sample.boxes) or _centres_inside(sample.boxes, crop, height, width).any():
                 return crop
-    # A box so near a corner of a large picture that no centre brings it in.
-    return Crop(2 * max(height, width), (width // 2, height // 2))
+    # Boxes so near the edges of a large picture that no allowed centre brings one in.
+    x1, y1, x2, y2 = sample.boxes[integers(0, len(sample.boxes))]
+    return Crop(side, (int((x1 + x2) / 2), int((y1 + y2) / 2)))
 
 
 def cut(sample: Sample, crop: Crop, fill: tuple[float, float, float]) -> Sample:

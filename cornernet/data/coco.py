@@ -136,6 +136,7 @@ class CocoDataset:
         min_size: leave out pictures whose shorter side is below this many pixels.
         classes: class names of a network; labels then are indices into it, and the data must have
             exactly these categories. None numbers the categories by ascending id.
+        classes_of: where `classes` come from, for the message.
 
     Attributes:
         annotation_path: the annotation file.
@@ -156,6 +157,7 @@ class CocoDataset:
         filter_empty: bool = False,
         min_size: int = 0,
         classes: Sequence[str] | None = None,
+        classes_of: str = "the weights",
     ) -> None:
         self.annotation_path = find_annotations(root, split)
         self.image_folder = find_images(self.annotation_path, split)
@@ -163,7 +165,9 @@ class CocoDataset:
         for section, keys in _REQUIRED_KEYS.items():
             _check_section(self.annotation_path, content, section, keys)
 
-        self.category_ids, self.classes = self._read_categories(content["categories"], classes)
+        self.category_ids, self.classes = self._read_categories(
+            content["categories"], classes, classes_of
+        )
         infos = self._read_images(content["images"])
         self._bad_ids: set[int] = set()
         records = self._read_objects(content["annotations"], infos, strict)
@@ -237,15 +241,18 @@ class CocoDataset:
         pictures that were filtered out stay in, so that numbers compare with everybody else's.
         """
         content = _read_json(self.annotation_path)
-        annotations = []
+        annotations: list[dict[str, Any]] = []
         for entry in content["annotations"]:
             if entry["id"] not in self._bad_ids:
                 width, height = entry["bbox"][2:]
-                annotations.append({"area": width * height, "iscrowd": 0} | entry)
+                given = {key: value for key, value in entry.items() if value is not None}
+                # Ids anew from 1: pycocotools takes an object with id 0 for one never found.
+                identity = {"id": len(annotations) + 1}
+                annotations.append({"area": width * height, "iscrowd": 0} | given | identity)
         return content | {"annotations": annotations}
 
     def _read_categories(
-        self, entries: list[dict[str, Any]], classes: Sequence[str] | None
+        self, entries: list[dict[str, Any]], classes: Sequence[str] | None, classes_of: str
     ) -> tuple[list[int], list[str]]:
         ids = self._unique_ids("categories", entries)
         names = [str(entry["name"]) for entry in entries]
@@ -267,9 +274,9 @@ class CocoDataset:
             ordered = list(classes)
         else:
             raise UserError(
-                f"{self.annotation_path}: expected the {len(classes)} classes of the weights "
-                f"({_quoted(classes)}), found {len(names)} categories ({_quoted(names)}); "
-                "use weights that were trained on these categories, or rename the categories"
+                f"{self.annotation_path}: expected the {len(classes)} classes of "
+                f"{classes_of} ({_quoted(classes)}), found {len(names)} categories "
+                f"({_quoted(names)}); use data and weights with the same categories, or rename them"
             )
         return [by_name[name] for name in ordered], ordered
 

@@ -1,8 +1,8 @@
 """Batches for training: which pictures, in which order, with which randomness.
 
 The order of an epoch depends on the seed and the epoch; the augmentation of a picture on the seed,
-the epoch and the picture. Neither depends on the number of processes or workers, so a run can be
-resumed, or spread differently, and sees the same pictures.
+the epoch and the picture. Neither depends on the number of processes or workers, so a run that
+is resumed, or spread over other processes, sees the same pictures.
 """
 
 from __future__ import annotations

@@ -59,12 +59,14 @@ class RunFolder:
                     "with --resume, or choose another folder"
                 )
 
-    def read_checkpoint(self, config: Config) -> Weights:
-        """The run's last state.
+    def read_checkpoint(self, config: Config) -> Weights | None:
+        """The run's last state; None where it stopped in its first epoch.
 
         Raises:
-            UserError: there is none, or the run was started with other settings.
+            UserError: there is no run, or it was started with other settings.
         """
+        if not self.last.is_file() and self.config.is_file():
+            return None
         if not self.last.is_file():
             raise UserError(
                 f"--resume: expected the checkpoint of a run, found no {self.last}; start the run "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -69,7 +70,11 @@ class RunLog:
         """Append a record: `kind` is "train" or "val", `step` the number of steps done."""
         if not self.is_main:
             return
-        record = {"kind": kind, "step": step, **values}
+        record: dict[str, Any] = {"kind": kind, "step": step}
+        for name, value in values.items():
+            # JSON has no infinity, which a gradient under a scaler may be.
+            finite = not isinstance(value, float) or math.isfinite(value)
+            record[name] = value if finite else None
         self.records.append(record)
         try:
             with open(self.path, "a", encoding="utf-8") as file:

@@ -72,15 +72,19 @@ def train(
     trainer = Trainer(config, world)
     if checkpoint is not None:
         trainer.load(checkpoint, str(folder.last))
+    batches, steps = training_batches(
+        training_split, config, PIXEL_MEAN, trainer.epoch, world.rank, world.size
+    )
+    if trainer.step != trainer.epoch * steps:
+        raise UserError(
+            f"--resume: expected {trainer.step // trainer.epoch} steps an epoch, on which the "
+            f"run's schedule rests, found {steps}; use as many processes and pictures as before"
+        )
     if world.is_main:
         folder.path.mkdir(parents=True, exist_ok=True)
         save_config(config, folder.config)
     log = RunLog(folder.path, world.is_main, trainer.step)
     _introduce(log, trainer, training_split, validation_split, folder)
-
-    batches, steps = training_batches(
-        training_split, config, PIXEL_MEAN, trainer.epoch, world.rank, world.size
-    )
     started = time.perf_counter()
     try:
         while trainer.epoch < config.train.epochs:
@@ -119,7 +123,11 @@ def _read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDatas
         min_size=config.data.min_size,
     )
     validation = CocoDataset(
-        data, config.data.val_split, strict=config.data.strict, classes=training.classes
+        data,
+        config.data.val_split,
+        strict=config.data.strict,
+        classes=training.classes,
+        classes_of=training.annotation_path.name,
     )
     return training, validation
 

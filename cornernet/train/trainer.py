@@ -137,6 +137,8 @@ class Trainer:
             self._check_finite(gradient, batch)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.scaler.is_enabled() and self.scaler.get_scale() < 1:
+            self._check_finite({"gradient, scaled by less than 1,": math.inf}, batch)
         if self.average is not None:
             self.average.update(self.model)
         self.step += 1
@@ -149,8 +151,8 @@ class Trainer:
             raise UserError(
                 f"training stopped at iteration {self.step + 1}, epoch {self.epoch + 1}: expected "
                 f"finite losses, got {', '.join(bad)} for the images {', '.join(batch.paths)}; "
-                "lower train.learning_rate, look at these images, or use --train.precision fp32; "
-                "last.pt holds the state after the last whole epoch"
+                "lower train.learning_rate, look at these images, or use --train.precision fp32"
+                + ("; last.pt holds the state after the last whole epoch" if self.epoch else "")
             )
 
     @property
@@ -161,7 +163,7 @@ class Trainer:
     def synchronize(self) -> None:
         """Give every process the first one's BatchNorm statistics, which differ by their data."""
         if self.world.size > 1:
-            for module in {self.model, self.evaluated}:
+            for module in dict.fromkeys((self.model, self.evaluated)):  # the same order everywhere
                 for buffer in module.buffers():
                     torch.distributed.broadcast(buffer, 0)
 
@@ -190,6 +192,9 @@ class Trainer:
         if self.average is not None:
             load_state(self.average.module, weights.state_dict, source)
             self.average.steps = training["average_steps"]
+        for group in training["optimizer"]["param_groups"]:
+            # The run may have begun on another kind of device.
+            group["fused"] = has_fused_optimizer(self.world.device)
         self.optimizer.load_state_dict(training["optimizer"])
         self.scaler.load_state_dict(training["scaler"])
         self.epoch, self.step = training["epoch"], training["step"]

@@ -251,13 +251,14 @@ def test_side_of_a_crop_is_one_of_the_ratios_rounded_down() -> None:
     assert sides == {37, 81}
 
 
-def test_box_that_no_crop_reaches_gives_the_whole_picture() -> None:
+def test_box_that_no_allowed_centre_reaches_is_put_in_the_middle() -> None:
     config = AugmentConfig(crop_size=16, crop_ratios=[1.0], crop_border=16)
     picture = sample(400, 400, boxes=[[0, 0, 4, 4]])
     rng = np.random.default_rng(0)
     crop = draw_crop(picture, config, lambda a, b: int(rng.integers(a, b)), lambda o: o[0])
     found = cut(picture, crop, FILL)
-    assert found.boxes.tolist() == [[200, 200, 204, 204]]
+    assert found.image.shape == (16, 16, 3)
+    assert found.boxes.tolist() == [[6, 6, 10, 10]]
 
 
 def test_mirror_turns_pixels_and_boxes() -> None:

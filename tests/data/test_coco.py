@@ -234,7 +234,7 @@ def test_ground_truth_is_complete_for_pycocotools(
     with pytest.warns(UserWarning, match="dropped 1 of 4"):
         dataset = CocoDataset(write(tmp_path, data), "train")
     truth = dataset.ground_truth()
-    assert [entry["id"] for entry in truth["annotations"]] == [11, 12, 13]
+    assert [entry["id"] for entry in truth["annotations"]] == [1, 2, 3]  # never 0
     assert [entry["area"] for entry in truth["annotations"]] == [200, 77.0, 64]
 
     coco = COCO()

@@ -24,6 +24,7 @@ from cornernet.errors import UserError
 from cornernet.evaluate import coco_evaluation, coco_results, detect_split
 from cornernet.model.weights import load_weights
 from cornernet.structures import Batch
+from cornernet.train.log import RunLog
 from cornernet.train.loop import train
 from cornernet.train.trainer import Trainer
 
@@ -165,6 +166,54 @@ def test_resuming_nothing_is_refused(shapes: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_stopped_in_its_first_epoch_is_resumed_from_the_start(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config("--train.epochs", "1")
+    with monkeypatch.context() as patch:
+        stop_after(0, patch)
+        with pytest.raises(Stopped):
+            train(config, shapes, tmp_path / "run", CPU)
+    train(config, shapes, tmp_path / "run", CPU, resume=True)
+    steps = [line["step"] for line in records(tmp_path / "run") if line["kind"] == "train"]
+    assert steps == [1, 2, 3, 4]
+
+
+def test_resuming_with_other_steps_an_epoch_is_refused(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config("--train.epochs", "2")
+    with monkeypatch.context() as patch:
+        stop_after(1, patch)
+        with pytest.raises(Stopped):
+            train(config, shapes, tmp_path / "run", CPU)
+    fewer = synthesize(tmp_path / "fewer", train=4, val=1, min_side=96, max_side=128)
+    with pytest.raises(UserError, match="expected 4 steps an epoch.* found 2"):
+        train(config, fewer, tmp_path / "run", CPU, resume=True)
+
+
+def test_a_checkpoint_of_another_device_takes_this_ones_optimiser(
+    shapes: Path, tmp_path: Path
+) -> None:
+    config = small_config("--train.epochs", "1", "--model.num_classes", "5")
+    train(config, shapes, tmp_path / "run", CPU)
+    checkpoint = load_weights(tmp_path / "run" / "last.pt")
+    for group in checkpoint.training["optimizer"]["param_groups"]:
+        group["fused"] = False
+    trainer = Trainer(config, CPU)
+    trainer.load(checkpoint, "last.pt")
+    assert all(group["fused"] for group in trainer.optimizer.param_groups)
+
+
+def test_records_of_infinite_numbers_are_json(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, is_main=True)
+    log.write("train", 1, {"gradient_norm": float("inf"), "loss/total": 1.0})
+    log.close()
+    assert records(tmp_path)[0] == {
+        "kind": "train", "step": 1, "gradient_norm": None, "loss/total": 1.0
+    }  # fmt: skip
+
+
 def test_resuming_with_other_settings_names_them(shapes: Path, tmp_path: Path) -> None:
     train(small_config("--train.epochs", "1"), shapes, tmp_path / "run", CPU)
     changed = small_config("--train.epochs", "1", "--train.learning_rate", "0.1")
@@ -234,13 +283,13 @@ def test_low_precision_trains(shapes: Path, tmp_path: Path, precision: str) -> N
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
-def torchrun(processes: int, *words: str) -> subprocess.CompletedProcess[str]:
+def torchrun(processes: int, *program: str) -> subprocess.CompletedProcess[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes),
-        "--master_port", str(port), "-m", "cornernet", "train", *words,
+        "--master_port", str(port), *program,
     ]  # fmt: skip
     return subprocess.run(
         command,
@@ -256,13 +305,14 @@ def test_two_processes_give_the_weights_of_one_with_the_joint_batch(
 ) -> None:
     from cornernet.config import save_config
 
-    # In float64-like conditions the weights would be equal; in float32 the order of sums differs.
-    # SGD-like behaviour is not needed: Adam's steps are compared while they are few.
+    # Equal but for the order of sums in float32, which Adam's division enlarges step by step: so
+    # the steps are few.
     config = small_config("--model.freeze_batch_norm", "true", "--train.epochs", "2")
     recipe = tmp_path / "recipe.yaml"
     save_config(config, recipe)
     common = [str(recipe), "--data", str(shapes), "--device", "cpu"]
-    two = torchrun(2, *common, "--output", str(tmp_path / "two"), "--train.batch_size", "2")
+    output = ("--output", str(tmp_path / "two"))
+    two = torchrun(2, "-m", "cornernet", "train", *common, *output, "--train.batch_size", "2")
     assert two.returncode == 0, two.stderr
     joint = dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=4))
     train(joint, shapes, tmp_path / "one", CPU)
@@ -278,3 +328,42 @@ def test_two_processes_give_the_weights_of_one_with_the_joint_batch(
         for run in ("one", "two")
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+# Each process trains on pictures of its own, then takes the first one's BatchNorm statistics, in
+# the model and in the average; six times, because a wrong order of the two is a matter of chance.
+SYNCHRONISE = """
+import sys, torch, torch.distributed as dist
+sys.path[:0] = {paths!r}
+from test_loop import small_config
+from cornernet.device import end_world, start_world
+from cornernet.structures import Batch
+from cornernet.train.trainer import Trainer
+
+world = start_world("cpu")
+for seed in range(6):
+    trainer = Trainer(small_config("--model.num_classes", "2"), world)
+    ballast = [object() for _ in range(1000 * world.rank)]
+    torch.manual_seed(seed + 100 * world.rank)
+    batch = Batch(torch.rand(2, 3, 64, 64) * 255, [torch.zeros(0, 4)] * 2,
+                  [torch.zeros(0, dtype=torch.int64)] * 2, ["a", "b"])
+    trainer.train_step(batch, 1)
+    trainer.synchronize()
+    for module in (trainer.model, trainer.average.module):
+        for name, buffer in module.named_buffers():
+            others = [torch.empty_like(buffer) for _ in range(world.size)]
+            dist.all_gather(others, buffer)
+            assert all(torch.equal(other, buffer) for other in others), name
+    means = [m.state_dict()["backbone.stem.0.bn.running_mean"]
+             for m in (trainer.model, trainer.average.module)]
+    assert not torch.equal(*means)
+end_world()
+"""
+
+
+def test_processes_agree_on_batch_norm_statistics_of_model_and_average(tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    script = tmp_path / "synchronise.py"
+    script.write_text(SYNCHRONISE.format(paths=[str(here), str(here.parent)]))
+    done = torchrun(2, str(script))
+    assert done.returncode == 0, done.stderr
