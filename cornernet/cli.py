@@ -305,8 +305,11 @@ def main(words: Sequence[str] | None = None) -> None:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            arguments, settings = _parser().parse_known_args(words)
-            arguments.run(arguments, settings)
+            try:
+                arguments, settings = _parser().parse_known_args(words)
+                arguments.run(arguments, settings)
+            finally:
+                sys.stdout.flush()  # here and not at exit, where a closed pipe cannot be caught
         except UserError as error:
             print(f"cornernet {words[0]}: {error}", file=sys.stderr)
             sys.exit(2)
