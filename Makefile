@@ -11,7 +11,7 @@ SOURCES := $(shell find csrc -type f) setup.py pyproject.toml constraints.txt
 .PHONY: help install demo test test-matrix lint clean
 
 help:
-	@echo "make demo         train a small CornerNet on drawn shapes, about 8 minutes on 2 cores"
+	@echo "make demo         train a small CornerNet on drawn shapes, about 7 minutes on 2 cores"
 	@echo "make test         ruff, mypy and all tests, at most 12 minutes on 2 cores"
 	@echo "make install      $(VENV) with the package, ready to use"
 	@echo "make test-matrix  the tests on the oldest to the newest PyTorch; downloads gigabytes"
