@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cornernet.errors import UserError
+from cornernet.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -289,10 +290,8 @@ def _check_writable(file: str | None, suffixes: Sequence[str] = ()) -> None:
 
 
 def _write_json(file: str, content: Any) -> None:
-    path = Path(file)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(Path(file)) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

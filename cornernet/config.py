@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import os
 from argparse import ArgumentError
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from cornernet.errors import UserError
+from cornernet.files import replacing
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -499,6 +499,5 @@ def _read_recipe(name_or_path: str, seen: tuple[Path, ...]) -> dict[str, Any]:
 def save_config(config: Config, path: Path) -> None:
     """Write the whole configuration as YAML."""
     text = yaml.safe_dump(config.to_dict(), sort_keys=False, default_flow_style=None)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

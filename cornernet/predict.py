@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cornernet.config import Config, TestConfig
-from cornernet.data.augment import resize
+from cornernet.data.augment import resize, scaled_size
 from cornernet.data.images import IMAGE_SUFFIXES
 from cornernet.decode import decode
 from cornernet.device import autocast
@@ -69,7 +69,7 @@ def make_view(
     height, width = image.shape[:2]
     if config.data.long_side:
         scale *= config.data.long_side / max(height, width)
-    new_height, new_width = (max(1, round(side * scale)) for side in (height, width))
+    new_height, new_width = scaled_size((height, width), scale)
     if (new_height, new_width) != (height, width):
         image = resize(image, (new_height, new_width))
     if flipped:

@@ -22,6 +22,11 @@ _CENTRE_TRIES = 50
 _SIZE_TRIES = 20
 
 
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(height, width) times a factor, in whole pixels, at least 1."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize to (height, width): bilinear when enlarging, area-averaging when shrinking by half or
     more, where bilinear would skip pixels."""

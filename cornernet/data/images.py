@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from cornernet.errors import UserError
+from cornernet.files import replacing
 
 IMAGE_SUFFIXES: tuple[str, ...] = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Suffixes, in lower case, of the files that are taken for pictures."""
@@ -127,19 +128,14 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray, *, jpeg_quality: 
     if not done:
         raise UserError(f"{target}: this OpenCV cannot encode '{suffix}'; choose another suffix")
 
-    # In the same folder, because a rename is atomic only within one file system; with the process
-    # id, because several processes may draw the same picture.
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(encoded.tobytes())
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            temporary.write_bytes(encoded.tobytes())
     except OSError as error:
         raise UserError(
             f"{target}: expected to write a picture here, got the system's error "
             f"'{error.strerror or error}'; check that the folder exists and is writable"
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _missing_end(data: bytes) -> str | None:

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cornernet.config import Config
-from cornernet.data.augment import augment, resize_sample
+from cornernet.data.augment import augment, resize_sample, scaled_size
 from cornernet.data.coco import CocoDataset
 from cornernet.errors import UserError
 from cornernet.structures import Batch, Sample
@@ -28,8 +28,7 @@ def scaled_to_long_side(sample: Sample, long_side: int) -> Sample:
     if not long_side:
         return sample
     height, width = sample.image.shape[:2]
-    scale = long_side / max(height, width)
-    return resize_sample(sample, (max(1, round(height * scale)), max(1, round(width * scale))))
+    return resize_sample(sample, scaled_size((height, width), long_side / max(height, width)))
 
 
 class AugmentedDataset(Dataset[Sample | UserError]):

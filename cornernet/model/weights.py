@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cornernet.config import Config
 from cornernet.errors import UserError
+from cornernet.files import replacing
 from cornernet.model.detector import CornerDetector
 
 FORMAT = "cornernet"
@@ -71,19 +72,15 @@ def load_state(model: torch.nn.Module, state: dict[str, Tensor], source: str) ->
 
 def save_atomically(content: Any, path: Path) -> None:
     """`torch.save` that leaves either the old file or the whole new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(temporary, "wb") as file:
+        with replacing(path) as temporary, open(temporary, "wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # the latter is torch's word for a full disk
         raise UserError(
             f"{path}: expected to write weights here, got {error}; make room, or check the folder"
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_weights(weights: Weights, path: Path) -> None:

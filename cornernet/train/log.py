@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from rich.progress import (
 )
 
 from cornernet.errors import UserError
+from cornernet.files import replacing
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -57,9 +57,9 @@ class RunLog:
             return
         self.records = [r for r in read_records(self.path) if r["step"] <= resume_step]
         # By way of another file: a run that dies just here keeps its records.
-        shorter = self.path.with_name(f".{self.path.name}")
-        shorter.write_text("".join(json.dumps(r) + "\n" for r in self.records), encoding="utf-8")
-        os.replace(shorter, self.path)
+        kept = "".join(json.dumps(record) + "\n" for record in self.records)
+        with replacing(self.path) as temporary:
+            temporary.write_text(kept, encoding="utf-8")
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
