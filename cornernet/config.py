@@ -54,6 +54,11 @@ class ModelConfig:
         num_classes: number of classes; 0 takes it from the training data.
         freeze_batch_norm: keep BatchNorm's statistics and parameters as they are; for fine-tuning
             with batches too small to estimate them.
+        pixel_mean: mean of red, green and blue, in 0..255, that the network subtracts from its
+            input. By default ImageNet's, as in MMDetection.
+        pixel_std: what it divides by then.
+        padding_color: red, green and blue, in 0..255, around a picture on its canvas; an empty
+            list stands for `pixel_mean`.
     """
 
     stacks: int = 2
@@ -65,6 +70,15 @@ class ModelConfig:
     embedding_channels: int = 1
     num_classes: int = 0
     freeze_batch_norm: bool = False
+    pixel_mean: list[float] = field(default_factory=lambda: [123.675, 116.28, 103.53])
+    pixel_std: list[float] = field(default_factory=lambda: [58.395, 57.12, 57.375])
+    padding_color: list[float] = field(default_factory=list)
+
+    @property
+    def canvas_color(self) -> tuple[float, float, float]:
+        """Red, green and blue around a picture, in 0..255."""
+        red, green, blue = self.padding_color or self.pixel_mean
+        return red, green, blue
 
     def __post_init__(self) -> None:
         _at_least(
@@ -86,6 +100,16 @@ class ModelConfig:
             self.stage_channels[0] % 2 == 0,
             "model.stage_channels: expected an even first entry, because the stem starts with half "
             f"of it, got {self.stage_channels[0]}",
+        )
+        for name in ("pixel_mean", "pixel_std", "padding_color"):
+            color = getattr(self, name)
+            _require(
+                len(color) == 3 or (name == "padding_color" and not color),
+                f"model.{name}: expected three numbers, for red, green and blue, got {color}",
+            )
+        _require(
+            min(self.pixel_std) > 0,
+            f"model.pixel_std: expected positive numbers, got {self.pixel_std}",
         )
 
 

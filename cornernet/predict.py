@@ -17,7 +17,7 @@ from cornernet.data.images import IMAGE_SUFFIXES
 from cornernet.decode import decode
 from cornernet.device import autocast
 from cornernet.errors import UserError
-from cornernet.model.detector import PIXEL_MEAN, CornerDetector
+from cornernet.model.detector import CornerDetector
 from cornernet.nms import soft_nms
 from cornernet.structures import Detections
 
@@ -51,14 +51,14 @@ class View:
 def make_view(
     image: np.ndarray, config: Config, scale: float = 1.0, flipped: bool = False
 ) -> tuple[np.ndarray, View]:
-    """Resize, mirror, and centre a picture on a canvas of the mean colour.
+    """Resize, mirror, and centre a picture on a canvas of one colour.
 
     The canvas has sides of one less than a multiple of `test.pad_multiple`, so that halving them,
     rounding up, meets no odd side before the coarsest resolution, as in training.
 
     Args:
         image: [H, W, 3] RGB uint8.
-        config: `data.long_side` and `test.pad_multiple` are used.
+        config: `data.long_side`, `test.pad_multiple` and the canvas's colour are used.
         scale: further factor on the size.
         flipped: mirror left and right.
 
@@ -81,7 +81,7 @@ def make_view(
     )
     top, left = canvas_height // 2 - new_height // 2, canvas_width // 2 - new_width // 2
     canvas = np.empty((canvas_height, canvas_width, 3), np.float32)
-    canvas[:] = PIXEL_MEAN
+    canvas[:] = config.model.canvas_color
     canvas[top : top + new_height, left : left + new_width] = image
     factors = (new_width / width, new_height / height)
     return canvas, View((height, width), factors, (left, top), flipped)
@@ -113,7 +113,7 @@ def detect(
     Args:
         model: in evaluation mode, on any device.
         images: [H, W, 3] RGB uint8 each, all of one size.
-        config: sections data and test.
+        config: sections data and test, and the canvas's colour.
         precision: of the forward pass: fp32, bf16 or fp16.
 
     Returns:

@@ -14,14 +14,15 @@ from cornernet import CornerNet
 from cornernet.config import Config
 from cornernet.data.images import write_image
 from cornernet.errors import UserError
-from cornernet.model.detector import PIXEL_MEAN, CornerDetector
+from cornernet.model.detector import CornerDetector
 from cornernet.model.weights import Weights, save_weights
 from cornernet.predict import detect, expand_sources, make_view, suppress
 from cornernet.structures import Detections, Outputs
 
 
 def config(**sections: dict) -> Config:
-    return Config.from_dict({"model": SMALL_MODEL, **sections})
+    model = SMALL_MODEL | sections.pop("model", {})
+    return Config.from_dict({"model": model, **sections})
 
 
 def model_of(settings: Config, classes: int = 2) -> CornerDetector:
@@ -51,7 +52,14 @@ def test_the_whole_picture_lies_on_the_canvas(size: tuple[int, int]) -> None:
     np.testing.assert_array_equal(canvas[top : top + size[0], left : left + size[1]], image)
     outside = np.ones(canvas.shape[:2], bool)
     outside[top : top + size[0], left : left + size[1]] = False
-    np.testing.assert_allclose(canvas[outside], np.broadcast_to(PIXEL_MEAN, canvas[outside].shape))
+    mean = (123.675, 116.28, 103.53)
+    np.testing.assert_allclose(canvas[outside], np.broadcast_to(mean, canvas[outside].shape))
+
+
+def test_the_colour_around_a_picture_can_be_set() -> None:
+    settings = config(test={"pad_multiple": 32}, model={"padding_color": [0, 0, 9]})
+    canvas, _ = make_view(picture(20, 20), settings)
+    assert canvas[0, 0].tolist() == [0, 0, 9]
 
 
 @pytest.mark.parametrize("flipped", [False, True])

@@ -38,12 +38,9 @@ class AugmentedDataset(Dataset[Sample | UserError]):
     would reach the user as a traceback.
     """
 
-    def __init__(
-        self, source: CocoDataset, config: Config, fill: tuple[float, float, float]
-    ) -> None:
+    def __init__(self, source: CocoDataset, config: Config) -> None:
         self.source = source
         self.config = config
-        self.fill = fill
 
     def __len__(self) -> int:
         return len(self.source)
@@ -56,7 +53,7 @@ class AugmentedDataset(Dataset[Sample | UserError]):
             return error
         sample = scaled_to_long_side(sample, self.config.data.long_side)
         rng = np.random.default_rng([self.config.train.seed, epoch, index])
-        return augment(sample, self.config.augment, self.fill, rng)
+        return augment(sample, self.config.augment, self.config.model.canvas_color, rng)
 
 
 class EpochBatches(Sampler[list[Key]]):
@@ -122,7 +119,6 @@ def _one_thread(_: int) -> None:
 def training_batches(
     source: CocoDataset,
     config: Config,
-    fill: tuple[float, float, float],
     first_epoch: int = 0,
     rank: int = 0,
     processes: int = 1,
@@ -133,8 +129,7 @@ def training_batches(
 
     Args:
         source: the training split.
-        config: sections data, augment and train.
-        fill: RGB colour outside a picture.
+        config: sections data, augment and train, and the colour around pictures.
         first_epoch: 0, or where a run is resumed.
         rank: of this process.
         processes: of the run.
@@ -148,7 +143,7 @@ def training_batches(
         processes,
     )
     loader = DataLoader(
-        AugmentedDataset(source, config, fill),
+        AugmentedDataset(source, config),
         batch_sampler=sampler,
         num_workers=config.data.workers,
         collate_fn=collate,

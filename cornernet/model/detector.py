@@ -10,11 +10,6 @@ from cornernet.model.heads import CornerHead
 from cornernet.model.hourglass import HourglassNet
 from cornernet.structures import Outputs
 
-# Mean and standard deviation of ImageNet's pixels, RGB, in 0..255. They are part of the network:
-# whoever gives it a picture need not know them.
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
-
 
 class CornerDetector(nn.Module):
     """CornerNet's network: RGB pixels in, heat-maps, embeddings and offsets out.
@@ -42,8 +37,10 @@ class CornerDetector(nn.Module):
             num_classes,
             config.embedding_channels,
         )
-        for name, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        # Normalisation is part of the network: whoever gives it a picture need not know of it.
+        for name in ("pixel_mean", "pixel_std"):
+            color = torch.tensor(getattr(config, name), dtype=torch.float32).view(3, 1, 1)
+            self.register_buffer(name, color, persistent=False)
         if self.freeze_batch_norm:
             for module in self._batch_norms():
                 module.requires_grad_(False)

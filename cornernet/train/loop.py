@@ -16,7 +16,7 @@ from cornernet.data.loader import training_batches
 from cornernet.device import World, peak_memory
 from cornernet.errors import UserError
 from cornernet.evaluate import Evaluation, evaluate
-from cornernet.model.detector import PIXEL_MEAN, count_parameters
+from cornernet.model.detector import count_parameters
 from cornernet.model.weights import Weights, load_weights, save_weights
 from cornernet.plots import draw_detections, save_curves, save_sheet
 from cornernet.predict import detect
@@ -72,9 +72,7 @@ def train(
     trainer = Trainer(config, world)
     if checkpoint is not None:
         trainer.load(checkpoint, str(folder.last))
-    batches, steps = training_batches(
-        training_split, config, PIXEL_MEAN, trainer.epoch, world.rank, world.size
-    )
+    batches, steps = training_batches(training_split, config, trainer.epoch, world.rank, world.size)
     if trainer.step != trainer.epoch * steps:
         raise UserError(
             f"--resume: expected {trainer.step // trainer.epoch} steps an epoch, on which the "

@@ -17,7 +17,6 @@ from cornernet.data.loader import EpochBatches, collate, scaled_to_long_side, tr
 from cornernet.errors import UserError
 from cornernet.structures import Batch, Sample
 
-FILL = (10.0, 20.0, 30.0)
 PICTURES = 7
 
 
@@ -53,7 +52,7 @@ def config(*words: str) -> Config:
 
 
 def batches_of(dataset: CocoDataset, *words: str, **where: int) -> list[Batch]:
-    return list(training_batches(dataset, config(*words), FILL, **where)[0])
+    return list(training_batches(dataset, config(*words), **where)[0])
 
 
 def joint_order(pictures: int, processes: int, batch_size: int, epochs: int = 3) -> list[set]:
@@ -127,7 +126,7 @@ def test_batch_holds_pixels_boxes_and_paths_of_its_pictures(dataset: CocoDataset
 
 
 def test_number_of_steps_is_told(dataset: CocoDataset) -> None:
-    batches, steps = training_batches(dataset, config(), FILL)
+    batches, steps = training_batches(dataset, config())
     assert steps == 4
     assert len(list(batches)) == 2 * steps
 
@@ -206,7 +205,7 @@ def test_batches_before_a_broken_picture_still_come(dataset: CocoDataset, monkey
         return load(index)
 
     monkeypatch.setattr(dataset, "load", fail_at_third)
-    batches, _ = training_batches(dataset, config(), FILL)
+    batches, _ = training_batches(dataset, config())
     assert len(list(islice(batches, 1))) == 1
     with pytest.raises(UserError, match="broken"):
         next(batches)

@@ -19,7 +19,7 @@ from cornernet.data.augment import (
     mirror,
     resize_sample,
 )
-from cornernet.model.detector import PIXEL_MEAN, CornerDetector
+from cornernet.model.detector import CornerDetector
 from cornernet.predict import make_view
 from cornernet.structures import Sample
 
@@ -88,7 +88,7 @@ class Scripted:
             return draws.pop(0)
 
         self.crop = draw_crop(self.sample, self.config, integers, lambda options: options[0])
-        self.cut = cut(self.sample, self.crop, PIXEL_MEAN)
+        self.cut = cut(self.sample, self.crop, Config().model.canvas_color)
         self.resized = resize_sample(self.cut, (meta["crop_size"], meta["crop_size"]))
 
 

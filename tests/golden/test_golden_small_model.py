@@ -10,7 +10,7 @@ from torch import Tensor
 from cornernet.config import Config, LossConfig
 from cornernet.decode import decode
 from cornernet.losses import detection_losses
-from cornernet.model.detector import PIXEL_MEAN, CornerDetector, count_parameters
+from cornernet.model.detector import CornerDetector, count_parameters
 from cornernet.predict import View, detect, make_view, suppress
 from cornernet.structures import Detections
 from cornernet.targets import build_targets
@@ -155,7 +155,7 @@ def reference_view(case, flipped: bool = False) -> tuple[np.ndarray, View]:
     """Our view, but for the last row or column that the reference loses at a side of side|127."""
     canvas, view = make_view(case.image("image"), Config(), flipped=flipped)
     _, bottom, _, right = (int(edge) for edge in case.array("border"))
-    canvas[bottom:], canvas[:, right:] = PIXEL_MEAN, PIXEL_MEAN
+    canvas[bottom:], canvas[:, right:] = (Config().model.canvas_color,) * 2
     return canvas, view
 
 

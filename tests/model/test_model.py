@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cornernet.config import ModelConfig, load_recipe
-from cornernet.model.detector import PIXEL_MEAN, PIXEL_STD, CornerDetector, count_parameters
+from cornernet.model.detector import CornerDetector, count_parameters
 from cornernet.structures import Outputs
 
 
@@ -96,9 +96,17 @@ def test_pixels_are_normalised_by_mean_and_deviation_of_each_colour() -> None:
     colour = torch.tensor([10, 128, 255], dtype=torch.uint8).view(1, 3, 1, 1)
     wanted = [
         (value - mean) / deviation
-        for value, mean, deviation in zip((10, 128, 255), PIXEL_MEAN, PIXEL_STD, strict=True)
+        for value, mean, deviation in zip(
+            (10, 128, 255), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), strict=True
+        )
     ]
     assert model.normalize(colour).flatten().tolist() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_mean_and_deviation_can_be_set() -> None:
+    model = detector(pixel_mean=[1, 2, 3], pixel_std=[2, 4, 8])
+    colour = torch.tensor([5, 10, 19], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert model.normalize(colour).flatten().tolist() == [2, 2, 2]
 
 
 def test_whole_numbers_and_floats_give_the_same_maps() -> None:
