@@ -55,7 +55,8 @@ class CornerNet:
         """Load a weights file.
 
         Args:
-            path: a weights file, such as a run's best.pt.
+            path: a weights file, such as a run's best.pt, or a checkpoint of MMDetection's
+                CornerNet or of the original repository, which is converted on the way.
             device: auto, cpu, sdaa, …, with or without an index.
 
         Raises:

@@ -2,26 +2,32 @@
 
 A weights file is what `torch.save` makes of a dictionary with the keys `format`, `version`,
 `state_dict`, `classes`, `config` and `metrics`, and is read with `weights_only=True`: opening it
-executes nothing. A checkpoint of training is such a file with one more key, `training`.
+executes nothing. A checkpoint of training is such a file with one more key, `training`. Files of
+MMDetection and of the original repository are read, too; see `convert`.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cornernet.config import Config
+from cornernet.config import Config, ModelConfig
 from cornernet.errors import UserError
 from cornernet.files import replacing
+from cornernet.model.convert import compare, from_foreign, is_foreign
 from cornernet.model.detector import CornerDetector
+from cornernet.model.unpickle import read_tensors
 
 FORMAT = "cornernet"
 VERSION = 1
+# Settings of the network that weights to start from may have otherwise.
+_FREE_FOR_START = {"num_classes", "freeze_batch_norm"}
 _KEYS = ("version", "state_dict", "classes", "config", "metrics")
 
 
@@ -42,29 +48,60 @@ class Weights:
         return model.eval()
 
 
+def start_from(
+    model: CornerDetector, weights: Weights, config: ModelConfig, classes: list[str], source: str
+) -> list[str]:
+    """Load weights that are to be trained further.
+
+    Args:
+        model: with the random weights of a new network.
+        weights: what to start from.
+        config: the sizes of `model`.
+        classes: names by label of what will be trained on.
+        source: the weights' file, for messages.
+
+    Returns:
+        Names of the convolutions that keep their random weights, because they depend on the
+        classes and these are not the weights' own.
+
+    Raises:
+        UserError: the weights are of another network.
+    """
+    wanted, found = asdict(config), asdict(weights.config.model)
+    different = [
+        f"--model.{name} {found[name]!r} (is {wanted[name]!r})".replace("'", "")
+        for name in wanted
+        if name not in _FREE_FOR_START and wanted[name] != found[name]
+    ]
+    if different:
+        raise UserError(
+            f"{source}: expected weights of the network to be trained, found those of one with "
+            + ", ".join(different)
+            + "; use these settings, or other weights"
+        )
+    state = dict(weights.state_dict)
+    anew: list[str] = []
+    if classes != weights.classes:
+        anew = [f"head.{name}" for name in model.head.class_dependent()]
+        own = model.state_dict()
+        state |= {key: own[key] for key in own if key.rpartition(".")[0] in anew}
+    load_state(model, state, source)
+    return anew
+
+
 def load_state(model: torch.nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load every tensor or none.
 
     Raises:
         UserError: keys are missing, left over, or of another shape.
     """
-    own = model.state_dict()
-    missing = [key for key in own if key not in state]
-    extra = [key for key in state if key not in own]
-    shapes = [
-        f"{key} {list(state[key].shape)} instead of {list(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    problems = [
-        f"{len(keys)} {what}, the first is {keys[0]}"
-        for what, keys in (("missing", missing), ("unknown", extra), ("of another shape", shapes))
-        if keys
-    ]
-    if problems:
+    mismatch = compare(model.state_dict(), state)
+    if mismatch:
         raise UserError(
             f"{source}: expected the tensors of the configured network, found keys "
-            + "; ".join(problems)
+            + "; ".join(
+                f"{len(lines)} {kind}, the first is {lines[0]}" for kind, lines in mismatch.groups()
+            )
             + "; use weights made with the same model settings and classes"
         )
     model.load_state_dict(state)
@@ -99,26 +136,55 @@ def save_weights(weights: Weights, path: Path) -> None:
 
 
 def load_weights(path: str | Path) -> Weights:
-    """Read a weights file or a checkpoint.
+    """Read a weights file, a checkpoint, or weights of MMDetection or the original repository.
 
     Raises:
-        UserError: no such file, or not a weights file of this package.
+        UserError: no such file, or not weights of a CornerNet; or, of another program's tensors,
+            some are missing, left over or of another shape.
+    """
+    return read_weights(path)[0]
+
+
+def read_weights(
+    path: str | Path,
+    *,
+    state: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_partial: bool = False,
+) -> tuple[Weights, list[str]]:
+    """As `load_weights`, with choices for files of other programs; see `convert.from_foreign`.
+
+    Returns:
+        The weights, and what was done to them on the way, a sentence each.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: expected a weights file, found none; check the path")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged file raises depends on where it is damaged
-        raise UserError(
-            f"{path}: expected a weights file of cornernet, got something that cannot be read as "
-            f"plain tensors ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
-        ) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    except Exception:  # what it raises depends on the version of torch and on the file
+        content = read_tensors(path)  # says what is wrong, where anything is
+    if isinstance(content, Mapping) and content.get("format") == FORMAT:
+        if state is not None or classes is not None or allow_partial:
+            raise UserError(
+                f"{path}: is a weights file of cornernet already; --state, --classes and "
+                "--allow-partial are for those of other programs"
+            )
+        return _from_content(content, path), []
+    if not is_foreign(content):
         keys = sorted(map(str, content))[:5] if isinstance(content, dict) else type(content)
         raise UserError(
-            f"{path}: expected a weights file of cornernet (format: {FORMAT!r}), found {keys}"
+            f"{path}: expected a weights file of cornernet (format: {FORMAT!r}), of MMDetection's "
+            f"CornerNet or of the original, found {keys}"
         )
+    foreign = from_foreign(
+        content, str(path), state=state, classes=classes, allow_partial=allow_partial
+    )
+    weights = Weights(foreign.state_dict, foreign.classes, Config(model=foreign.model))
+    return weights, [f"layout of names: {foreign.layout}", *foreign.notes]
+
+
+def _from_content(content: Mapping[str, Any], path: Path) -> Weights:
     missing = [key for key in _KEYS if key not in content]
     if missing:
         raise UserError(

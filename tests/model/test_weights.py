@@ -116,7 +116,7 @@ def test_folder_is_no_weights_file(tmp_path: Path) -> None:
 def test_any_other_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.pt"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"other\.pt: expected a weights file of cornernet"):
+    with pytest.raises(UserError, match=r"other\.pt: expected a weights file, as"):
         load_weights(path)
 
 
@@ -124,7 +124,7 @@ def test_any_other_file_is_refused_with_a_sentence(tmp_path: Path, content: byte
 def test_truncated_file_is_refused_with_a_sentence(file: Path, share: float) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(UserError, match=r"weights\.pt: expected a weights file of cornernet"):
+    with pytest.raises(UserError, match=r"weights\.pt: expected a weights file, as"):
         load_weights(file)
 
 
@@ -139,10 +139,10 @@ class Trap:
 def test_file_with_code_is_refused_and_executes_nothing(tmp_path: Path) -> None:
     sprung = tmp_path / "sprung"
     torch.save({"format": "cornernet", "trap": Trap(sprung)}, tmp_path / "trap.pt")
-    with pytest.raises(UserError, match=r"trap\.pt: expected a weights file of cornernet"):
+    with pytest.raises(UserError, match=r"trap\.pt: expected .* the global pathlib\.Path"):
         load_weights(tmp_path / "trap.pt")
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Trap(sprung), protocol=2))
-    with pytest.raises(UserError, match=r"plain\.pt: expected a weights file of cornernet"):
+    with pytest.raises(UserError, match=r"plain\.pt: expected a weights file"):
         load_weights(tmp_path / "plain.pt")
     assert not sprung.exists()
 
@@ -177,23 +177,23 @@ def changed(weights: Weights, kind: str) -> dict[str, torch.Tensor]:
     first = next(iter(state))
     if kind == "missing":
         del state[first]
-    elif kind == "unknown":
+    elif kind == "left over":
         state["head.extra"] = torch.ones(1)
     else:
         state[first] = state[first][:1]
     return state
 
 
-@pytest.mark.parametrize("kind", ["missing", "unknown", "of another shape"])
+@pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
 def test_tensors_that_do_not_fit_are_named(weights: Weights, kind: str) -> None:
     model = CornerDetector(config().model, 2)
     state = changed(weights, kind)
-    name = "head.extra" if kind == "unknown" else next(iter(weights.state_dict))
+    name = "head.extra" if kind == "left over" else next(iter(weights.state_dict))
     with pytest.raises(UserError, match=rf"mine\.pt: .*1 {kind}, the first is {name}"):
         load_state(model, state, "mine.pt")
 
 
-@pytest.mark.parametrize("kind", ["missing", "unknown", "of another shape"])
+@pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
 def test_tensors_that_do_not_fit_change_nothing(weights: Weights, kind: str) -> None:
     model = CornerDetector(config().model, 2)
     before = {key: value.clone() for key, value in model.state_dict().items()}

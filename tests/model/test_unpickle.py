@@ -1,0 +1,164 @@
+"""Files of other programs: tensors come out of them, and nothing in them is executed."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+import sys
+import tarfile
+import types
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cornernet.errors import UserError
+from cornernet.model.unpickle import read_tensors
+
+
+def tensors() -> dict[str, torch.Tensor]:
+    return {
+        "float": torch.arange(6.0).view(2, 3),
+        "half": torch.ones(2, dtype=torch.float16),
+        "bfloat16": torch.ones(2, dtype=torch.bfloat16),
+        "count": torch.tensor(7),
+        "mask": torch.tensor([True, False]),
+        "part": torch.arange(12.0).view(3, 4)[1:, ::2],
+    }
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_and_plain_data_come_back(tmp_path: Path, zipped: bool) -> None:
+    content = {
+        "state_dict": collections.OrderedDict(tensors()),
+        "meta": {"epoch": 3, "classes": ("a", "b"), "rate": 0.5, "none": None, "list": [1, {2}]},
+    }
+    path = tmp_path / "file.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    found = read_tensors(path)
+    assert found["meta"] == content["meta"]
+    assert all(torch.equal(found["state_dict"][key], value) for key, value in tensors().items())
+
+
+def test_a_parameter_comes_back_as_its_tensor(tmp_path: Path) -> None:
+    torch.save({"weight": torch.nn.Parameter(torch.ones(3))}, tmp_path / "file.pth")
+    assert torch.equal(read_tensors(tmp_path / "file.pth")["weight"].data, torch.ones(3))
+
+
+@pytest.fixture
+def mmengine(monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
+    """A stand-in for MMEngine's HistoryBuffer, for writing; it is gone when the file is read."""
+
+    class HistoryBuffer:
+        def __init__(self) -> None:
+            self.history = np.arange(3.0)
+            self.last = np.float64(2.5)
+            self.methods = {"mean": self.mean}
+
+        def mean(self) -> float:
+            return float(self.history.mean())
+
+    name = "mmengine.logging.history_buffer"
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = name, "HistoryBuffer"
+    module: Any = types.ModuleType(name)
+    module.HistoryBuffer = HistoryBuffer
+    for part in ("mmengine", "mmengine.logging"):
+        monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
+    monkeypatch.setitem(sys.modules, name, module)
+    yield HistoryBuffer
+
+
+def test_logs_of_a_training_file_are_left_out_without_their_program(
+    tmp_path: Path, mmengine: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"message_hub": {"loss": mmengine()}, "state_dict": tensors()}
+    torch.save(content, tmp_path / "epoch_1.pth")
+    monkeypatch.undo()
+    found = read_tensors(tmp_path / "epoch_1.pth")
+    assert "mmengine" not in sys.modules
+    assert not vars(found["message_hub"]["loss"])
+    assert torch.equal(found["state_dict"]["float"], tensors()["float"])
+
+
+class Call:
+    """An object that, unpickled, calls a function."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.function = function
+        self.arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self.function, self.arguments
+
+
+CALLS = {
+    "posix.system": (os.system, "touch sprung"),
+    "builtins.eval": (eval, "open('sprung', 'w')"),
+    "builtins.exec": (exec, "open('sprung', 'w')"),
+    "io.open": (open, "sprung", "w"),
+    "pathlib.": (Path, "sprung"),
+    "torch.serialization.load": (torch.load, "sprung"),
+    "numpy.load": (np.load, "sprung"),
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("name", CALLS)
+def test_what_would_be_called_is_named_and_not_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, zipped: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    function, *arguments = CALLS[name]
+    content = {"state_dict": tensors(), "meta": Call(function, *arguments)}
+    torch.save(content, "trap.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match=rf"trap\.pth: .* the global {name}"):
+        read_tensors(Path("trap.pth"))
+    assert not Path("sprung").exists()
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_bare_pickle_is_read_by_the_same_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: bool
+) -> None:
+    """The old format is several pickles one behind the other; any of them may be the trap."""
+    monkeypatch.chdir(tmp_path)
+    parts = [0x1950A86A20F9469CFC6C, 1001] if header else []
+    trap = Call(os.system, "touch sprung")
+    Path("trap.pkl").write_bytes(b"".join(pickle.dumps(part, 2) for part in [*parts, trap]))
+    with pytest.raises(UserError, match="the global posix.system"):
+        read_tensors(Path("trap.pkl"))
+    assert not Path("sprung").exists()
+
+
+def test_getattr_of_an_allowed_name_gets_hold_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`getattr` is known because HistoryBuffer uses it; here it gives an empty object."""
+    monkeypatch.chdir(tmp_path)
+    reach = Call(getattr, collections.OrderedDict, "__init__")
+    torch.save({"state_dict": tensors(), "meta": Call(Call, reach)}, "trap.pth")
+    with pytest.raises(UserError, match="Call"):
+        read_tensors(Path("trap.pth"))
+    torch.save({"state_dict": tensors(), "meta": reach}, "empty.pth")
+    assert not vars(read_tensors(Path("empty.pth"))["meta"])
+
+
+def test_torchscript_is_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": tensors()}, tmp_path / "script.pt")
+    with zipfile.ZipFile(tmp_path / "script.pt", "a") as archive:
+        archive.writestr("script/constants.pkl", b"")
+    with pytest.raises(UserError, match="found a TorchScript program"):
+        read_tensors(tmp_path / "script.pt")
+
+
+def test_archive_of_the_oldest_format_is_not_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "storages").write_bytes(b"x")
+    with tarfile.open(tmp_path / "old.pth", "w") as archive:
+        archive.add(tmp_path / "storages", "storages")
+    with pytest.raises(UserError, match="found an archive of PyTorch before"):
+        read_tensors(tmp_path / "old.pth")
