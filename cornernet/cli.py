@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--resume", action="store_true", help="continue the run in --output after its last epoch"
     )
+    train.add_argument(
+        "--init",
+        metavar="WEIGHTS",
+        help="start from these weights, also of MMDetection or the original repository; for other "
+        "classes, what depends on them starts at random",
+    )
     train.set_defaults(run=_train)
 
     evaluate = verb(
@@ -75,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
     evaluate.add_argument("--data", required=True, metavar="DIR", help="as for train")
     evaluate.add_argument("--split", help="default: the one the weights were validated on")
-    evaluate.add_argument("--flip", action="store_true", help="also use the mirrored picture")
+    _add_views(evaluate)
     evaluate.add_argument("--json", metavar="FILE", help="write detections in COCO's format")
     evaluate.add_argument("--metrics", metavar="FILE", help="write the numbers as JSON")
     evaluate.add_argument("--device", default="auto", help=_DEVICE_HELP)
@@ -86,12 +92,42 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("sources", metavar="SOURCE", nargs="+", help="pictures, folders, patterns")
     predict.add_argument("--output", required=True, metavar="DIR", help="folder for the pictures")
     predict.add_argument("--score", type=float, default=0.3, help="lowest score (default 0.3)")
+    _add_views(predict)
     predict.add_argument("--json", metavar="FILE", help="write the detections as JSON")
     predict.add_argument(
         "--sheet", metavar="FILE", help=f"write the first {_SHEET_PICTURES} pictures side by side"
     )
     predict.add_argument("--device", default="auto", help=_DEVICE_HELP)
     predict.set_defaults(run=_predict)
+
+    convert = verb(
+        "convert",
+        "Turn weights of MMDetection or the original repository into ours, or ours into theirs.",
+    )
+    convert.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="checkpoint of MMDetection 2.x or 3.x, the original's .pkl, or weights of cornernet",
+    )
+    convert.add_argument("--output", required=True, metavar="FILE", help="file to write")
+    convert.add_argument(
+        "--to-mmdet", action="store_true", help="write MMDetection's layout instead of ours"
+    )
+    convert.add_argument(
+        "--classes", metavar="NAME,…", help="names by label, where the file lacks the right ones"
+    )
+    convert.add_argument(
+        "--state",
+        choices=("state_dict", "ema_state_dict"),
+        help="which weights to take; by default state_dict, under which MMEngine keeps the "
+        "average where there is one",
+    )
+    convert.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="initialise what is missing or does not fit, leave out what is left over",
+    )
+    convert.set_defaults(run=_convert)
 
     data = verb("data", "Make data.")
     kinds = data.add_subparsers(dest="kind", required=True, metavar="KIND")
@@ -112,12 +148,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--flip", action="store_true", help="also use the mirrored picture")
+    parser.add_argument(
+        "--scales",
+        metavar="FACTOR,…",
+        help="sizes at which to look at each picture, such as 0.5,0.75,1,1.25,1.5",
+    )
+
+
+def _view_settings(arguments: argparse.Namespace) -> list[str]:
+    """--flip and --scales as settings."""
+    settings = ["--test.flip", "true"] if arguments.flip else []
+    if arguments.scales is not None:
+        try:
+            scales = [float(word) for word in arguments.scales.split(",")]
+        except ValueError:
+            raise UserError(
+                f"--scales: expected factors such as 0.5,1,1.5, got {arguments.scales!r}"
+            ) from None
+        settings += ["--test.scales", json.dumps(scales)]
+    return settings
+
+
 def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
     from cornernet.device import end_world, start_world
     from cornernet.train.loop import train
 
-    config = load_recipe(arguments.recipe, settings)
+    init = [] if arguments.init is None else ["--train.init", arguments.init]
+    config = load_recipe(arguments.recipe, [*settings, *init])
     world = start_world(arguments.device)
     try:
         train(config, arguments.data, arguments.output, world, arguments.resume)
@@ -136,8 +196,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.model.weights import load_weights
 
     weights = load_weights(arguments.weights)
-    flip = ["--test.flip", "true"] if arguments.flip else []
-    config = weights.config.with_overrides([*settings, *flip])
+    config = weights.config.with_overrides([*settings, *_view_settings(arguments)])
     dataset = CocoDataset(
         arguments.data,
         arguments.split or config.data.val_split,
@@ -181,7 +240,9 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.plots import draw_detections, save_sheet
     from cornernet.predict import expand_sources
 
+    views = _view_settings(arguments)
     detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
+    detector.config = detector.config.with_overrides(views)
     files = list(dict.fromkeys(expand_sources(arguments.sources)))
     output = Path(arguments.output)
     targets = _output_names(files, output)
@@ -242,6 +303,40 @@ def _output_names(files: Sequence[Path], output: Path) -> list[Path]:
             )
         names[target] = file
     return list(names)
+
+
+def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    _refuse(settings)
+    from cornernet.model.convert import to_mmdet
+    from cornernet.model.detector import count_parameters
+    from cornernet.model.weights import read_weights, save_atomically, save_weights
+
+    _check_writable(arguments.output)
+    output, source = Path(arguments.output), Path(arguments.source)
+    if output.exists() and source.exists() and output.samefile(source):
+        raise UserError(f"--output: {source} would be written over; choose another name")
+    weights, notes = read_weights(
+        source,
+        state=arguments.state,
+        classes=arguments.classes.split(",") if arguments.classes is not None else None,
+        allow_partial=arguments.allow_partial,
+    )
+    model = weights.build_model()
+    if arguments.to_mmdet:
+        content, said = to_mmdet(
+            weights.state_dict, weights.config.model, weights.classes, arguments.source
+        )
+        notes += said
+        save_atomically(content, output)
+    else:
+        weights.training = None
+        save_weights(weights, output)
+    for note in notes:
+        print(note)
+    print(
+        f"{output}: {len(weights.state_dict)} tensors, {count_parameters(model):,} parameters, "
+        f"{weights.config.model.stacks} stack(s), {len(weights.classes)} classes"
+    )
 
 
 def _synthesize(arguments: argparse.Namespace, settings: Sequence[str]) -> None:

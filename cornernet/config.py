@@ -205,7 +205,13 @@ class LossConfig:
         offset_weight: weight of the offset loss.
         embedding_batch: pull and push count as their mean over the pictures of the whole batch
             times this number. MMDetection sums them over the pictures of one GPU, so its recipes
-            correspond to the number of pictures per GPU in their name.
+            correspond to the number of pictures per GPU in their name. Acts with "mmdet".
+        normalize: how losses are summed. "mmdet": the mean over both kinds of corners, summed over
+            stacks. "paper": the sum over both kinds of corners, averaged over stacks; pull and
+            push are means over pictures. For two stacks the focal and the offset loss are the
+            same in both.
+        ignore_crowds: cells in a region annotated as a crowd of a class (`iscrowd`) are not taken
+            for places without corners of that class, since what stands there was not annotated.
     """
 
     focal_alpha: float = 2.0
@@ -215,6 +221,8 @@ class LossConfig:
     push_weight: float = 0.1
     offset_weight: float = 1.0
     embedding_batch: float = 6.0
+    normalize: Literal["mmdet", "paper"] = "mmdet"
+    ignore_crowds: bool = True
 
     def __post_init__(self) -> None:
         _at_least(
@@ -232,6 +240,9 @@ class TrainConfig:
     """The training run.
 
     Args:
+        init: weights file to start from, of this package, MMDetection or the original repository;
+            "" starts from random weights. For other classes than the file's, the convolutions that
+            depend on the classes start at random.
         epochs: passes over the training split.
         batch_size: pictures per process and step.
         learning_rate: Adam's learning rate after warm-up.
@@ -254,6 +265,7 @@ class TrainConfig:
         threads: CPU threads per process for tensor operations; 0 leaves it to PyTorch.
     """
 
+    init: str = ""
     epochs: int = 210
     batch_size: int = 6
     learning_rate: float = 5e-4
@@ -308,6 +320,10 @@ class TestConfig:
         nms_min_score: boxes whose score decays below are dropped.
         flip: also run the mirrored picture and join the candidates.
         scales: factors by which pictures are resized before the network; several are joined.
+        tta_merge: how several views of a picture are joined. "joint": all candidates pass one
+            non-maximum suppression, as in the original. "mmdet3": each view passes it alone and
+            keeps `max_per_image`, then what is left passes it again with the lowered scores, as
+            in MMDetection 3.
         pad_multiple: pictures are centred on a canvas whose sides are one less than a multiple of
             this number of pixels, or a little more where stated by the network.
         batch_size: pictures of equal size run together.
@@ -326,6 +342,7 @@ class TestConfig:
     nms_min_score: float = 1e-3
     flip: bool = False
     scales: list[float] = field(default_factory=lambda: [1.0])
+    tta_merge: Literal["joint", "mmdet3"] = "joint"
     pad_multiple: int = 128
     batch_size: int = 1
 

@@ -17,7 +17,13 @@ from cornernet.structures import Outputs, Targets
 COUNT_EPSILON = 1.1920929e-07
 
 
-def focal_loss(logits: Tensor, target: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:
+def focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    alpha: float = 2.0,
+    beta: float = 4.0,
+    ignored: Tensor | None = None,
+) -> Tensor:
     """The focal variant of equation 1, summed over all cells.
 
     With p = sigmoid(logits): -(1 - p)^alpha log p where the target is 1, and
@@ -27,12 +33,16 @@ def focal_loss(logits: Tensor, target: Tensor, alpha: float = 2.0, beta: float =
     Args:
         logits: [N, K, h, w], any floating dtype.
         target: same shape, 0..1.
+        ignored: same shape, bool: where there is no penalty for a probability; None for nowhere.
+            Cells whose target is 1 count all the same.
     """
     logits = logits.float()
     # log p and log(1 - p); powers of p are taken as exponentials of these.
     log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)
     positive = -torch.exp(alpha * log_q) * log_p
     negative = -torch.exp(alpha * log_p) * log_q * (1 - target) ** beta
+    if ignored is not None:
+        negative = negative.masked_fill(ignored, 0)
     return torch.where(target == 1, positive, negative).sum()
 
 
@@ -107,7 +117,7 @@ def detection_losses(
     counts: Tensor | None = None,
     processes: int = 1,
 ) -> dict[str, Tensor]:
-    """All losses of a batch, summed over stacks.
+    """All losses of a batch, over stacks as `loss.normalize` says.
 
     Args:
         outputs: maps of each stack.
@@ -123,16 +133,19 @@ def detection_losses(
     counts = corner_counts(targets) if counts is None else counts
     tl_class, br_class, tl_any, br_any = (counts[:4].clamp_min(1) + COUNT_EPSILON).unbind()
     pictures = counts[4]
-    embedding_scale = config.embedding_batch / pictures
+    # Both corners' losses count half, and every stack fully; or the other way round.
+    per_corner, per_stack, per_picture = 0.5, 1.0, config.embedding_batch
+    if config.normalize == "paper":
+        per_corner, per_stack, per_picture = 1.0, 1 / len(outputs), 1.0
+    embedding_scale = per_picture / pictures
+    shape = (config.focal_alpha, config.focal_beta, targets.ignored)
     focal, pull, push, offset = [], [], [], []
     for maps in outputs:
         heat = (
-            focal_loss(maps.tl_heat, targets.tl_heat, config.focal_alpha, config.focal_beta)
-            / tl_class,
-            focal_loss(maps.br_heat, targets.br_heat, config.focal_alpha, config.focal_beta)
-            / br_class,
+            focal_loss(maps.tl_heat, targets.tl_heat, *shape) / tl_class
+            + focal_loss(maps.br_heat, targets.br_heat, *shape) / br_class
         )
-        focal.append((heat[0] + heat[1]) / 2)
+        focal.append(heat * per_corner)
         pulled, pushed = embedding_losses(maps.tl_embedding, maps.br_embedding, targets)
         pull.append(pulled * config.pull_weight * embedding_scale)
         push.append(pushed * config.push_weight * embedding_scale)
@@ -140,9 +153,9 @@ def detection_losses(
             offset_loss(maps.tl_offset, targets.tl_offset, targets.tl_mask) / tl_any
             + offset_loss(maps.br_offset, targets.br_offset, targets.br_mask) / br_any
         )
-        offset.append(moved / 2 * config.offset_weight)
+        offset.append(moved * per_corner * config.offset_weight)
     losses = {
-        name: torch.stack(values).sum() * processes
+        name: torch.stack(values).sum() * (per_stack * processes)
         for name, values in (("focal", focal), ("pull", pull), ("push", push), ("offset", offset))
     }
     losses["total"] = torch.stack(list(losses.values())).sum()

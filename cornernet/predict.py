@@ -108,7 +108,7 @@ def detect(
 ) -> list[Detections]:
     """Find objects in pictures of one size.
 
-    The candidates of all views (`test.scales`, `test.flip`) are joined before one suppression.
+    The candidates of all views (`test.scales`, `test.flip`) are joined as `test.tta_merge` says.
 
     Args:
         model: in evaluation mode, on any device.
@@ -140,17 +140,19 @@ def detect(
             box = view.to_original(box)
             good = (label >= 0) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
             found[number].append(Detections(box[good], score[good], label[good]))
-    return [
-        suppress(
-            Detections(
-                torch.cat([part.boxes for part in parts]),
-                torch.cat([part.scores for part in parts]),
-                torch.cat([part.labels for part in parts]),
-            ),
-            config.test,
-        )
-        for parts in found
-    ]
+    return [merge(views, config.test) for views in found]
+
+
+def merge(views: Sequence[Detections], config: TestConfig) -> Detections:
+    """Candidates of a picture's views, in its pixels, to its detections; see `test.tta_merge`."""
+    if config.tta_merge == "mmdet3" and len(views) > 1:
+        views = [suppress(view, config) for view in views]
+    joint = Detections(
+        torch.cat([view.boxes for view in views]),
+        torch.cat([view.scores for view in views]),
+        torch.cat([view.labels for view in views]),
+    )
+    return suppress(joint, config)
 
 
 def expand_sources(sources: Sequence[str]) -> Iterator[Path]:

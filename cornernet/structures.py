@@ -17,6 +17,10 @@ def _no_boxes() -> np.ndarray:
     return np.zeros((0, 4), np.float32)
 
 
+def _no_labels() -> np.ndarray:
+    return np.zeros(0, np.int64)
+
+
 @dataclass
 class Sample:
     """One picture and its objects, as read and as augmented.
@@ -29,6 +33,7 @@ class Sample:
         path: where the picture was read from.
         crowd_boxes: `[m, 4]` float32, as `boxes`: regions that hold a crowd (`iscrowd` = 1);
             never positives.
+        crowd_labels: `[m]` int64: of what.
     """
 
     image: np.ndarray
@@ -37,6 +42,7 @@ class Sample:
     image_id: int
     path: str
     crowd_boxes: np.ndarray = field(default_factory=_no_boxes)
+    crowd_labels: np.ndarray = field(default_factory=_no_labels)
 
 
 def _moved(value: Any, device: torch.device) -> Any:
@@ -56,12 +62,16 @@ class Batch:
         boxes: N times `[n, 4]` float32, pixels of `images`.
         labels: N times `[n]` int64.
         paths: where each picture was read, for messages.
+        crowd_boxes, crowd_labels: as boxes and labels, of regions that hold a crowd; may be empty
+            lists where there is none in any picture.
     """
 
     images: Tensor
     boxes: list[Tensor]
     labels: list[Tensor]
     paths: list[str]
+    crowd_boxes: list[Tensor] = field(default_factory=list)
+    crowd_labels: list[Tensor] = field(default_factory=list)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -77,6 +87,8 @@ class Targets(NamedTuple):
         tl_mask, br_mask: `[N, 1, h, w]` float32: 1 where a corner of any class lies.
         image_index: `[M]` int64: the picture, 0..N-1, of each object.
         tl_cell, br_cell: `[M]` int64: y * w + x of each object's corners.
+        ignored: `[N, K, h, w]` bool: cells of which nobody knows whether a corner lies there;
+            None where there are none.
     """
 
     tl_heat: Tensor
@@ -88,6 +100,7 @@ class Targets(NamedTuple):
     image_index: Tensor
     tl_cell: Tensor
     br_cell: Tensor
+    ignored: Tensor | None = None
 
 
 class Outputs(NamedTuple):

@@ -298,3 +298,38 @@ def test_counts_tell_cells_per_class_cells_of_any_class_and_pictures() -> None:
     labels = [torch.tensor([0, 1]), torch.tensor([], dtype=torch.int64)]
     found = corner_counts(build_targets(boxes, labels, 2, (32, 32), (8, 8)))
     assert found.tolist() == [2.0, 2.0, 1.0, 2.0, 2.0]
+
+
+def test_ignored_cells_cost_nothing_and_learn_nothing() -> None:
+    logits, target = heat_maps()
+    ignored = torch.rand(logits.shape, generator=torch.Generator().manual_seed(5)) < 0.5
+    logits.requires_grad_()
+    focal_loss(logits, target, ignored=ignored).backward()
+    untouched = ignored & (target < 1)
+    assert untouched.any() and not logits.grad[untouched].any()
+    (other,) = torch.autograd.grad(focal_loss(logits, target), logits)
+    assert torch.equal(logits.grad[~untouched], other[~untouched])
+
+
+def test_corners_in_ignored_cells_count() -> None:
+    logits, target = heat_maps()
+    ignored = torch.ones(logits.shape, dtype=torch.bool)
+    corners = target == 1
+    assert corners.any()
+    found = float(focal_loss(logits, target, ignored=ignored))
+    wanted = focal_by_loops(logits[corners], target[corners], 2.0, 4.0)
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("stacks", [1, 2, 3])
+def test_losses_of_the_paper_are_means_over_stacks_and_pictures(stacks: int) -> None:
+    outputs, targets, pictures = random_outputs(4), targets_of(EVERY), 4
+    ours = LossConfig(embedding_batch=pictures)
+    theirs = LossConfig(normalize="paper", embedding_batch=7)  # which acts in the other alone
+    one = detection_losses([outputs] * stacks, targets, ours)
+    two = detection_losses([outputs] * stacks, targets, theirs)
+    factors = {"focal": 2, "offset": 2, "pull": 1 / pictures, "push": 1 / pictures}
+    for name, factor in factors.items():
+        assert float(two[name]) == pytest.approx(float(one[name]) * factor / stacks, rel=1e-5)
+    parts = sum(float(two[name]) for name in ("focal", "offset", "pull", "push"))
+    assert float(two["total"]) == pytest.approx(parts, rel=1e-6)

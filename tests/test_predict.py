@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from cornernet.data.images import write_image
 from cornernet.errors import UserError
 from cornernet.model.detector import CornerDetector
 from cornernet.model.weights import Weights, save_weights
-from cornernet.predict import detect, expand_sources, make_view, suppress
+from cornernet.predict import detect, expand_sources, make_view, merge, suppress
 from cornernet.structures import Detections, Outputs
 
 
@@ -187,3 +188,33 @@ def test_candidates_of_both_scales_count(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(predict, "decode", spy)
     detect(model_of(settings), [picture(40, 60)], settings)
     assert sizes == [(31, 31), (47, 63), (95, 127)]
+
+
+def view_of(boxes: list[list[float]], scores: list[float]) -> Detections:
+    labels = torch.zeros(len(scores), dtype=torch.int64)
+    return Detections(torch.tensor(boxes), torch.tensor(scores), labels)
+
+
+def test_views_are_joined_before_one_suppression() -> None:
+    box, other = [0.0, 0, 10, 10], [50.0, 50, 60, 60]
+    views = [view_of([box, box], [0.9, 0.8]), view_of([other], [0.7])]
+    found = merge(views, config(test={"nms": "gaussian", "nms_sigma": 0.5}).test)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.7, 0.8 * math.exp(-2)])
+
+
+def test_views_can_be_suppressed_twice_as_in_mmdetection_3() -> None:
+    box, other = [0.0, 0, 10, 10], [50.0, 50, 60, 60]
+    views = [view_of([box, box], [0.9, 0.8]), view_of([other, box], [0.7, 0.5])]
+    found = merge(views, config(test={"tta_merge": "mmdet3", "nms_min_score": 1e-6}).test)
+    # Each overlap lowers by exp(-2): 0.8 in its view and by 0.9 again, then by what was 0.5.
+    assert found.scores.tolist() == pytest.approx(
+        [0.9, 0.7, 0.5 * math.exp(-2), 0.8 * math.exp(-6)], rel=1e-5
+    )
+
+
+def test_a_single_view_is_suppressed_once_whatever_the_setting() -> None:
+    box = [0.0, 0, 10, 10]
+    views = [view_of([box, box], [0.9, 0.8])]
+    for setting in ("joint", "mmdet3"):
+        found = merge(views, config(test={"tta_merge": setting}).test)
+        assert found.scores.tolist() == pytest.approx([0.9, 0.8 * math.exp(-2)])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cornernet.structures import Targets
-from cornernet.targets import build_targets, draw_gaussians, gaussian_radius
+from cornernet.targets import build_targets, crowd_cells, draw_gaussians, gaussian_radius
 
 
 def targets(boxes: list[list[float]], labels: list[int], **settings) -> Targets:
@@ -150,3 +150,30 @@ def test_picture_without_objects_has_empty_maps() -> None:
     assert all(float(item.abs().sum()) == 0 for item in found[:6])
     assert found.tl_heat.shape == (1, 3, 16, 16)
     assert len(found.image_index) == 0
+
+
+def crowd(boxes: list[list[float]], labels: list[int]) -> torch.Tensor | None:
+    """Crowd cells of two pictures of 64 x 32 pixels, 16 x 8 cells; the first has no region."""
+    regions = [torch.zeros(0, 4), torch.tensor(boxes).reshape(-1, 4)]
+    kinds = [torch.zeros(0, dtype=torch.int64), torch.tensor(labels, dtype=torch.int64)]
+    return crowd_cells(regions, kinds, 3, (32, 64), (8, 16))
+
+
+def test_crowd_covers_every_cell_it_touches_in_its_class_alone() -> None:
+    cells = crowd([[5, 8, 17, 12]], [2])
+    assert cells is not None and cells.shape == (2, 3, 8, 16)
+    assert not cells[0].any() and not cells[1, :2].any()
+    wanted = torch.zeros(8, 16, dtype=torch.bool)
+    wanted[2:3, 1:5] = True
+    assert torch.equal(cells[1, 2], wanted)
+
+
+def test_crowd_may_reach_beyond_the_picture() -> None:
+    cells = crowd([[-20, -20, 900, 900], [70, 0, 90, 8], [-9, 0, -1, 8]], [0, 1, 2])
+    assert cells is not None
+    assert cells[1, 0].all() and not cells[1, 1].any() and not cells[1, 2].any()
+
+
+def test_no_crowd_needs_no_cells() -> None:
+    assert crowd([], []) is None
+    assert crowd_cells([], [], 3, (32, 64), (8, 16)) is None

@@ -203,13 +203,14 @@ def cut(sample: Sample, crop: Crop, fill: tuple[float, float, float]) -> Sample:
         return np.clip(boxes + shift, 0, crop.side).astype(np.float32)
 
     boxes, labels, crowd = moved(sample.boxes[kept]), sample.labels[kept], moved(sample.crowd_boxes)
-    solid = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(axis=1)
+    solid, crowd_solid = (((b[:, 2:] - b[:, :2]) > 0).all(axis=1) for b in (boxes, crowd))
     return replace(
         sample,
         image=canvas,
         boxes=boxes[solid],
         labels=labels[solid],
-        crowd_boxes=crowd[((crowd[:, 2:] - crowd[:, :2]) > 0).all(axis=1)],
+        crowd_boxes=crowd[crowd_solid],
+        crowd_labels=sample.crowd_labels[crowd_solid],
     )
 
 

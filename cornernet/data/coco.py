@@ -54,6 +54,7 @@ class _Record:
     boxes: np.ndarray
     labels: np.ndarray
     crowd_boxes: np.ndarray
+    crowd_labels: np.ndarray
 
 
 def find_annotations(root: str | os.PathLike[str], split: str) -> Path:
@@ -218,6 +219,7 @@ class CocoDataset:
             image_id=info.id,
             path=info.path,
             crowd_boxes=record.crowd_boxes.copy(),
+            crowd_labels=record.crowd_labels.copy(),
         )
 
     def summary(self) -> dict[str, int]:
@@ -318,6 +320,7 @@ class CocoDataset:
         boxes: dict[int, list[tuple[float, ...]]] = {image_id: [] for image_id in infos}
         labels: dict[int, list[int]] = {image_id: [] for image_id in infos}
         crowds: dict[int, list[tuple[float, ...]]] = {image_id: [] for image_id in infos}
+        crowd_labels: dict[int, list[int]] = {image_id: [] for image_id in infos}
         bad: dict[str, list[int]] = {}
         for annotation_id, entry in zip(ids, entries, strict=True):
             image_id = _integer(entry["image_id"])
@@ -344,6 +347,7 @@ class CocoDataset:
                 bad.setdefault(reason, []).append(annotation_id)
             elif entry.get("iscrowd", 0):
                 crowds[image_id].append(box)
+                crowd_labels[image_id].append(label)
             else:
                 boxes[image_id].append(box)
                 labels[image_id].append(label)
@@ -365,6 +369,7 @@ class CocoDataset:
                 np.array(boxes[image_id], np.float32).reshape(-1, 4),
                 np.array(labels[image_id], np.int64),
                 np.array(crowds[image_id], np.float32).reshape(-1, 4),
+                np.array(crowd_labels[image_id], np.int64),
             )
             for image_id, info in infos.items()
         ]

@@ -108,6 +108,8 @@ def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
         images=images.permute(0, 3, 1, 2),
         boxes=[torch.from_numpy(sample.boxes) for sample in good],
         labels=[torch.from_numpy(sample.labels) for sample in good],
+        crowd_boxes=[torch.from_numpy(sample.crowd_boxes) for sample in good],
+        crowd_labels=[torch.from_numpy(sample.crowd_labels) for sample in good],
         paths=[sample.path for sample in good],
     )
 

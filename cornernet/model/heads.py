@@ -102,6 +102,14 @@ class CornerHead(nn.Module):
         self.br_emb = branches(embedding_channels)
         self._initialise()
 
+    def class_dependent(self) -> list[str]:
+        """Names of the convolutions whose shape depends on the number of classes."""
+        return [
+            f"{corner}_heat.{stack}.1.conv"
+            for corner in ("tl", "br")
+            for stack in range(len(self.tl_heat))
+        ]
+
     def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, ConvModule):

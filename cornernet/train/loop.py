@@ -16,8 +16,8 @@ from cornernet.data.loader import training_batches
 from cornernet.device import World, peak_memory
 from cornernet.errors import UserError
 from cornernet.evaluate import Evaluation, evaluate
-from cornernet.model.detector import count_parameters
-from cornernet.model.weights import Weights, load_weights, save_weights
+from cornernet.model.detector import CornerDetector, count_parameters
+from cornernet.model.weights import Weights, load_weights, save_weights, start_from
 from cornernet.plots import draw_detections, save_curves, save_sheet
 from cornernet.predict import detect
 from cornernet.structures import Batch
@@ -69,7 +69,13 @@ def train(
             f"--resume: expected the classes of the run, {checkpoint.classes}, found "
             f"{training_split.classes} in {data}; use the data the run was started with"
         )
-    trainer = Trainer(config, world)
+    notes: list[str] = []
+
+    def initialise(model: CornerDetector) -> None:
+        if config.train.init and checkpoint is None:
+            notes.extend(_initialise(model, config, training_split.classes))
+
+    trainer = Trainer(config, world, initialise)
     if checkpoint is not None:
         trainer.load(checkpoint, str(folder.last))
     batches, steps = training_batches(training_split, config, trainer.epoch, world.rank, world.size)
@@ -83,6 +89,8 @@ def train(
         save_config(config, folder.config)
     log = RunLog(folder.path, world.is_main, trainer.step)
     _introduce(log, trainer, training_split, validation_split, folder)
+    for note in notes:
+        log.say(note)
     started = time.perf_counter()
     try:
         while trainer.epoch < config.train.epochs:
@@ -138,6 +146,23 @@ def _with_classes(config: Config, dataset: CocoDataset) -> Config:
             f"{dataset.annotation_path}, got {config.model.num_classes}; leave it at 0"
         )
     return dataclasses.replace(config, model=dataclasses.replace(config.model, num_classes=number))
+
+
+def _initialise(model: CornerDetector, config: Config, classes: list[str]) -> list[str]:
+    """Load `train.init`; returns what to tell about it."""
+    source = config.train.init
+    weights = load_weights(source)
+    anew = start_from(model, weights, config.model, classes, source)
+    if not anew:
+        return [f"starting from all weights of {source}, whose classes are the same"]
+    return [
+        f"starting from {source} ({len(weights.classes)} classes: {_shortened(weights.classes)}); "
+        f"for the classes of this data, start at random: {', '.join(anew)}"
+    ]
+
+
+def _shortened(names: list[str], limit: int = 5) -> str:
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")
 
 
 def _is_evaluated(epoch: int, config: Config) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from cornernet.losses import corner_counts, detection_losses
 from cornernet.model.detector import CornerDetector
 from cornernet.model.weights import Weights, load_state
 from cornernet.structures import Batch, Outputs
-from cornernet.targets import build_targets
+from cornernet.targets import build_targets, crowd_cells
 from cornernet.train.ema import WeightAverage
 from cornernet.train.schedule import learning_rate
 
@@ -64,13 +65,22 @@ class Trainer:
     Args:
         config: with `model.num_classes` set.
         world: this process and its device.
+        initial: loads weights into the new network, which is on the CPU; None keeps it random.
     """
 
-    def __init__(self, config: Config, world: World) -> None:
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        initial: Callable[[CornerDetector], None] | None = None,
+    ) -> None:
         seed_everything(config.train.seed)
         self.config = config
         self.world = world
-        self.model = CornerDetector(config.model, config.model.num_classes).to(world.device)
+        self.model = CornerDetector(config.model, config.model.num_classes)
+        if initial is not None:
+            initial(self.model)
+        self.model.to(world.device)
         if config.train.channels_last:
             to_channels_last(self.model)
         self.average = (
@@ -103,6 +113,15 @@ class Trainer:
             (map_height, map_width),
             self.config.loss.gaussian_iou,
         )
+        if self.config.loss.ignore_crowds:
+            ignored = crowd_cells(
+                batch.crowd_boxes,
+                batch.crowd_labels,
+                self.model.num_classes,
+                (image_height, image_width),
+                (map_height, map_width),
+            )
+            targets = targets._replace(ignored=ignored)
         counts = corner_counts(targets)
         if self.world.size > 1:
             torch.distributed.all_reduce(counts)

@@ -11,7 +11,7 @@ from cornernet.config import Config, LossConfig
 from cornernet.decode import decode
 from cornernet.losses import detection_losses
 from cornernet.model.detector import CornerDetector, count_parameters
-from cornernet.predict import View, detect, make_view, suppress
+from cornernet.predict import View, detect, make_view, merge, suppress
 from cornernet.structures import Detections
 from cornernet.targets import build_targets
 
@@ -235,11 +235,8 @@ def test_detections_in_the_plain_view(case, model, assert_same_detections) -> No
 def test_views_suppressed_one_by_one_and_again_together(
     case, model, assert_same_detections
 ) -> None:
-    views = [
-        suppress(candidates_of(model, sibling(case), flipped), Config().test)
-        for flipped in (True, False)
-    ]
-    found = suppress(joined(views), Config().test)
+    views = [candidates_of(model, sibling(case), flipped) for flipped in (True, False)]
+    found = merge(views, Config().with_overrides(["--test.tta_merge", "mmdet3"]).test)
     assert_same_detections(found, *wanted_detections(case), 1e-3, 1e-3)
 
 
@@ -248,7 +245,7 @@ def test_views_suppressed_one_by_one_and_again_together(
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
 def test_both_views_joined_before_one_suppression(case, model, assert_same_detections) -> None:
     views = [candidates_of(model, sibling(case), flipped) for flipped in (True, False)]
-    found = suppress(joined(views), Config().test)
+    found = merge(views, Config().test)
     dets, labels = case.tensor("single_nms_dets"), case.tensor("single_nms_labels")
     assert_same_detections(found, dets[:, :4], dets[:, 4], labels, 1e-3, 1e-3)
 
@@ -272,7 +269,7 @@ def test_detect_gives_the_references_candidates_clipped_and_suppressed(
         box = torch.minimum(box, torch.tensor([width, height]).repeat(2))
         good = (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
         candidates.append(Detections(box[good], found.scores[good], found.labels[good]))
-    wanted = suppress(joined(candidates), Config().test)
+    wanted = merge(candidates, Config().test)
     config = Config().with_overrides([f"--test.flip={str(flip).lower()}"])
     found = detect(model, [case.image("image")], config)[0]
     assert_same_detections(found, wanted.boxes, wanted.scores, wanted.labels, 1e-3, 1e-5)
@@ -281,11 +278,3 @@ def test_detect_gives_the_references_candidates_clipped_and_suppressed(
 def sibling(case):
     """The picture to which the numbers of a mirrored test belong."""
     return type(case)(case.arrays, case.meta, case.prefix.replace("tta", "e2e"))
-
-
-def joined(parts: list[Detections]) -> Detections:
-    return Detections(
-        torch.cat([part.boxes for part in parts]),
-        torch.cat([part.scores for part in parts]),
-        torch.cat([part.labels for part in parts]),
-    )

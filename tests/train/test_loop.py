@@ -22,7 +22,8 @@ from cornernet.data.synthetic import synthesize
 from cornernet.device import World
 from cornernet.errors import UserError
 from cornernet.evaluate import coco_evaluation, coco_results, detect_split
-from cornernet.model.weights import load_weights
+from cornernet.model.detector import CornerDetector
+from cornernet.model.weights import Weights, load_weights, save_weights
 from cornernet.structures import Batch
 from cornernet.train.log import RunLog
 from cornernet.train.loop import train
@@ -367,3 +368,112 @@ def test_processes_agree_on_batch_norm_statistics_of_model_and_average(tmp_path:
     script.write_text(SYNCHRONISE.format(paths=[str(here), str(here.parent)]))
     done = torchrun(2, str(script))
     assert done.returncode == 0, done.stderr
+
+
+def random_weights(path: Path, classes: list[str], **model: int) -> Path:
+    torch.manual_seed(7)
+    config = Config.from_dict({"model": SMALL_MODEL | model})
+    network = CornerDetector(config.model, len(classes))
+    save_weights(Weights(network.state_dict(), classes, config), path)
+    return path
+
+
+def first_weights(shapes: Path, output: Path, *overrides: str) -> dict[str, torch.Tensor]:
+    """The network that a run would start from, in training mode."""
+    caught: list[dict[str, torch.Tensor]] = []
+
+    class Stop(Exception):
+        pass
+
+    def step(trainer: Trainer, *_: object) -> None:
+        caught.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
+        assert trainer.average is not None
+        caught.append(dict(trainer.average.module.state_dict()))
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(Trainer, "train_step", step)
+        train(small_config(*overrides), shapes, output, CPU)
+    assert all(torch.equal(caught[0][key], caught[1][key]) for key in caught[0])
+    return caught[0]
+
+
+def test_weights_to_start_from_are_taken_whole_for_the_same_classes(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = random_weights(tmp_path / "w.pt", CocoDataset(shapes, "train").classes)
+    found = first_weights(shapes, tmp_path / "run", "--train.init", str(path))
+    wanted = load_weights(path).state_dict
+    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+    assert "starting from all weights of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [2, 5])  # five classes are as many as the data have
+def test_for_other_classes_exactly_their_convolutions_start_anew(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    path = random_weights(tmp_path / "w.pt", [f"kind {label}" for label in range(number)])
+    found = first_weights(shapes, tmp_path / "run", "--train.init", str(path))
+    fresh = first_weights(shapes, tmp_path / "fresh")
+    wanted = load_weights(path).state_dict
+    anew = {key for key in found if key.startswith(("head.tl_heat.0.1.", "head.br_heat.0.1."))}
+    assert len(anew) == 4
+    for key, value in found.items():
+        assert torch.equal(value, fresh[key] if key in anew else wanted[key]), key
+    words = " ".join(capsys.readouterr().out.split())
+    assert "start at random: head.tl_heat.0.1.conv, head.br_heat.0.1.conv" in words
+
+
+def test_weights_of_another_network_to_start_from_name_the_settings(
+    shapes: Path, tmp_path: Path
+) -> None:
+    path = random_weights(tmp_path / "w.pt", ["a"], feature_channels=6)
+    config = small_config("--train.init", str(path))
+    with pytest.raises(UserError, match=r"with --model.feature_channels 6 \(is 8\); use these"):
+        train(config, shapes, tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_weights_to_start_from_leave_no_folder(shapes: Path, tmp_path: Path) -> None:
+    config = small_config("--train.init", str(tmp_path / "gone.pt"))
+    with pytest.raises(UserError, match=r"gone\.pt: expected a weights file, found none"):
+        train(config, shapes, tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_run_does_not_start_from_other_weights_again(
+    shapes: Path, tmp_path: Path
+) -> None:
+    path = random_weights(tmp_path / "w.pt", CocoDataset(shapes, "train").classes)
+    settings = ("--train.epochs", "1", "--train.init", str(path))
+    train(small_config(*settings), shapes, tmp_path / "run", CPU)
+    path.unlink()
+    trained = load_weights(tmp_path / "run" / "last.pt")
+    train(small_config(*settings), shapes, tmp_path / "run", CPU, resume=True)
+    again = load_weights(tmp_path / "run" / "last.pt")
+    assert trained.training is not None and again.training is not None
+    key = "backbone.stem.0.conv.weight"
+    assert torch.equal(again.training["model"][key], trained.training["model"][key])
+
+
+def crowd_losses(*overrides: str) -> tuple[float, float]:
+    """The focal loss of a batch without and with a crowd region over half of its picture."""
+    trainer = Trainer(small_config("--model.num_classes", "2", *overrides), CPU)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    boxes, labels = [torch.tensor([[40.0, 40, 60, 60]])], [torch.tensor([1])]
+    crowd = ([torch.tensor([[0.0, 0, 32, 64]])], [torch.tensor([1])])
+    values = []
+    for more in ((), crowd):
+        losses = trainer.losses(Batch(image, boxes, labels, ["picture.png"], *more))
+        values.append(losses["focal"].item())
+    return values[0], values[1]
+
+
+def test_cells_of_a_crowd_cost_nothing() -> None:
+    without, with_crowd = crowd_losses()
+    assert with_crowd < 0.95 * without
+
+
+def test_cells_of_a_crowd_can_be_made_negatives() -> None:
+    without, with_crowd = crowd_losses("--loss.ignore_crowds=false")
+    assert with_crowd == without
