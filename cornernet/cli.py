@@ -322,11 +322,11 @@ def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         allow_partial=arguments.allow_partial,
     )
     model = weights.build_model()
+    tensors = weights.state_dict
     if arguments.to_mmdet:
-        content, said = to_mmdet(
-            weights.state_dict, weights.config.model, weights.classes, arguments.source
-        )
+        content, said = to_mmdet(tensors, weights.config.model, weights.classes, str(source))
         notes += said
+        tensors = content["state_dict"]
         save_atomically(content, output)
     else:
         weights.training = None
@@ -334,7 +334,7 @@ def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     for note in notes:
         print(note)
     print(
-        f"{output}: {len(weights.state_dict)} tensors, {count_parameters(model):,} parameters, "
+        f"{output}: {len(tensors)} tensors, {count_parameters(model):,} parameters, "
         f"{weights.config.model.stacks} stack(s), {len(weights.classes)} classes"
     )
 

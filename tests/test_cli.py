@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from cornernet.data.images import read_image, write_image
 from cornernet.data.synthetic import CLASSES, synthesize
 from cornernet.evaluate import METRICS
 from cornernet.model.detector import CornerDetector
-from cornernet.model.weights import Weights, save_weights
+from cornernet.model.weights import Weights, load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,134 @@ def test_predict_lays_the_pictures_side_by_side(
           "--device", "cpu", "--sheet", str(sheet)])  # fmt: skip
     height, width = read_image(sheet).shape[:2]
     assert width > 3 * 480 and height < 480  # three small pictures in a row
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+def test_flip_and_scales_are_the_views_that_are_looked_at(
+    shapes: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    import cornernet.predict as module
+
+    views = []
+
+    def spy(image, config, scale=1.0, flipped=False):  # type: ignore[no-untyped-def]
+        views.append((scale, flipped))
+        return original(image, config, scale, flipped)
+
+    original = module.make_view
+    monkeypatch.setattr(module, "make_view", spy)
+    where = ["--data", str(shapes)] if verb == "evaluate" else [str(shapes / "val")]
+    output = [] if verb == "evaluate" else ["--output", str(tmp_path / "out")]
+    main([verb, str(weights), *where, *output, "--device", "cpu",
+          "--flip", "--scales", "0.5,1,1.25"])  # fmt: skip
+    assert set(views) == {(scale, side) for scale in (0.5, 1.0, 1.25) for side in (True, False)}
+
+
+def test_scales_that_are_no_numbers(weights: Path, shapes: Path, capsys) -> None:
+    words = ("evaluate", str(weights), "--data", str(shapes), "--scales", "0.5;1")
+    assert "expected factors such as 0.5,1,1.5, got '0.5;1'" in refusal(capsys, *words)
+
+
+def mmdet_file(path: Path, **changes: object) -> Path:
+    """A checkpoint as MMDetection writes it, of a small network for the shapes' classes."""
+    torch.manual_seed(0)
+    sizes = SMALL_MODEL | {"pool_channels": 128, "head_channels": 256}
+    state = CornerDetector(Config.from_dict({"model": sizes}).model, len(CLASSES)).state_dict()
+    content = {
+        "meta": {"dataset_meta": {"classes": tuple(CLASSES)}, "epoch": 12},
+        "state_dict": {f"bbox_{k}" if k.startswith("head.") else k: v for k, v in state.items()},
+    }
+    torch.save(content | changes, path)
+    return path
+
+
+def test_convert_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = mmdet_file(tmp_path / "epoch_12.pth")
+    main(["convert", str(source), "--output", str(tmp_path / "w.pt")])
+    text = capsys.readouterr().out
+    assert "layout of names: MMDetection" in text
+    assert text.splitlines()[-1].startswith(f"{tmp_path / 'w.pt'}: ")
+    assert f" {len(load_weights(tmp_path / 'w.pt').state_dict)} tensors, " in text
+    assert load_weights(tmp_path / "w.pt").classes == list(CLASSES)
+
+
+def test_convert_there_and_back(tmp_path: Path) -> None:
+    source = mmdet_file(tmp_path / "epoch_12.pth")
+    main(["convert", str(source), "--output", str(tmp_path / "w.pt")])
+    main(["convert", str(tmp_path / "w.pt"), "--to-mmdet", "--output", str(tmp_path / "back.pth")])
+    theirs, back = (torch.load(p, weights_only=True) for p in (source, tmp_path / "back.pth"))
+    assert set(theirs["state_dict"]) <= set(back["state_dict"])
+    for key, value in theirs["state_dict"].items():
+        assert torch.equal(back["state_dict"][key], value)
+    assert tuple(back["meta"]["dataset_meta"]["classes"]) == tuple(CLASSES)
+
+
+def test_convert_leaves_training_out_of_a_checkpoint(tmp_path: Path, weights: Path) -> None:
+    content = torch.load(weights, weights_only=True)
+    torch.save(content | {"training": {"epoch": 3}}, tmp_path / "last.pt")
+    main(["convert", str(tmp_path / "last.pt"), "--output", str(tmp_path / "w.pt")])
+    assert load_weights(tmp_path / "w.pt").training is None
+
+
+def test_convert_lists_what_does_not_fit_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = dict(torch.load(mmdet_file(tmp_path / "x.pth"), weights_only=True)["state_dict"])
+    del state["bbox_head.tl_off.0.1.conv.bias"]
+    source = mmdet_file(tmp_path / "x.pth", state_dict=state | {"bbox_head.new": torch.ones(1)})
+    with pytest.raises(SystemExit):
+        main(["convert", str(source), "--output", str(tmp_path / "w.pt")])
+    error = capsys.readouterr().err
+    assert "missing (1):\n  head.tl_off.0.1.conv.bias" in error
+    assert "left over (1):\n  head.new" in error
+    assert not (tmp_path / "w.pt").exists()
+    main(["convert", str(source), "--allow-partial", "--output", str(tmp_path / "w.pt")])
+    assert "initialised anew\nmissing (1):" in capsys.readouterr().out
+
+
+def test_convert_takes_class_names(tmp_path: Path) -> None:
+    source = mmdet_file(tmp_path / "x.pth", meta={})
+    names = [f"kind {label}" for label in range(len(CLASSES))]
+    main(["convert", str(source), "--classes", ",".join(names),
+          "--output", str(tmp_path / "w.pt")])  # fmt: skip
+    assert load_weights(tmp_path / "w.pt").classes == names
+
+
+def test_convert_never_writes_over_its_source(tmp_path: Path, capsys) -> None:
+    source = mmdet_file(tmp_path / "x.pth")
+    before = source.read_bytes()
+    assert "would be written over" in refusal(
+        capsys, "convert", str(source), "--output", str(source)
+    )
+    assert source.read_bytes() == before
+
+
+def test_a_file_that_would_run_code(tmp_path: Path, capsys) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'sprung'}",)
+
+    source = mmdet_file(tmp_path / "x.pth", message_hub=Trap())
+    error = refusal(capsys, "convert", str(source), "--output", str(tmp_path / "w.pt"))
+    assert f"found in it the global {os.system.__module__}.system" in error
+    assert {path.name for path in tmp_path.iterdir()} == {"x.pth"}
+
+
+def test_training_starts_from_mmdetections_file(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = mmdet_file(tmp_path / "x.pth")
+    recipe = tmp_path / "mine.yaml"
+    sizes = SMALL_MODEL | {"pool_channels": 128, "head_channels": 256}
+    recipe.write_text(
+        json.dumps({"model": sizes, "augment": {"crop_size": 64}, "data": {"workers": 0}})
+    )
+    main(
+        ["train", str(recipe), "--data", str(shapes), "--output", str(tmp_path / "run"),
+         "--init", str(source), "--device", "cpu", "--train.epochs", "1",
+         "--train.batch_size", "2", "--test.pad_multiple", "16"]
+    )  # fmt: skip
+    assert "starting from all weights of" in capsys.readouterr().out
 
 
 def test_synthesize_makes_a_folder_that_trains(tmp_path: Path) -> None:

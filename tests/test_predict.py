@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from small import SMALL_MODEL
 import cornernet.predict as predict
 from cornernet import CornerNet
 from cornernet.config import Config
+from cornernet.config import TestConfig as Settings
 from cornernet.data.images import write_image
 from cornernet.errors import UserError
 from cornernet.model.detector import CornerDetector
@@ -218,3 +220,41 @@ def test_a_single_view_is_suppressed_once_whatever_the_setting() -> None:
     for setting in ("joint", "mmdet3"):
         found = merge(views, config(test={"tta_merge": setting}).test)
         assert found.scores.tolist() == pytest.approx([0.9, 0.8 * math.exp(-2)])
+
+
+# For each setting of the section test: values that must give other detections than the defaults
+# here. Batches of pictures must not: see test_pictures_run_together_as_they_do_alone.
+SETTINGS: dict[str, dict] = {
+    "topk": {"topk": 7},
+    "peak_kernel": {"peak_kernel": 7},
+    "distance_threshold": {"distance_threshold": 0.0},
+    "pair_score": {"pair_score": "geometric"},
+    "max_pairs": {"max_pairs": 3},
+    "score_threshold": {"score_threshold": 0.1},
+    "max_per_image": {"max_per_image": 4},
+    "nms": {"nms": "none"},
+    "nms_iou": {"nms": "linear", "nms_iou": 0.9},
+    "nms_sigma": {"nms_sigma": 0.05},
+    "nms_min_score": {"nms_min_score": 0.1},
+    "flip": {"flip": True},
+    "scales": {"scales": [0.5, 1.0]},
+    "tta_merge": {"flip": True, "tta_merge": "mmdet3"},
+    "pad_multiple": {"pad_multiple": 64},
+}
+
+
+def test_every_setting_is_tested() -> None:
+    assert set(SETTINGS) == {item.name for item in fields(Settings)} - {"batch_size"}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_acts(name: str) -> None:
+    base = {"pad_multiple": 16, "topk": 30, "max_per_image": 50}
+    with_it = base | SETTINGS[name]
+    without = {key: value for key, value in with_it.items() if key != name} | (
+        {name: base[name]} if name in base else {}
+    )
+    model, image = model_of(config()), picture(60, 80)
+    found, other = (detect(model, [image], config(test=test))[0] for test in (with_it, without))
+    same = len(found) == len(other) and torch.equal(found.boxes, other.boxes)
+    assert len(other) > 4 and not (same and torch.equal(found.scores, other.scores))
