@@ -1,0 +1,60 @@
+"""What the documents name exists: settings, tests, commands, files."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from cornernet.cli import _parser
+from cornernet.config import SECTIONS, recipes
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: path.name)
+def text(request: pytest.FixtureRequest) -> str:
+    document: str = request.param.read_text(encoding="utf-8")
+    return document
+
+
+def test_settings_exist(text: str) -> None:
+    sections = "|".join(SECTIONS)
+    named = set(re.findall(rf"(?:--|`)({sections})\.([a-z]\w*)", text))
+    for section, key in named:
+        known = {item.name for item in dataclasses.fields(SECTIONS[section])}
+        # MMDetection's configuration has a section of the same name.
+        theirs = section == "model" and key in ("backbone", "bbox_head", "data_preprocessor")
+        assert key in known or key == "py" or theirs, f"{section}.{key}"
+
+
+def test_tests_that_prove_a_difference_exist() -> None:
+    text = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    names = re.findall(r"`(test_\w+)`", text)
+    assert len(names) > 20
+    for name in names:
+        assert any(f"def {name}(" in source for source in sources), name
+
+
+def test_files_exist(text: str) -> None:
+    for name in re.findall(r"`((?:tests|docs|csrc|cornernet|cornernet_ops)/[\w/.]+\w)`", text):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"\]\(((?!http)[^)#]+)\)", text):
+        assert any((folder / name).exists() for folder in (ROOT, ROOT / "docs")), name
+
+
+def test_commands_are_understood(text: str) -> None:
+    lines = re.findall(r"^(?:torchrun .* -m )?cornernet (\w.*)$", text.replace("\\\n", " "), re.M)
+    lines += re.findall(r"`cornernet ([a-z]+ [^`…]+)`", text)
+    for line in lines:
+        words = [word for word in line.partition("#")[0].split() if word]
+        if words[-1] in ("--help", "-h") or words[0].isupper() or "RECIPE" in words:
+            continue
+        arguments, settings = _parser().parse_known_args(words)
+        assert all(re.match(r"--\w+\.\w+|[\w.]+$", word) for word in settings), line
+        if arguments.verb == "train":
+            assert arguments.recipe in recipes(), line
