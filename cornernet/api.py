@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from cornernet.config import Config
 from cornernet.data.images import read_image
-from cornernet.device import resolve_device
+from cornernet.device import resolve_device, resolve_precision
 from cornernet.model.detector import CornerDetector
+from cornernet.model.inference import InferenceDetector
 from cornernet.model.weights import load_weights
 from cornernet.predict import detect
 from cornernet.structures import Detections
@@ -40,12 +42,12 @@ class CornerNet:
     """A trained detector.
 
     Args:
-        model: the network, on its device.
+        model: the network, on its device: a `CornerDetector` or an `InferenceDetector`.
         classes: class names by label.
         config: the configuration it was trained with; sections data and test act here.
     """
 
-    def __init__(self, model: CornerDetector, classes: list[str], config: Config) -> None:
+    def __init__(self, model: nn.Module, classes: list[str], config: Config) -> None:
         self.model = model.eval()
         self.classes = classes
         self.config = config
@@ -65,6 +67,27 @@ class CornerNet:
         weights = load_weights(path)
         model = weights.build_model().to(resolve_device(device))
         return cls(model, weights.classes, weights.config)
+
+    def optimize(self, precision: str = "auto", compile: bool = False) -> CornerNet:
+        """Make detection faster: BatchNorm folded, convolutions joined, weights of low precision.
+
+        Args:
+            precision: of weights and activations: fp32, bf16 or fp16; "auto" is bf16 where the
+                device computes in it natively, else fp32. In fp32 detections stay the same but for
+                rounding; docs/benchmarks.md shows what low precision costs.
+            compile: also hand the network to torch.compile, which takes a minute or more at the
+                first picture of each size; a warning says if it fails.
+
+        Returns:
+            This detector, changed.
+
+        Raises:
+            UserError: the device does not compute in this precision.
+        """
+        if isinstance(self.model, CornerDetector):
+            precision = resolve_precision(precision, self.model.pixel_mean.device)
+            self.model = InferenceDetector(self.model, precision, compile)
+        return self
 
     def predict(self, image: str | Path | np.ndarray, score_threshold: float = 0.3) -> Prediction:
         """Find objects in a picture.

@@ -81,10 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
     evaluate.add_argument("--data", required=True, metavar="DIR", help="as for train")
     evaluate.add_argument("--split", help="default: the one the weights were validated on")
-    _add_views(evaluate)
+    _add_inference(evaluate)
     evaluate.add_argument("--json", metavar="FILE", help="write detections in COCO's format")
     evaluate.add_argument("--metrics", metavar="FILE", help="write the numbers as JSON")
-    evaluate.add_argument("--device", default="auto", help=_DEVICE_HELP)
     evaluate.set_defaults(run=_evaluate)
 
     predict = verb("predict", "Find objects in pictures and draw them.")
@@ -92,12 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("sources", metavar="SOURCE", nargs="+", help="pictures, folders, patterns")
     predict.add_argument("--output", required=True, metavar="DIR", help="folder for the pictures")
     predict.add_argument("--score", type=float, default=0.3, help="lowest score (default 0.3)")
-    _add_views(predict)
+    _add_inference(predict)
     predict.add_argument("--json", metavar="FILE", help="write the detections as JSON")
     predict.add_argument(
         "--sheet", metavar="FILE", help=f"write the first {_SHEET_PICTURES} pictures side by side"
     )
-    predict.add_argument("--device", default="auto", help=_DEVICE_HELP)
     predict.set_defaults(run=_predict)
 
     convert = verb(
@@ -148,18 +146,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_views(parser: argparse.ArgumentParser) -> None:
+def _add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flip", action="store_true", help="also use the mirrored picture")
     parser.add_argument(
         "--scales",
         metavar="FACTOR,…",
         help="sizes at which to look at each picture, such as 0.5,0.75,1,1.25,1.5",
     )
+    parser.add_argument("--batch-size", metavar="N", help="pictures to run together")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "auto", "bf16", "fp16"),
+        default="fp32",
+        help="of weights and activations (default fp32; auto: bf16 where the device has it)",
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="use torch.compile; pays for many pictures"
+    )
+    parser.add_argument("--device", default="auto", help=_DEVICE_HELP)
 
 
-def _view_settings(arguments: argparse.Namespace) -> list[str]:
-    """--flip and --scales as settings."""
+def _inference_settings(arguments: argparse.Namespace) -> list[str]:
+    """--flip, --scales and --batch-size as settings."""
     settings = ["--test.flip", "true"] if arguments.flip else []
+    if arguments.batch_size is not None:
+        settings += ["--test.batch_size", arguments.batch_size]
     if arguments.scales is not None:
         try:
             scales = [float(word) for word in arguments.scales.split(",")]
@@ -191,12 +202,13 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from rich.table import Table
 
     from cornernet.data.coco import CocoDataset
-    from cornernet.device import World, resolve_device
+    from cornernet.device import World, resolve_device, resolve_precision
     from cornernet.evaluate import coco_results, evaluate
+    from cornernet.model.inference import InferenceDetector
     from cornernet.model.weights import load_weights
 
     weights = load_weights(arguments.weights)
-    config = weights.config.with_overrides([*settings, *_view_settings(arguments)])
+    config = weights.config.with_overrides([*settings, *_inference_settings(arguments)])
     dataset = CocoDataset(
         arguments.data,
         arguments.split or config.data.val_split,
@@ -206,7 +218,8 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     for file in (arguments.json, arguments.metrics):
         _check_writable(file)
     device = resolve_device(arguments.device)
-    model = weights.build_model().to(device)
+    precision = resolve_precision(arguments.precision, device)
+    model = InferenceDetector(weights.build_model().to(device), precision, arguments.compile)
     console = Console(highlight=False)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(dataset.annotation_path.name, total=len(dataset))
@@ -238,10 +251,11 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.api import CornerNet
     from cornernet.data.images import IMAGE_SUFFIXES, read_image, write_image
     from cornernet.plots import draw_detections, save_sheet
-    from cornernet.predict import expand_sources
+    from cornernet.predict import detect_stream, expand_sources
 
-    views = _view_settings(arguments)
+    views = _inference_settings(arguments)
     detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
+    detector.optimize(arguments.precision, arguments.compile)
     detector.config = detector.config.with_overrides(views)
     files = list(dict.fromkeys(expand_sources(arguments.sources)))
     output = Path(arguments.output)
@@ -252,13 +266,17 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     records: list[dict[str, Any]] = []
     sheet: list[tuple[str, np.ndarray]] = []
     refused: list[str] = []
-    for file, target in zip(files, targets, strict=True):
-        try:
-            image = read_image(file, apply_exif=True)
-        except UserError as error:  # the others are predicted all the same
-            refused.append(str(error))
+    images: dict[Path, np.ndarray] = {}
+
+    def read(file: Path) -> np.ndarray:
+        images[file] = read_image(file, apply_exif=True)
+        return images[file]
+
+    for file, found in detect_stream(detector.model, files, read, detector.config):
+        if isinstance(found, UserError):  # the others are predicted all the same
+            refused.append(str(found))
             continue
-        found = detector.detect(image)
+        image, target = images.pop(file), targets[file]
         found = found.select(found.scores >= arguments.score)
         drawn = draw_detections(image, found, detector.classes)
         write_image(target, drawn)
@@ -287,7 +305,7 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         raise UserError("\n".join(refused))
 
 
-def _output_names(files: Sequence[Path], output: Path) -> list[Path]:
+def _output_names(files: Sequence[Path], output: Path) -> dict[Path, Path]:
     """A file in `output` for each picture, refusing to write over a source or another result."""
     names: dict[Path, Path] = {}
     for file in files:
@@ -302,7 +320,7 @@ def _output_names(files: Sequence[Path], output: Path) -> list[Path]:
                 "different folders"
             )
         names[target] = file
-    return list(names)
+    return {file: target for target, file in names.items()}
 
 
 def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:

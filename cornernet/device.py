@@ -128,7 +128,13 @@ def end_world() -> None:
         torch.distributed.destroy_process_group()
 
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def weight_dtype(precision: str) -> torch.dtype:
+    """The dtype of weights kept in `fp32`, `bf16` or `fp16`."""
+    return _DTYPES[precision]
+
 
 # What Linux calls bfloat16 arithmetic among a processor's features: x86 (two kinds) and Arm.
 _CPU_BF16_FEATURES = {"avx512_bf16", "amx_bf16", "bf16"}

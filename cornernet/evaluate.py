@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.device import World
-from cornernet.model.detector import CornerDetector
-from cornernet.predict import detect
+from cornernet.errors import UserError
+from cornernet.predict import canvas_size, detect_stream, view_size
 from cornernet.structures import Detections
 
 # The twelve numbers of COCO in the order in which pycocotools gives them.
@@ -37,23 +38,19 @@ class Evaluation:
     class_ap: dict[str, float]
 
 
-def _equal_sized(dataset: CocoDataset, indices: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Runs of at most `limit` neighbouring pictures of one size."""
-    group: list[int] = []
-    for index in indices:
+def _by_canvas(dataset: CocoDataset, indices: Sequence[int], config: Config) -> list[int]:
+    """Indices in an order in which pictures with canvases of one size are neighbours."""
+
+    def key(index: int) -> list[tuple[int, int]]:
         info = dataset.info(index)
-        if group:
-            first = dataset.info(group[0])
-            if len(group) == limit or (first.height, first.width) != (info.height, info.width):
-                yield group
-                group = []
-        group.append(index)
-    if group:
-        yield group
+        size = (info.height, info.width)
+        return [canvas_size(view_size(size, config, scale), config) for scale in config.test.scales]
+
+    return sorted(indices, key=key)
 
 
 def detect_split(
-    model: CornerDetector,
+    model: nn.Module,
     dataset: CocoDataset,
     config: Config,
     precision: str = "fp32",
@@ -66,20 +63,25 @@ def detect_split(
         model: on any device; put into evaluation mode.
         dataset: the split.
         config: sections data and test.
-        precision: of the forward pass.
+        precision: of the forward pass; see `predict.detect`.
         indices: which pictures; by default all.
         progress: called with the number of pictures just done.
+
+    Raises:
+        UserError: a picture cannot be read.
     """
     model.eval()
     found: dict[int, Detections] = {}
     chosen = range(len(dataset)) if indices is None else indices
-    for group in _equal_sized(dataset, chosen, config.test.batch_size):
-        samples = [dataset.load(index) for index in group]
-        detections = detect(model, [sample.image for sample in samples], config, precision)
-        for sample, detection in zip(samples, detections, strict=True):
-            found[sample.image_id] = detection
+    order = _by_canvas(dataset, chosen, config)
+    for index, result in detect_stream(
+        model, order, lambda index: dataset.load(index).image, config, precision
+    ):
+        if isinstance(result, UserError):
+            raise result
+        found[dataset.info(index).id] = result
         if progress is not None:
-            progress(len(group))
+            progress(1)
     return found
 
 
@@ -146,7 +148,7 @@ def coco_evaluation(dataset: CocoDataset, results: list[dict[str, Any]]) -> Eval
 
 
 def evaluate(
-    model: CornerDetector,
+    model: nn.Module,
     dataset: CocoDataset,
     config: Config,
     world: World,

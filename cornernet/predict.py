@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cornernet.config import Config, TestConfig
 from cornernet.data.augment import resize, scaled_size
@@ -17,7 +20,6 @@ from cornernet.data.images import IMAGE_SUFFIXES
 from cornernet.decode import decode
 from cornernet.device import autocast
 from cornernet.errors import UserError
-from cornernet.model.detector import CornerDetector
 from cornernet.nms import soft_nms
 from cornernet.structures import Detections
 
@@ -48,6 +50,21 @@ class View:
         return boxes
 
 
+def canvas_size(size: tuple[int, int], config: Config) -> tuple[int, int]:
+    """Height and width of the canvas for a view of (height, width); see `make_view`."""
+    multiple = config.test.pad_multiple
+    if multiple == 1:
+        return size
+    return (size[0] // multiple + 1) * multiple - 1, (size[1] // multiple + 1) * multiple - 1
+
+
+def view_size(size: tuple[int, int], config: Config, scale: float) -> tuple[int, int]:
+    """Height and width to which a picture of (height, width) is resized for a scale."""
+    if config.data.long_side:
+        scale *= config.data.long_side / max(size)
+    return scaled_size(size, scale)
+
+
 def make_view(
     image: np.ndarray, config: Config, scale: float = 1.0, flipped: bool = False
 ) -> tuple[np.ndarray, View]:
@@ -67,18 +84,12 @@ def make_view(
         view: the geometry.
     """
     height, width = image.shape[:2]
-    if config.data.long_side:
-        scale *= config.data.long_side / max(height, width)
-    new_height, new_width = scaled_size((height, width), scale)
+    new_height, new_width = view_size((height, width), config, scale)
     if (new_height, new_width) != (height, width):
         image = resize(image, (new_height, new_width))
     if flipped:
         image = image[:, ::-1]
-    multiple = config.test.pad_multiple
-    canvas_height, canvas_width = (
-        (side // multiple + 1) * multiple - 1 if multiple > 1 else side
-        for side in (new_height, new_width)
-    )
+    canvas_height, canvas_width = canvas_size((new_height, new_width), config)
     top, left = canvas_height // 2 - new_height // 2, canvas_width // 2 - new_width // 2
     canvas = np.empty((canvas_height, canvas_width, 3), np.float32)
     canvas[:] = config.model.canvas_color
@@ -102,32 +113,67 @@ def suppress(candidates: Detections, config: TestConfig) -> Detections:
     return Detections(candidates.boxes[keep], scores, candidates.labels[keep])
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Prepared:
+    """A picture as the network will see it.
+
+    Args:
+        views: for each scale the views of one size, mirrored ones first: canvas and geometry.
+    """
+
+    views: list[list[tuple[np.ndarray, View]]]
+
+    @property
+    def sizes(self) -> list[tuple[int, ...]]:
+        """Height and width of the canvas of each scale."""
+        return [views[0][0].shape[:2] for views in self.views]
+
+
+def prepare(image: np.ndarray, config: Config) -> Prepared:
+    """All views of a picture, [H, W, 3] RGB uint8, that `test.scales` and `test.flip` ask for."""
+    mirrored = (False, True) if config.test.flip else (False,)
+    return Prepared(
+        [
+            [make_view(image, config, scale, flipped) for flipped in mirrored]
+            for scale in config.test.scales
+        ]
+    )
+
+
 def detect(
-    model: CornerDetector, images: Sequence[np.ndarray], config: Config, precision: str = "fp32"
+    model: nn.Module, images: Sequence[np.ndarray], config: Config, precision: str = "fp32"
 ) -> list[Detections]:
-    """Find objects in pictures of one size.
+    """Find objects in pictures whose canvases are of one size, such as pictures of one size.
 
     The candidates of all views (`test.scales`, `test.flip`) are joined as `test.tta_merge` says.
 
     Args:
-        model: in evaluation mode, on any device.
-        images: [H, W, 3] RGB uint8 each, all of one size.
+        model: a `CornerDetector` in evaluation mode or an `InferenceDetector`, on any device.
+        images: [H, W, 3] RGB uint8 each.
         config: sections data and test, and the canvas's colour.
-        precision: of the forward pass: fp32, bf16 or fp16.
+        precision: in which to run a `CornerDetector` by autocast: fp32, bf16 or fp16.
 
     Returns:
         Detections per picture, on the CPU, in its own pixels.
     """
+    return detect_prepared(model, [prepare(image, config) for image in images], config, precision)
+
+
+@torch.no_grad()
+def detect_prepared(
+    model: nn.Module, pictures: Sequence[Prepared], config: Config, precision: str = "fp32"
+) -> list[Detections]:
+    """As `detect`, of pictures that have been prepared."""
     device = model.pixel_mean.device
-    found: list[list[Detections]] = [[] for _ in images]
-    mirrored = (False, True) if config.test.flip else (False,)
-    for scale in config.test.scales:
-        # Mirrored and plain views have one size and go through the network together.
+    assert isinstance(device, torch.device)
+    found: list[list[Detections]] = [[] for _ in pictures]
+    for scale in range(len(config.test.scales)):
+        # Mirrored and plain views have one size and go through the network together. In the order
+        # of views the mirrored ones come first, as in MMDetection, where that order can matter.
         views = [
-            (number, *make_view(image, config, scale, flipped))
-            for flipped in mirrored
-            for number, image in enumerate(images)
+            (number, *picture.views[scale][side])
+            for side in range(len(pictures[0].views[scale]))
+            for number, picture in enumerate(pictures)
         ]
         pixels = torch.from_numpy(np.stack([canvas for _, canvas, _ in views]))
         pixels = pixels.to(device).permute(0, 3, 1, 2)
@@ -141,6 +187,79 @@ def detect(
             good = (label >= 0) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
             found[number].append(Detections(box[good], score[good], label[good]))
     return [merge(views, config.test) for views in found]
+
+
+Item = TypeVar("Item")
+
+
+def detect_stream(
+    model: nn.Module,
+    items: Iterable[Item],
+    read: Callable[[Item], np.ndarray],
+    config: Config,
+    precision: str = "fp32",
+) -> Iterator[tuple[Item, Detections | UserError]]:
+    """Find objects in many pictures, which are read and prepared while the network computes.
+
+    Neighbours whose canvases are of one size go through the network together, up to
+    `test.batch_size` of them.
+
+    Args:
+        model: see `detect`.
+        items: what `read` takes, one a picture.
+        read: gives the pixels; called in other threads, some pictures ahead.
+        config: see `detect`.
+        precision: see `detect`.
+
+    Yields:
+        Each item, in order, with its detections, or with the error that `read` raised.
+    """
+    limit = config.test.batch_size
+
+    def ready(item: Item) -> Prepared | UserError:
+        try:
+            return prepare(read(item), config)
+        except UserError as error:
+            return error
+
+    def run(group: list[tuple[Item, Prepared]]) -> Iterator[tuple[Item, Detections]]:
+        pictures = [picture for _, picture in group]
+        found = detect_prepared(model, pictures, config, precision) if group else []
+        yield from zip([item for item, _ in group], found, strict=True)
+
+    group: list[tuple[Item, Prepared]] = []
+    with ThreadPoolExecutor(max_workers=max(1, config.data.workers)) as pool:
+        for item, picture in _ahead(pool, ready, items, 2 * limit + config.data.workers):
+            fits = (
+                isinstance(picture, Prepared)
+                and len(group) < limit
+                and (not group or group[0][1].sizes == picture.sizes)
+            )
+            if not fits:
+                yield from run(group)
+                group = []
+            if isinstance(picture, UserError):
+                yield item, picture
+            else:
+                group.append((item, picture))
+        yield from run(group)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor,
+    function: Callable[[Item], Prepared | UserError],
+    items: Iterable[Item],
+    number: int,
+) -> Iterator[tuple[Item, Prepared | UserError]]:
+    """Items with what `function` makes of them, computed up to `number` items ahead."""
+    waiting: deque[tuple[Item, Future[Prepared | UserError]]] = deque()
+    for item in items:
+        waiting.append((item, pool.submit(function, item)))
+        if len(waiting) > number:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for item, future in waiting:
+        yield item, future.result()
 
 
 def merge(views: Sequence[Detections], config: TestConfig) -> Detections:

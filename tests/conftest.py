@@ -1,10 +1,19 @@
-"""What all tests share: the option `--golden` and its marker."""
+"""What all tests share: the option `--golden` and its marker, and a network that has learnt."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import torch
+
+from cornernet.config import Config
+from cornernet.data.coco import CocoDataset
+from cornernet.data.synthetic import synthesize
+from cornernet.device import World
+from cornernet.model.detector import CornerDetector
+from cornernet.structures import Batch
+from cornernet.train.trainer import Trainer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,3 +32,45 @@ def pytest_configure(config: pytest.Config) -> None:
         "golden_cases(file, key, prefix): one test for each entry of a golden file's meta[key]; "
         "the entry's arrays are called prefix, with its name or index filled in, and their name",
     )
+
+
+@pytest.fixture(scope="session")
+def overfitted(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[CornerDetector, CocoDataset, Config]:
+    """A network that has learnt eight pictures by heart, their data set and its configuration.
+
+    Whole pictures, always the same: what is left is whether the targets, the losses, the network
+    and the decoding mean the same thing by a corner.
+    """
+    folder = tmp_path_factory.mktemp("overfitted") / "shapes"
+    synthesize(folder, train=8, val=1, min_side=128, max_side=128, seed=3)
+    data = CocoDataset(folder, "train")
+    config = Config.from_dict(
+        {
+            "model": {
+                "stacks": 1,
+                "stage_channels": [16, 32, 48, 64],
+                "stage_blocks": [1, 1, 1, 1],
+                "feature_channels": 32,
+                "pool_channels": 16,
+                "head_channels": 16,
+                "num_classes": len(data.classes),
+            },
+            "train": {"learning_rate": 0.003, "warmup_steps": 10, "epochs": 1, "gamma": 0.02,
+                      "schedule": "cosine", "precision": "auto"},
+            "test": {"pad_multiple": 1},
+        }
+    )  # fmt: skip
+    samples = [data.load(index) for index in range(len(data))]
+    batch = Batch(
+        torch.stack([torch.from_numpy(sample.image) for sample in samples]).permute(0, 3, 1, 2),
+        [torch.from_numpy(sample.boxes) for sample in samples],
+        [torch.from_numpy(sample.labels) for sample in samples],
+        [sample.path for sample in samples],
+    )
+    trainer = Trainer(config, World(torch.device("cpu")))
+    steps = 200
+    for _ in range(steps):
+        trainer.train_step(batch, steps)
+    return trainer.model.eval(), data, config

@@ -73,6 +73,13 @@ class CornerDetector(nn.Module):
         return self.head(self.backbone(self.normalize(images)))
 
 
+def to_channels_last(module: nn.Module) -> None:
+    """Lay out convolution weights as NHWC, in place."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
 def count_parameters(module: nn.Module) -> int:
     """Number of learnt values."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -16,7 +16,7 @@ from cornernet.config import Config
 from cornernet.device import World, autocast, grad_scaler, has_fused_optimizer, resolve_precision
 from cornernet.errors import UserError
 from cornernet.losses import corner_counts, detection_losses
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import CornerDetector, to_channels_last
 from cornernet.model.weights import Weights, load_state
 from cornernet.structures import Batch, Outputs
 from cornernet.targets import build_targets, crowd_cells
@@ -50,13 +50,6 @@ def build_optimizer(
         lr=config.train.learning_rate,
         fused=has_fused_optimizer(device),
     )
-
-
-def to_channels_last(module: nn.Module) -> None:
-    """Lay out convolution weights as NHWC, in place."""
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 class Trainer:
