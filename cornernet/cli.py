@@ -438,7 +438,7 @@ def main(words: Sequence[str] | None = None) -> None:
                 raise
             print(
                 f"cornernet {words[0]}: out of memory ({str(error).partition(chr(10))[0]}); lower "
-                "train.batch_size, augment.crop_size or data.long_side",
+                "test.batch_size, data.long_side or the scales",
                 file=sys.stderr,
             )
             sys.exit(2)

@@ -245,6 +245,10 @@ class TrainConfig:
             depend on the classes start at random.
         epochs: passes over the training split.
         batch_size: pictures per process and step.
+        micro_batch: pictures that go through the network at a time; their gradients are added up
+            to those of the whole batch, so only memory and BatchNorm's statistics notice. 0: all.
+        checkpoint_activations: keep only few activations for backward and compute the others
+            again: less memory for about a third more time.
         learning_rate: Adam's learning rate after warm-up.
         weight_decay: decoupled weight decay (AdamW); 0 is plain Adam.
         clip_norm: largest L2 norm of all gradients together; 0 disables clipping.
@@ -268,6 +272,8 @@ class TrainConfig:
     init: str = ""
     epochs: int = 210
     batch_size: int = 6
+    micro_batch: int = 0
+    checkpoint_activations: bool = False
     learning_rate: float = 5e-4
     weight_decay: float = 0.0
     clip_norm: float = 35.0
@@ -288,7 +294,7 @@ class TrainConfig:
         _at_least("train", self, 1, "epochs", "batch_size", "log_every")
         _at_least(
             "train", self, 0, "weight_decay", "clip_norm", "warmup_steps", "gamma",
-            "eval_every", "seed", "threads",
+            "eval_every", "seed", "threads", "micro_batch",
         )  # fmt: skip
         _require(
             self.learning_rate > 0,

@@ -73,6 +73,14 @@ class Batch:
     crowd_boxes: list[Tensor] = field(default_factory=list)
     crowd_labels: list[Tensor] = field(default_factory=list)
 
+    def split(self, number: int) -> list[Batch]:
+        """The same pictures in batches of at most `number`."""
+        starts = range(0, len(self.paths), number)
+        return [
+            Batch(*(getattr(self, item.name)[start : start + number] for item in fields(self)))
+            for start in starts
+        ]
+
     def to(self, device: torch.device) -> Batch:
         """The same batch with its tensors on `device`."""
         return Batch(*(_moved(getattr(self, item.name), device) for item in fields(self)))

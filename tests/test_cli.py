@@ -443,9 +443,22 @@ def test_running_out_of_memory_names_what_to_lower(
     def starve(*args: object) -> None:
         raise RuntimeError("device out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr("cornernet.train.loop.train", starve)
+    monkeypatch.setattr("cornernet.train.trainer.Trainer.losses", starve)
     error = refusal(capsys, *train_words(shapes, tmp_path / "run"))
-    assert "out of memory" in error and "train.batch_size" in error
+    assert "out of memory with 8 pictures of 128×128 at a time on cpu (device out of" in error
+    for setting in ("train.micro_batch", "train.checkpoint_activations", "augment.crop_size"):
+        assert setting in error
+
+
+def test_running_out_of_memory_in_prediction_names_what_to_lower(
+    shapes: Path, weights: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starve(*args: object) -> None:
+        raise RuntimeError("device out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("cornernet.predict.decode", starve)
+    error = refusal(capsys, "evaluate", str(weights), "--data", str(shapes), "--device", "cpu")
+    assert "out of memory" in error and "test.batch_size" in error
 
 
 def test_a_source_that_matches_nothing(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cornernet.config import ModelConfig
 from cornernet.model.heads import CornerHead
-from cornernet.model.hourglass import HourglassNet
+from cornernet.model.hourglass import Hourglass, HourglassNet
 from cornernet.structures import Outputs
 
 
@@ -57,9 +57,22 @@ class CornerDetector(nn.Module):
                 module.eval()
         return self
 
+    def checkpoint_activations(self) -> None:
+        """Keep few activations for backward and compute the others again: less memory, more time.
+
+        The maps and BatchNorm's statistics stay the same.
+        """
+        for module in self.modules():
+            if isinstance(module, (Hourglass, CornerHead)):
+                module.recompute = True
+
     def normalize(self, images: Tensor) -> Tensor:
         """[N, 3, H, W] RGB in 0..255, uint8 or float, to zero mean and unit deviation, float32."""
         return (images.float() - self.pixel_mean) / self.pixel_std
+
+    def map_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the maps for a picture of (height, width): a quarter, rounded up."""
+        return -(-image_size[0] // 4), -(-image_size[1] // 4)
 
     def forward(self, images: Tensor) -> list[Outputs]:
         """Maps of every stack in training, of the last stack alone in evaluation.

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cornernet.model.hourglass import ConvModule
+from cornernet.model.hourglass import ConvModule, recomputed
 from cornernet.structures import Outputs
 from cornernet_ops import CornerPool
 
@@ -123,19 +124,27 @@ class CornerHead(nn.Module):
                 if name.startswith(("tl_heat", "br_heat")):
                     nn.init.constant_(cast(Tensor, module.output.bias), prior)
 
+    # Whether corner pooling and the branches' hidden maps are computed again in backward.
+    recompute = False
+
     def forward(self, features: list[Tensor]) -> list[Outputs]:
         """Feature maps of all stacks to the outputs of all (training) or of the last one."""
         stacks = range(len(features)) if self.training else [len(features) - 1]
         return [self._stack(stack, features[stack]) for stack in stacks]
 
     def _stack(self, stack: int, feature: Tensor) -> Outputs:
-        top_left = self.tl_pool[stack](feature)
-        bottom_right = self.br_pool[stack](feature)
+        def run(module: nn.Module, x: Tensor) -> Tensor:
+            if self.recompute and torch.is_grad_enabled():
+                return recomputed(module, x)
+            return cast(Tensor, module(x))
+
+        top_left = run(self.tl_pool[stack], feature)
+        bottom_right = run(self.br_pool[stack], feature)
         return Outputs(
-            tl_heat=self.tl_heat[stack](top_left),
-            br_heat=self.br_heat[stack](bottom_right),
-            tl_embedding=self.tl_emb[stack](top_left),
-            br_embedding=self.br_emb[stack](bottom_right),
-            tl_offset=self.tl_off[stack](top_left),
-            br_offset=self.br_off[stack](bottom_right),
+            tl_heat=run(self.tl_heat[stack], top_left),
+            br_heat=run(self.br_heat[stack], bottom_right),
+            tl_embedding=run(self.tl_emb[stack], top_left),
+            br_embedding=run(self.br_emb[stack], bottom_right),
+            tl_offset=run(self.tl_off[stack], top_left),
+            br_offset=run(self.br_off[stack], bottom_right),
         )

@@ -5,8 +5,14 @@ Modules carry the names that MMDetection gives them, so that weights go both way
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import cast
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class ConvModule(nn.Sequential):
@@ -59,6 +65,33 @@ def residual_blocks(inputs: int, outputs: int, blocks: int, stride: int = 1) -> 
     return nn.Sequential(first, *(BasicBlock(outputs, outputs) for _ in range(blocks - 1)))
 
 
+@contextmanager
+def _untouched_statistics(module: nn.Module) -> Iterator[None]:
+    """BatchNorm inside works as in training, but takes no batch into its running statistics."""
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, counter) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, counter
+
+
+def recomputed(module: nn.Module, x: Tensor) -> Tensor:
+    """`module(x)`, of which only `x` is kept for backward: the rest is computed again there.
+
+    The second pass leaves BatchNorm's running statistics alone, so that they are the same with and
+    without.
+    """
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _untouched_statistics(module)
+
+    return cast(Tensor, checkpoint(module, x, use_reentrant=False, context_fn=contexts))
+
+
 class Hourglass(nn.Module):
     """One resolution of an hourglass, around all coarser ones.
 
@@ -69,6 +102,9 @@ class Hourglass(nn.Module):
         channels: channels of this resolution and of each coarser one.
         blocks: residual blocks of each.
     """
+
+    # Whether each resolution's blocks are computed again in backward instead of kept.
+    recompute = False
 
     def __init__(self, channels: list[int], blocks: list[int]) -> None:
         super().__init__()
@@ -85,8 +121,13 @@ class Hourglass(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        skip = self.up1(x)
-        low = self.low3(self.low2(self.low1(x)))
+        if self.recompute and torch.is_grad_enabled():
+            skip = recomputed(self.up1, x)
+            low = self.low2(recomputed(self.low1, x))
+            low = recomputed(self.low3, low)
+        else:
+            skip = self.up1(x)
+            low = self.low3(self.low2(self.low1(x)))
         # By size and not by factor: an odd side was rounded up on the way down.
         return skip + F.interpolate(low, size=skip.shape[-2:], mode="nearest")
 

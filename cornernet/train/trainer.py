@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cornernet.config import Config
-from cornernet.device import World, autocast, grad_scaler, has_fused_optimizer, resolve_precision
+from cornernet.device import (
+    World,
+    autocast,
+    grad_scaler,
+    has_fused_optimizer,
+    is_out_of_memory,
+    resolve_precision,
+)
 from cornernet.errors import UserError
 from cornernet.losses import corner_counts, detection_losses
 from cornernet.model.detector import CornerDetector, to_channels_last
 from cornernet.model.weights import Weights, load_state
-from cornernet.structures import Batch, Outputs
+from cornernet.structures import Batch, Outputs, Targets
 from cornernet.targets import build_targets, crowd_cells
 from cornernet.train.ema import WeightAverage
 from cornernet.train.schedule import learning_rate
@@ -73,6 +81,8 @@ class Trainer:
         self.model = CornerDetector(config.model, config.model.num_classes)
         if initial is not None:
             initial(self.model)
+        if config.train.checkpoint_activations:
+            self.model.checkpoint_activations()
         self.model.to(world.device)
         if config.train.channels_last:
             to_channels_last(self.model)
@@ -85,40 +95,63 @@ class Trainer:
         self.epoch = 0  # epochs done
         self.step = 0  # steps done
         self.best = -math.inf  # best AP so far
-        self.parallel: nn.Module = self.model
+        self.parallel: Any = self.model
         if world.size > 1:
             self.parallel = DistributedDataParallel(self.model)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Forward pass of a batch on the device."""
+    def targets(self, batch: Batch, map_size: tuple[int, int]) -> Targets:
+        """What the network should put out for a batch on the device."""
+        image_size = (batch.images.shape[2], batch.images.shape[3])
+        classes = self.model.num_classes
+        targets = build_targets(
+            batch.boxes, batch.labels, classes, image_size, map_size, self.config.loss.gaussian_iou
+        )
+        if self.config.loss.ignore_crowds:
+            ignored = crowd_cells(
+                batch.crowd_boxes, batch.crowd_labels, classes, image_size, map_size
+            )
+            targets = targets._replace(ignored=ignored)
+        return targets
+
+    def losses(self, batch: Batch, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
+        """Forward pass of a batch on the device.
+
+        Args:
+            batch: all pictures of this process's step, or a part of them.
+            targets: of `batch`.
+            counts: `corner_counts` of all pictures of the step, of all processes.
+        """
         images = batch.images
         if self.config.train.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         with autocast(self.world.device, self.precision):
             outputs: list[Outputs] = self.parallel(images)
-        image_height, image_width = images.shape[-2:]
-        map_height, map_width = outputs[-1].tl_heat.shape[-2:]
-        targets = build_targets(
-            batch.boxes,
-            batch.labels,
-            self.model.num_classes,
-            (image_height, image_width),
-            (map_height, map_width),
-            self.config.loss.gaussian_iou,
-        )
-        if self.config.loss.ignore_crowds:
-            ignored = crowd_cells(
-                batch.crowd_boxes,
-                batch.crowd_labels,
-                self.model.num_classes,
-                (image_height, image_width),
-                (map_height, map_width),
-            )
-            targets = targets._replace(ignored=ignored)
-        counts = corner_counts(targets)
+        return detection_losses(outputs, targets, self.config.loss, counts, self.world.size)
+
+    def backward(self, batch: Batch) -> Tensor:
+        """Add the gradients of a step to the parameters.
+
+        Args:
+            batch: on the device; goes through the network in parts of `train.micro_batch`.
+
+        Returns:
+            The losses, in the order of `LOSSES`.
+        """
+        parts = batch.split(self.config.train.micro_batch or len(batch.paths))
+        map_size = self.model.map_size((batch.images.shape[2], batch.images.shape[3]))
+        targets = [self.targets(part, map_size) for part in parts]
+        counts = torch.stack([corner_counts(part) for part in targets]).sum(0)
         if self.world.size > 1:
             torch.distributed.all_reduce(counts)
-        return detection_losses(outputs, targets, self.config.loss, counts, self.world.size)
+        total = torch.zeros(len(LOSSES), device=self.world.device)
+        for number, (part, wanted) in enumerate(zip(parts, targets, strict=True), start=1):
+            # Processes exchange their gradients once, with the last part.
+            waits = self.world.size > 1 and number < len(parts)
+            with self.parallel.no_sync() if waits else nullcontext():
+                losses = self.losses(part, wanted, counts)
+                self.scaler.scale(losses["total"]).backward()
+            total += torch.stack([losses[name].detach() for name in LOSSES])
+        return total
 
     def train_step(self, batch: Batch, steps_per_epoch: int) -> dict[str, float]:
         """One step of the optimiser.
@@ -127,19 +160,22 @@ class Trainer:
             The losses, the gradient's norm before clipping and the learning rate.
 
         Raises:
-            UserError: a loss or the gradient is not finite; the weights are left as they were.
+            UserError: a loss or the gradient is not finite, or memory does not suffice; the weights
+                are left as they were.
         """
         rate = learning_rate(self.step, steps_per_epoch, self.config.train)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self.losses(batch.to(self.world.device))
-        values = dict(
-            zip(LOSSES, torch.stack([losses[name] for name in LOSSES]).tolist(), strict=True)
-        )
+        try:
+            losses = self.backward(batch.to(self.world.device))
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise UserError(self._out_of_memory(batch, error)) from None
+            raise
+        values = dict(zip(LOSSES, losses.tolist(), strict=True))
         self._check_finite(values, batch)
-        self.scaler.scale(losses["total"]).backward()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(
             self.model.parameters(), self.config.train.clip_norm or math.inf
@@ -156,6 +192,15 @@ class Trainer:
         self.step += 1
         record = {f"loss/{name}": value for name, value in values.items()}
         return {**record, "gradient_norm": gradient["gradient"], "learning_rate": rate}
+
+    def _out_of_memory(self, batch: Batch, error: BaseException) -> str:
+        number, _, height, width = batch.images.shape
+        at_a_time = min(self.config.train.micro_batch or number, number)
+        return (
+            f"out of memory with {at_a_time} pictures of {width}×{height} at a time on "
+            f"{self.world.device} ({str(error).partition(chr(10))[0]}); set train.micro_batch "
+            f"below {at_a_time}, train.checkpoint_activations to true, or lower augment.crop_size"
+        )
 
     def _check_finite(self, values: dict[str, float], batch: Batch) -> None:
         bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]

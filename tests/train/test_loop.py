@@ -27,7 +27,7 @@ from cornernet.model.weights import Weights, load_weights, save_weights
 from cornernet.structures import Batch
 from cornernet.train.log import RunLog
 from cornernet.train.loop import train
-from cornernet.train.trainer import Trainer
+from cornernet.train.trainer import LOSSES, Trainer
 
 CPU = World(torch.device("cpu"))
 
@@ -309,7 +309,7 @@ sys.path[:0] = {paths!r}
 from test_loop import small_config
 from cornernet.device import end_world, start_world
 from cornernet.structures import Batch
-from cornernet.train.trainer import Trainer
+from cornernet.train.trainer import LOSSES, Trainer
 
 world = start_world("cpu")
 for seed in range(6):
@@ -434,8 +434,8 @@ def crowd_losses(*overrides: str) -> tuple[float, float]:
     crowd = ([torch.tensor([[0.0, 0, 32, 64]])], [torch.tensor([1])])
     values = []
     for more in ((), crowd):
-        losses = trainer.losses(Batch(image, boxes, labels, ["picture.png"], *more))
-        values.append(losses["focal"].item())
+        losses = trainer.backward(Batch(image, boxes, labels, ["picture.png"], *more))
+        values.append(float(losses[LOSSES.index("focal")]))
     return values[0], values[1]
 
 
@@ -447,3 +447,81 @@ def test_cells_of_a_crowd_cost_nothing() -> None:
 def test_cells_of_a_crowd_can_be_made_negatives() -> None:
     without, with_crowd = crowd_losses("--loss.ignore_crowds=false")
     assert with_crowd == without
+
+
+def six_pictures() -> Batch:
+    random = torch.Generator().manual_seed(2)
+    corners = [torch.rand(number, 4, generator=random) * 30 for number in (2, 0, 1, 3, 1, 2)]
+    return Batch(
+        torch.rand(6, 3, 64, 64, generator=random) * 255,
+        [torch.cat([part[:, :2], part[:, 2:] + 32], 1) for part in corners],
+        [torch.randint(0, 2, (len(part),), generator=random) for part in corners],
+        [f"{number}.png" for number in range(6)],
+        [torch.zeros(0, 4)] * 5 + [torch.tensor([[0.0, 0, 20, 20]])],
+        [torch.zeros(0, dtype=torch.int64)] * 5 + [torch.tensor([1])],
+    )
+
+
+def backward_of(*overrides: str) -> Trainer:
+    """The state after one backward pass of six pictures."""
+    settings = ("--model.num_classes", "2", "--model.stacks", "2", *overrides)
+    trainer = Trainer(small_config(*settings), CPU)
+    trainer.model.train()
+    trainer.backward(six_pictures())
+    return trainer
+
+
+def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {
+        name: parameter.grad
+        for name, parameter in trainer.model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 6, 9])
+def test_parts_of_a_batch_add_up_to_its_gradient(number: int) -> None:
+    frozen = "--model.freeze_batch_norm=true"  # its statistics are those of each part
+    whole = gradients(backward_of(frozen))
+    parts = gradients(backward_of(frozen, "--train.micro_batch", str(number)))
+    assert set(whole) == set(parts)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(parts[name], gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_of_a_batch_add_up_to_its_losses() -> None:
+    trainer = Trainer(small_config("--model.num_classes=2", "--model.freeze_batch_norm=true"), CPU)
+    whole = trainer.backward(six_pictures())
+    trainer.config.train.micro_batch = 2
+    torch.testing.assert_close(trainer.backward(six_pictures()), whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_recomputed_activations_change_nothing(precision: str) -> None:
+    settings = ("--train.precision", precision)
+    kept = backward_of(*settings)
+    recomputed = backward_of(*settings, "--train.checkpoint_activations=true")
+    wanted = gradients(kept)
+    for name, gradient in gradients(recomputed).items():
+        assert torch.equal(gradient, wanted[name]), name
+    buffers = dict(kept.model.named_buffers())
+    for name, buffer in recomputed.model.named_buffers():
+        assert torch.equal(buffer, buffers[name]), name
+
+
+def test_recomputed_activations_are_not_kept() -> None:
+    def saved(*overrides: str) -> int:
+        trainer = Trainer(small_config("--model.num_classes", "2", *overrides), CPU)
+        trainer.model.train()
+        total = 0
+
+        def count(tensor: torch.Tensor) -> torch.Tensor:
+            nonlocal total
+            total += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            trainer.model(six_pictures().images)
+        return total
+
+    assert saved("--train.checkpoint_activations=true") < 0.6 * saved()
