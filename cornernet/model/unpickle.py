@@ -61,23 +61,39 @@ def _parameter(data: Tensor, *_: Any) -> Tensor:
     return data
 
 
+def _moved_tensor(tensor: Tensor, *_: Any) -> Tensor:
+    return tensor
+
+
 def _ordered_dict(*args: Any) -> dict[Any, Any]:
     return OrderedDict(*args)
 
 
-def _plain_dict(*_: Any) -> dict[Any, Any]:
+def _default_dict(*_: Any) -> dict[Any, Any]:
     return {}
+
+
+def _counter(*args: Any) -> dict[Any, int]:
+    return dict(*args)
+
+
+def _deque(*args: Any) -> list[Any]:
+    return list(*args[:1])
 
 
 _REBUILT: dict[str, Any] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor": _old_tensor,
     "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": _moved_tensor,
     "collections.OrderedDict": _ordered_dict,
-    "collections.defaultdict": _plain_dict,
+    "collections.defaultdict": _default_dict,
+    "collections.Counter": _counter,  # the milestones of a learning-rate schedule
+    "collections.deque": _deque,
     "torch.Size": lambda *args: tuple(*args),
-    "builtins.set": set,
-    "builtins.frozenset": frozenset,
+} | {
+    f"builtins.{kind.__name__}": kind
+    for kind in (bool, int, float, str, tuple, list, dict, set, frozenset)
 } | {
     f"torch.{name}": getattr(torch, name)
     for name in (

@@ -45,6 +45,35 @@ def test_tensors_and_plain_data_come_back(tmp_path: Path, zipped: bool) -> None:
     assert all(torch.equal(found["state_dict"][key], value) for key, value in tensors().items())
 
 
+def test_containers_come_back_as_plain_ones(tmp_path: Path) -> None:
+    content = {
+        "milestones": collections.Counter([180, 180, 200]),
+        "window": collections.deque([1, 2, 3], maxlen=5),
+        "state": collections.defaultdict(dict, {"a": 1}),
+        "size": torch.Size([2, 3]),
+    }
+    torch.save(content, tmp_path / "file.pth")
+    assert read_tensors(tmp_path / "file.pth") == {
+        "milestones": {180: 2, 200: 1},
+        "window": [1, 2, 3],
+        "state": {"a": 1},
+        "size": (2, 3),
+    }
+
+
+def test_schedulers_and_optimisers_beside_the_weights_are_read(tmp_path: Path) -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([weight])
+    weight.sum().backward()
+    optimizer.step()
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [180])
+    content = {"optimizer": optimizer.state_dict(), "param_schedulers": [schedule.state_dict()]}
+    torch.save(content | {"state_dict": tensors()}, tmp_path / "epoch_1.pth")
+    found = read_tensors(tmp_path / "epoch_1.pth")
+    assert found["param_schedulers"][0]["milestones"] == {180: 1}
+    assert torch.equal(found["state_dict"]["count"], tensors()["count"])
+
+
 def test_a_parameter_comes_back_as_its_tensor(tmp_path: Path) -> None:
     torch.save({"weight": torch.nn.Parameter(torch.ones(3))}, tmp_path / "file.pth")
     assert torch.equal(read_tensors(tmp_path / "file.pth")["weight"].data, torch.ones(3))
