@@ -10,6 +10,7 @@ from . import reference
 from .corner_decode import corner_decode
 from .corner_peaks import corner_peaks
 from .corner_pool import CornerPool, corner_pool, corner_pool_backward
+from .corner_targets import corner_targets
 from .extension import backends
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "corner_peaks",
     "corner_pool",
     "corner_pool_backward",
+    "corner_targets",
     "reference",
 ]

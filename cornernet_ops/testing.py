@@ -278,3 +278,33 @@ def corner_decode_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
         yield case(f"empty {sizes}", cast(decode_arguments(**sizes), torch.float32))
     many = cast(decode_arguments(n=1, height=64, width=64, k=300, l=400), torch.float32)
     yield case("many", many, max_pairs=1000)
+
+
+def corner_targets_cases(device: str | torch.device) -> Iterator[Case]:
+    """Boxes of a batch: usual, crowded, degenerate, outside their picture, none."""
+    random = torch.Generator().manual_seed(0)
+    numbers = {"batch": 2, "num_classes": 3, "height": 16, "width": 20, "overlap": 0.3}
+    scales = {"scale_y": 16 / 63, "scale_x": 20 / 79}
+
+    def case(name: str, boxes: Tensor, **changes: Any) -> Case:
+        count = boxes.shape[0]
+        labels = torch.randint(0, 3, (count,), generator=random).to(device)
+        images = torch.randint(0, 2, (count,), generator=random).to(device)
+        return Case(name, (boxes.to(device), labels, images), numbers | scales | changes)
+
+    def some(count: int) -> Tensor:
+        corner = torch.rand(count, 2, generator=random) * torch.tensor([60.0, 50])
+        return torch.cat([corner, corner + torch.rand(count, 2, generator=random) * 30], 1)
+
+    yield case("usual", some(9))
+    yield case("crowded", some(200))
+    yield case("one box", some(1))
+    yield case("no box", some(0))
+    yield case("one cell", some(4), height=1, width=1)
+    yield case("strided", some(12)[::2])
+    yield case("without area", some(5)[:, [0, 1, 0, 1]])
+    yield case("turned over", some(5)[:, [2, 3, 0, 1]])
+    yield case("outside", some(6) * 4 - 100)
+    yield case("on the edge", torch.tensor([[0.0, 0, 79, 63], [78.9, 62.9, 79, 63]]))
+    yield case("huge", torch.tensor([[-1e30, -1e30, 1e30, 1e30], [0, 0, 1e20, 5]]))
+    yield case("not finite", torch.tensor([[torch.nan, 0, 9, torch.inf], [-torch.inf, 1, 5, 8]]))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from cornernet.structures import Targets
-from cornernet.targets import build_targets, crowd_cells, draw_gaussians, gaussian_radius
+from cornernet.targets import build_targets, crowd_cells
+from cornernet_ops.corner_targets import draw_gaussians, gaussian_radius
 
 
 def targets(boxes: list[list[float]], labels: list[int], **settings) -> Targets:

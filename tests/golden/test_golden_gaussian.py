@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cornernet.targets import draw_gaussians, gaussian_radius
+from cornernet_ops.corner_targets import draw_gaussians, gaussian_radius
 
 
 def test_radius(golden) -> None:

@@ -1,0 +1,53 @@
+// The arithmetic of corner_targets, the same on every device. No torch here: device code includes
+// this. The formulas are explained in cornernet_ops/corner_targets.py.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace cornernet {
+
+// In cells: beyond any map, and small enough for whole numbers.
+constexpr double kLargestRadius = 1e9;
+
+// A coordinate in cells: times the scale in float32; what is not finite counts as 0.
+inline float scaled_coordinate(float pixels, float scale) {
+  const float scaled = pixels * scale;
+  return std::isfinite(scaled) ? scaled : 0.0F;
+}
+
+// The cell that a coordinate is rounded down to, or the nearest one of the map.
+inline int64_t nearest_cell(float coordinate, int64_t length) {
+  if (!(coordinate > 0.0F)) {
+    return 0;
+  }
+  const float last = static_cast<float>(length - 1);
+  return coordinate < last ? static_cast<int64_t>(coordinate) : length - 1;
+}
+
+// Whole cells by which both corners of a box of this size may move; 0 where there is no such.
+inline int64_t gaussian_radius(double height, double width, double overlap) {
+  const double total = height + width;
+  const double area = height * width;
+  const double beside =
+      (total - std::sqrt(total * total - 4 * area * (1 - overlap) / (1 + overlap))) / 2;
+  const double inside =
+      (2 * total - std::sqrt(4 * (total * total) - 16 * (1 - overlap) * area)) / 8;
+  const double root = std::sqrt(
+      4 * (overlap * overlap) * (total * total) + 16 * overlap * (1 - overlap) * area);
+  const double around = (root - 2 * overlap * total) / (8 * overlap);
+  double radius = beside < inside ? beside : inside;
+  radius = radius < around ? radius : around;
+  // NaN, from a negative area, fails the comparison of all three.
+  const bool real = beside == beside && inside == inside && around == around;
+  radius = radius < kLargestRadius ? radius : kLargestRadius;
+  return real && radius > 0 ? static_cast<int64_t>(radius) : 0;
+}
+
+// Twice the squared deviation of the Gaussian of a radius.
+inline float twice_variance(int64_t radius) {
+  const float deviation = static_cast<float>(2 * radius + 1) / 6.0F;
+  return 2.0F * (deviation * deviation);
+}
+
+}  // namespace cornernet

@@ -1,0 +1,33 @@
+// What the launchers of corner_targets share on all devices: checks.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+
+#include "checks.h"
+
+namespace cornernet {
+
+inline void check_corner_targets(
+    const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& image_index,
+    int64_t batch, int64_t num_classes, int64_t height, int64_t width, double overlap) {
+  const char* op = "corner_targets";
+  check_shape(op, "boxes", boxes, {"M", int64_t{4}});
+  check_shape(op, "labels", labels, {boxes.size(0)});
+  check_shape(op, "image_index", image_index, {boxes.size(0)});
+  check_dtype(op, "boxes", boxes, at::kFloat);
+  check_dtype(op, "labels", labels, at::kLong);
+  check_dtype(op, "image_index", image_index, at::kLong);
+  check_device(op, "labels", labels, boxes.device());
+  check_device(op, "image_index", image_index, boxes.device());
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"batch", batch}, {"num_classes", num_classes}, {"height", height}, {"width", width}};
+  for (const auto& [name, value] : sizes) {
+    check_at_least(op, name, value, 1);
+  }
+  TORCH_CHECK_VALUE(
+      overlap > 0 && overlap < 1, op, ": expected overlap to lie between 0 and 1, got ", overlap);
+}
+
+}  // namespace cornernet
