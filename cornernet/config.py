@@ -324,6 +324,9 @@ class TestConfig:
         nms_iou: overlap from which "linear" and "hard" act.
         nms_sigma: width of the Gaussian of "gaussian".
         nms_min_score: boxes whose score decays below are dropped.
+        merge_exponent: how strongly overlapping boxes of a class pull a detection towards their
+            mean, as the original does in its multi-scale test with 10; 0: not at all. See
+            `cornernet_ops.soft_nms`.
         flip: also run the mirrored picture and join the candidates.
         scales: factors by which pictures are resized before the network; several are joined.
         tta_merge: how several views of a picture are joined. "joint": all candidates pass one
@@ -346,6 +349,7 @@ class TestConfig:
     nms_iou: float = 0.5
     nms_sigma: float = 0.5
     nms_min_score: float = 1e-3
+    merge_exponent: float = 0.0
     flip: bool = False
     scales: list[float] = field(default_factory=lambda: [1.0])
     tta_merge: Literal["joint", "mmdet3"] = "joint"
@@ -357,7 +361,15 @@ class TestConfig:
             "test", self, 1,
             "topk", "peak_kernel", "max_pairs", "max_per_image", "pad_multiple", "batch_size",
         )  # fmt: skip
-        _at_least("test", self, 0, "distance_threshold", "score_threshold", "nms_min_score")
+        _at_least(
+            "test",
+            self,
+            0,
+            "distance_threshold",
+            "score_threshold",
+            "nms_min_score",
+            "merge_exponent",
+        )
         _require(
             self.peak_kernel % 2 == 1,
             f"test.peak_kernel: expected an odd number, got {self.peak_kernel}",

@@ -20,8 +20,8 @@ from cornernet.data.images import IMAGE_SUFFIXES
 from cornernet.decode import decode
 from cornernet.device import autocast
 from cornernet.errors import UserError
-from cornernet.nms import soft_nms
 from cornernet.structures import Detections
+from cornernet_ops import soft_nms
 
 
 @dataclass(frozen=True)
@@ -100,17 +100,19 @@ def make_view(
 
 def suppress(candidates: Detections, config: TestConfig) -> Detections:
     """Non-maximum suppression, the score threshold and the limit per picture."""
-    keep, scores = soft_nms(
-        candidates.boxes,
-        candidates.scores,
-        candidates.labels,
+    index, boxes, scores = soft_nms(
+        candidates.boxes[None],
+        candidates.scores[None],
+        candidates.labels[None],
         method=config.nms,
         iou_threshold=config.nms_iou,
         sigma=config.nms_sigma,
         min_score=max(config.nms_min_score, config.score_threshold),
         max_detections=config.max_per_image,
+        merge_exponent=config.merge_exponent,
     )
-    return Detections(candidates.boxes[keep], scores, candidates.labels[keep])
+    found = index[0] >= 0
+    return Detections(boxes[0][found], scores[0][found], candidates.labels[index[0][found]])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from .corner_peaks import corner_peaks
 from .corner_pool import CornerPool, corner_pool, corner_pool_backward
 from .corner_targets import corner_targets
 from .extension import backends
+from .soft_nms import soft_nms
 
 __all__ = [
     "CornerPool",
@@ -22,4 +23,5 @@ __all__ = [
     "corner_pool_backward",
     "corner_targets",
     "reference",
+    "soft_nms",
 ]

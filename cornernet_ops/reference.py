@@ -9,5 +9,13 @@ from .corner_peaks import corner_peaks_reference as corner_peaks
 from .corner_pool import corner_pool_backward_reference as corner_pool_backward
 from .corner_pool import corner_pool_reference as corner_pool
 from .corner_targets import corner_targets_reference as corner_targets
+from .soft_nms import soft_nms_reference as soft_nms
 
-__all__ = ["corner_decode", "corner_peaks", "corner_pool", "corner_pool_backward", "corner_targets"]
+__all__ = [
+    "corner_decode",
+    "corner_peaks",
+    "corner_pool",
+    "corner_pool_backward",
+    "corner_targets",
+    "soft_nms",
+]

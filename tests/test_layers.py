@@ -25,9 +25,8 @@ ALLOWED = {
     "targets": LEAVES,
     "losses": LEAVES,
     "decode": LEAVES,
-    "nms": LEAVES,
     "plots": LEAVES | {"data"},
-    "predict": LEAVES | {"data", "model", "decode", "nms"},
+    "predict": LEAVES | {"data", "model", "decode"},
     "evaluate": LEAVES | {"data", "model", "decode", "predict"},
     "train": LEAVES | {"data", "model", "targets", "losses", "evaluate", "predict", "plots"},
     "api": LEAVES | {"data", "model", "predict"},
@@ -36,7 +35,7 @@ ALLOWED = {
     "": {"api", "errors"},
 }
 # Parts that may import the ops.
-OPS_USERS = {"model", "decode", "nms", "targets", "cli"}
+OPS_USERS = {"model", "decode", "targets", "predict", "cli"}
 # Libraries that only these modules may import, so that the rest does without.
 CONFINED = {
     "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",

@@ -236,6 +236,7 @@ SETTINGS: dict[str, dict] = {
     "nms_iou": {"nms": "linear", "nms_iou": 0.9},
     "nms_sigma": {"nms_sigma": 0.05},
     "nms_min_score": {"nms_min_score": 0.1},
+    "merge_exponent": {"merge_exponent": 2.0},
     "flip": {"flip": True},
     "scales": {"scales": [0.5, 1.0]},
     "tta_merge": {"flip": True, "tta_merge": "mmdet3"},

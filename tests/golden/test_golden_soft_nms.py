@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from cornernet.nms import soft_nms
+from suppression import soft_nms
 
 METHODS = {"gaussian": "gaussian", "linear": "linear", "naive": "hard"}
 

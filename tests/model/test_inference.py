@@ -14,8 +14,8 @@ from cornernet.evaluate import coco_evaluation, coco_results, detect_split
 from cornernet.model import inference
 from cornernet.model.detector import CornerDetector
 from cornernet.model.inference import InferenceDetector
-from cornernet.nms import box_iou
 from cornernet.structures import Detections
+from cornernet_ops.soft_nms import box_iou
 
 
 def network(**changes: object) -> CornerDetector:
