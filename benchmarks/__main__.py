@@ -1,0 +1,113 @@
+"""The command line: `python -m benchmarks [NAME ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from cornernet.device import resolve_device
+from cornernet.errors import UserError
+
+from .measure import Disagreement, Result, measure
+from .report import print_table, save_json, save_plot
+
+PREFIX = "bench_"
+
+# Seconds for each contender of a case with each number of threads.
+_QUICK_SECONDS = 0.05
+_FULL_SECONDS = 0.5
+
+
+def names() -> list[str]:
+    """The ops that have benchmarks: the stems of the files bench_<op>.py."""
+    files = Path(__file__).parent.glob(f"{PREFIX}*.py")
+    return sorted(file.stem.removeprefix(PREFIX) for file in files)
+
+
+def run(
+    chosen: Sequence[str],
+    device: torch.device,
+    full: bool,
+    threads: Sequence[int],
+    console: Console,
+) -> list[Result]:
+    """Measures the cases of the chosen ops and prints a table for each."""
+    results: list[Result] = []
+    for name in chosen:
+        module = importlib.import_module(f"{__package__}.{PREFIX}{name}")
+        mine = []
+        for case in module.cases(device, full):
+            for count in threads:
+                if console.is_terminal:
+                    console.print(f"{case}, {count} threads", end="\r", overflow="crop")
+                seconds = _FULL_SECONDS if full else _QUICK_SECONDS
+                mine.append(measure(case, device, count, seconds))
+                if console.is_terminal:
+                    console.print(" " * console.width, end="\r")
+        print_table(mine, console)
+        results += mine
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="an op; all of them by default")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a bar chart (PNG) there")
+    parser.add_argument("--device", default="cpu", help="where to measure (default: cpu)")
+    parser.add_argument(
+        "--full", action="store_true", help="all dtypes, layouts and sizes; takes long"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="numbers of threads (default on the CPU: 1 and all, elsewhere all)",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        chosen = _chosen(options.names)
+        for path in filter(None, (options.json, options.plot)):
+            if not path.parent.is_dir():
+                raise UserError(f"{path}: expected its folder {path.parent} to be there")
+        device = resolve_device(options.device)
+        threads = _threads(options.threads, device)
+        # Where nobody looks at it line by line, the table is as wide as it needs.
+        console = Console() if sys.stdout.isatty() else Console(width=160)
+        results = run(chosen, device, options.full, threads, console)
+        if options.json:
+            save_json(results, device, options.json)
+        if options.plot:
+            save_plot(results, device, options.plot)
+    except (UserError, Disagreement) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    return 0
+
+
+def _chosen(wanted: Sequence[str]) -> list[str]:
+    known = names()
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"expected NAME to be one of {', '.join(known)}, got {name!r}")
+    return list(dict.fromkeys(wanted)) or known
+
+
+def _threads(wanted: Sequence[int] | None, device: torch.device) -> list[int]:
+    everything = torch.get_num_threads()
+    if wanted is None:
+        wanted = [1, everything] if device.type == "cpu" else [everything]
+    if min(wanted) < 1:
+        raise UserError(f"--threads: expected numbers of at least 1, got {min(wanted)}")
+    return sorted(set(wanted))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

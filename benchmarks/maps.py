@@ -1,0 +1,60 @@
+"""Feature maps that several benchmarks pool or search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cornernet_ops.checks import FLOATING, dtype_name
+
+_LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the maps of a case look."""
+
+    dtype: torch.dtype
+    layout: str
+    shape: tuple[int, int, int, int]
+
+    def __str__(self) -> str:
+        return f"{dtype_name(self.dtype)} {self.layout} {list(self.shape)}"
+
+    def random(self, device: torch.device, seed: int = 0) -> Tensor:
+        """Normal values without any order; they are made on the CPU, the same for all devices."""
+        generator = torch.Generator().manual_seed(seed)
+        return self._laid_out(torch.randn(self.shape, generator=generator), device)
+
+    def integers(self, device: torch.device, seed: int = 0) -> Tensor:
+        """From -2 to 2, so that sums along a row are exact in any order and dtype."""
+        generator = torch.Generator().manual_seed(seed)
+        return self._laid_out(torch.randint(-2, 3, self.shape, generator=generator), device)
+
+    def _laid_out(self, x: Tensor, device: torch.device) -> Tensor:
+        return x.to(device, self.dtype).contiguous(memory_format=_LAYOUTS[self.layout])
+
+
+# The maps that a batch of six gives the pools of Hourglass-104 (511 pixels, 128 channels), and what
+# has about as many bytes at other sizes. Quick: those of one picture.
+FULL_SHAPES = [(24, 128, 64, 64), (6, 128, 128, 128), (2, 128, 256, 256), (1, 64, 512, 512)]
+QUICK_SHAPES = [(1, 128, 128, 128)]
+
+
+def settings(full: bool) -> Iterator[Setting]:
+    """Quick: float32 and bfloat16. Full: dtypes and layouts at one size, sizes in one dtype."""
+    if not full:
+        for shape in QUICK_SHAPES:
+            for dtype in (torch.float32, torch.bfloat16):
+                yield Setting(dtype, "contiguous", shape)
+        return
+    for shape in FULL_SHAPES:
+        if shape[-1] == 128:
+            for dtype in FLOATING:
+                for layout in _LAYOUTS:
+                    yield Setting(dtype, layout, shape)
+        else:
+            yield Setting(torch.float32, "contiguous", shape)

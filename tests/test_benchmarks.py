@@ -1,0 +1,84 @@
+"""The benchmarks run, compare before they time, and answer mistakes with sentences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import __main__ as command
+from benchmarks import maps
+from benchmarks.measure import Case, Disagreement, Times, measure
+from benchmarks.report import summaries
+
+CPU = torch.device("cpu")
+
+
+def case(call: Callable[[], Tensor], other: Callable[[], Tensor]) -> Case:
+    return Case("add", "forward", "", "float32 [4]", 32, call, {"peer": other}, floor=call)
+
+
+def add() -> Tensor:
+    return torch.ones(4) + 1
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maps, "QUICK_SHAPES", [(1, 2, 8, 9)])
+    monkeypatch.setattr(command, "_QUICK_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("name", command.names())
+def test_a_tiny_run_writes_table_json_and_plot(tiny, name, tmp_path: Path, capsys) -> None:
+    files = ["--json", str(tmp_path / "run.json"), "--plot", str(tmp_path / "run.png")]
+    assert command.main([name, "--threads", "1", *files]) == 0
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["machine"]["torch"] == torch.__version__
+    assert {r["op"] for r in run["results"]} == {name}
+    assert all({"op", "reference"} <= set(r["times"]) for r in run["results"])
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+    output = capsys.readouterr().out
+    assert "GB/s" in output and "geometric mean" in output
+
+
+def test_contenders_are_timed_and_threads_are_put_back() -> None:
+    threads = torch.get_num_threads()
+    result = measure(case(add, add), CPU, threads=1, seconds=0.0)
+    assert set(result.times) == {"op", "peer", "floor"}
+    assert all(t.samples >= 3 and 0 < t.lower <= t.upper for t in result.times.values())
+    assert torch.get_num_threads() == threads
+
+
+def test_a_contender_that_disagrees_is_an_error() -> None:
+    with pytest.raises(Disagreement, match=r"add forward float32 \[4\]: the op and peer disagree"):
+        measure(case(add, lambda: torch.zeros(4)), CPU, threads=1, seconds=0.0)
+
+
+def test_ratios_are_of_medians() -> None:
+    result = measure(case(add, add), CPU, threads=1, seconds=0.0)
+    times = {name: Times(t, t, t, 3) for name, t in [("op", 2.0), ("peer", 6.0), ("floor", 1.0)]}
+    result = type(result)(**{**vars(result), "times": times})
+    assert result.floors == 2.0 and result.faster_than("peer") == 3.0
+    assert result.faster_than("nobody") is None
+    [(part, threads, means)] = summaries([result])
+    assert (part, threads) == ("forward", 1)
+    assert means == pytest.approx({"floor": 2.0, "peer": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["corner_pull"], "expected NAME to be one of corner_pool"),
+        (["--threads", "0"], "--threads: expected numbers of at least 1, got 0"),
+        (["--device", "abacus"], "--device: expected auto or a device that is there"),
+        (["--json", "/no/such/folder/x.json"], "expected its folder /no/such/folder to be there"),
+    ],
+)
+def test_mistakes_are_answered_with_a_sentence(tiny, arguments, sentence, capsys) -> None:
+    assert command.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("benchmarks: ") and sentence in error and error.count("\n") == 1
