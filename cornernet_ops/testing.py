@@ -158,9 +158,16 @@ def _with(x: Tensor, value: float) -> Tensor:
 
 def corner_pool_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
     """Arguments of corner_pool. Results have to be identical with the reference's."""
-    for name, x in feature_maps(device):
+    for name, x in (*feature_maps(device), *_long_rows(device)):
         for direction in DIRECTIONS:
             yield Case(f"{direction} {name}", (x, direction))
+
+
+def _long_rows(device: torch.device | str) -> Iterator[tuple[str, Tensor]]:
+    """Rows of several pages, which kernels may go through in another way."""
+    for dtype in FLOATING:
+        x = special_values((1, 2, 3, 2100), seed=8).to(device=device, dtype=dtype)
+        yield f"{dtype_name(dtype)} long rows", x
 
 
 def corner_pool_backward_cases(device: torch.device | str = "cpu") -> Iterator[Case]:

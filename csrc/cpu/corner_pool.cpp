@@ -1,9 +1,7 @@
-// corner_pool on the CPU: contract in cornernet_ops/corner_pool.py.
+// corner_pool on the CPU: contract in cornernet_ops/corner_pool.py, arithmetic in lanes.h.
 //
-// One kernel serves all directions and layouts. It scans a panel, `length` rows of `width`
-// elements, row by row, so that neighbours in memory are lanes of a vector. Where the scanned
-// dimension is the innermost one itself, a block of rows is turned into such a panel in cache, and
-// back.
+// This file cuts the work into pieces that stay in cache while they are worked on, and asks for the
+// next piece meanwhile.
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -14,188 +12,133 @@
 #include <cstdint>
 #include <string>
 #include <type_traits>
-#include <vector>
 
 #include "../common/corner_pool_args.h"
 #include "dispatch.h"
-#include "order.h"
-#include "simd.h"
-#include "turn.h"
+#include "lanes.h"
+#include "prefetch.h"
 
 namespace cornernet {
 namespace {
 
 // Elements a thread should have at least, so that starting it pays.
 constexpr int64_t kGrain = 32768;
-// Bytes of a panel of backward's marks, which are written and then read again: half of a usual L2.
-constexpr int64_t kPanelBytes = 1 << 17;
-constexpr int64_t kMinWidth = 32;
-constexpr int64_t kMaxWidth = 512;
-// Rows that are turned into a panel together: whole cache lines of it for every dtype.
-constexpr int64_t kTurnedRows = 32;
+// Bytes of a piece of one tensor: of forward's two and the two that are asked for, four go into a
+// usual L2 cache.
+constexpr int64_t kPieceBytes = 1 << 16;
+// Rows of a page or more are long enough to be gone through as they lie in memory; this many bytes
+// of them at once, or in backward so many that the marks stay in cache, but no less than kRunBytes.
+constexpr int64_t kLongBytes = 1 << 12;
+constexpr int64_t kPanelBytes = 1 << 15;
+constexpr int64_t kMarkBytes = 1 << 19;
+constexpr int64_t kRunBytes = 1 << 10;
 
-// `length` rows of `width` elements, `stride` elements apart, in scan order.
-struct Panel {
-  int64_t length;
-  int64_t width;
-  int64_t stride;
-  bool reverse;
-
-  int64_t row(int64_t step) const { return (reverse ? length - 1 - step : step) * stride; }
-};
-
+// A scan across the innermost dimension cut into pieces: whole planes, or strips of larger ones.
 template <typename T>
-CORNERNET_INLINE void pool_panel(const T* x, T* y, const Panel& panel) {
-  std::copy_n(x + panel.row(0), panel.width, y + panel.row(0));
-  for (int64_t step = 1; step < panel.length; ++step) {
-    const T* __restrict from = x + panel.row(step);
-    const T* __restrict before = y + panel.row(step - 1);
-    T* __restrict to = y + panel.row(step);
-    for (int64_t i = 0; i < panel.width; ++i) {
-      to[i] = choose(takes_over(from[i], before[i]), from[i], before[i]);
-    }
-  }
-}
-
-template <typename T>
-struct Scratch {
-  explicit Scratch(int64_t length, int64_t width)
-      : marks(length * width), maximum(width), sum(width) {}
-
-  // As wide as T, so that vectors of both have the same lanes.
-  std::vector<typename IntegerOf<sizeof(T)>::type> marks;
-  std::vector<T> maximum;
-  std::vector<typename Wide<T>::type> sum;
-};
-
-// A maximum collects the gradients from its own row up to the next maximum's. So: first mark where
-// a new maximum takes over, in scan order; then add up against it, and let go at every mark.
-template <typename T>
-CORNERNET_INLINE void pool_panel_backward(
-    const T* g, const T* x, T* dx, const Panel& panel, Scratch<T>& scratch) {
-  using Sum = typename Wide<T>::type;
-  using Mark = typename IntegerOf<sizeof(T)>::type;
-  T* __restrict maximum = scratch.maximum.data();
-  Sum* __restrict sum = scratch.sum.data();
-
-  std::copy_n(x + panel.row(0), panel.width, maximum);
-  for (int64_t step = 1; step < panel.length; ++step) {
-    const T* __restrict from = x + panel.row(step);
-    Mark* __restrict marks = scratch.marks.data() + step * panel.width;
-    for (int64_t i = 0; i < panel.width; ++i) {
-      const bool over = takes_over(from[i], maximum[i]);
-      marks[i] = over ? -1 : 0;
-      maximum[i] = choose(over, from[i], maximum[i]);
-    }
-  }
-
-  std::fill_n(sum, panel.width, Sum(0));
-  for (int64_t step = panel.length - 1; step > 0; --step) {
-    const T* __restrict from = g + panel.row(step);
-    T* __restrict to = dx + panel.row(step);
-    const Mark* __restrict marks = scratch.marks.data() + step * panel.width;
-    for (int64_t i = 0; i < panel.width; ++i) {
-      const Sum total = sum[i] + static_cast<Sum>(from[i]);
-      to[i] = static_cast<T>(marks[i] ? total : Sum(0));
-      sum[i] = marks[i] ? Sum(0) : total;
-    }
-  }
-  const T* __restrict from = g + panel.row(0);
-  T* __restrict to = dx + panel.row(0);
-  for (int64_t i = 0; i < panel.width; ++i) {
-    to[i] = static_cast<T>(sum[i] + static_cast<Sum>(from[i]));
-  }
-}
-
-// The lanes of a scan cut into pieces, the units of work: strips of the innermost dimension, or
-// blocks of rows where that is the one that is scanned.
 class Pieces {
  public:
-  Pieces(const Scan& scan, int64_t widest)
-      : turned_(scan.inner == 1),
-        length_(scan.length),
-        lanes_(turned_ ? scan.outer : scan.inner),
-        width_(std::min(lanes_, widest)),
-        per_group_((lanes_ + width_ - 1) / width_),
-        count_(turned_ ? per_group_ : per_group_ * scan.outer) {}
+  // Strips have about `bytes` bytes a row.
+  Pieces(const Scan& scan, int64_t bytes) : scan_(scan) {
+    // Every thread should have some, and strips begin where lines do, as far as the tensor does.
+    const int64_t least = (4 * at::get_num_threads() + scan.outer - 1) / scan.outer;
+    constexpr int64_t kBytes = sizeof(T);
+    constexpr int64_t kLine = kCacheLine / kBytes;
+    const int64_t fitting = 1 + scan.inner * kBytes / std::max<int64_t>(bytes, 1);
+    width_ = std::max(kLine, scan.inner / std::max(least, fitting) / kLine * kLine);
+    strips_ = std::max<int64_t>(1, scan.inner / width_);
+  }
 
-  int64_t count() const { return count_; }
-  int64_t width() const { return width_; }
-  int64_t grain() const { return std::max<int64_t>(1, kGrain / (length_ * width_)); }
-  int64_t lanes(int64_t piece) const { return std::min(width_, lanes_ - first(piece)); }
-  // Where the piece begins in memory.
+  int64_t count() const { return strips_ * scan_.outer; }
+  int64_t grain() const { return std::max<int64_t>(1, kGrain / (scan_.length * width_)); }
+  // The last strip of a plane has what is left over, too.
+  int64_t width(int64_t piece) const {
+    return piece % strips_ == strips_ - 1 ? scan_.inner - (strips_ - 1) * width_ : width_;
+  }
   int64_t offset(int64_t piece) const {
-    return turned_ ? first(piece) * length_ : piece / per_group_ * length_ * lanes_ + first(piece);
+    return piece / strips_ * scan_.length * scan_.inner + piece % strips_ * width_;
+  }
+  // A piece of a tensor, to be asked for; nothing past the last.
+  Ahead ahead(const T* tensor, int64_t piece, int64_t end, bool write) const {
+    if (piece >= end) {
+      return Ahead();
+    }
+    return Ahead(tensor + offset(piece), scan_.length, width(piece), scan_.inner, write);
   }
 
  private:
-  int64_t first(int64_t piece) const { return piece % per_group_ * width_; }
-
-  bool turned_;
-  int64_t length_;
-  int64_t lanes_;
+  Scan scan_;
+  int64_t strips_;
   int64_t width_;
-  int64_t per_group_;
-  int64_t count_;
 };
 
 template <typename T>
 void pool(const T* x, T* y, const Scan& scan) {
-  const bool turned = scan.inner == 1;
   const int64_t length = scan.length;
-  const Pieces pieces(scan, turned ? kTurnedRows : kMaxWidth);
-  const int64_t width = pieces.width();
-
-  at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
-    std::vector<T> x_columns(turned ? length * width : 0);
-    std::vector<T> y_columns(x_columns.size());
-    vectorized([&]() CORNERNET_INLINE_LAMBDA {
+  const int64_t inner = scan.inner;
+  if (inner == 1) {
+    const auto kernel = CORNERNET_BEST(pool_rows, T, scan.reverse);
+    at::parallel_for(0, scan.outer, 1 + kGrain / length, [&](int64_t begin, int64_t end) {
+      kernel(x, y, length, begin, end);
+    });
+  } else if (inner * static_cast<int64_t>(sizeof(T)) < kLongBytes) {
+    const auto kernel = CORNERNET_BEST(pool_columns, T, scan.reverse);
+    const Pieces<T> pieces(scan, kPieceBytes / length);
+    at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t at = pieces.offset(piece);
-        const int64_t lanes = pieces.lanes(piece);
-        if (turned) {
-          turn(x + at, length, x_columns.data(), width, lanes, length);
-          pool_panel(x_columns.data(), y_columns.data(), Panel{length, lanes, width, scan.reverse});
-          turn(y_columns.data(), width, y + at, length, length, lanes);
-        } else {
-          pool_panel(x + at, y + at, Panel{length, lanes, scan.inner, scan.reverse});
-        }
+        kernel(
+            x + at, y + at, length, inner, pieces.width(piece),
+            pieces.ahead(x, piece + 1, end, false), pieces.ahead(y, piece + 1, end, true));
       }
     });
-  });
+  } else {
+    const auto kernel = CORNERNET_BEST(pool_panel, T, scan.reverse);
+    const Pieces<T> pieces(scan, kPanelBytes);
+    at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
+      Scratch state;
+      for (int64_t piece = begin; piece < end; ++piece) {
+        const int64_t at = pieces.offset(piece);
+        kernel(x + at, y + at, length, inner, pieces.width(piece), state);
+      }
+    });
+  }
 }
 
 template <typename T>
 void pool_backward(const T* g, const T* x, T* dx, const Scan& scan) {
-  const bool turned = scan.inner == 1;
   const int64_t length = scan.length;
-  const int64_t fitting = kPanelBytes / (length * static_cast<int64_t>(sizeof(T)));
-  const Pieces pieces(scan, turned ? kTurnedRows : std::clamp(fitting, kMinWidth, kMaxWidth));
-  const int64_t width = pieces.width();
-
-  at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
-    Scratch<T> scratch(length, width);
-    std::vector<T> g_columns(turned ? length * width : 0);
-    std::vector<T> x_columns(g_columns.size());
-    std::vector<T> dx_columns(g_columns.size());
-    vectorized([&]() CORNERNET_INLINE_LAMBDA {
+  const int64_t inner = scan.inner;
+  if (inner == 1) {
+    const auto kernel = CORNERNET_BEST(pool_rows_backward, T, scan.reverse);
+    at::parallel_for(0, scan.outer, 1 + kGrain / length, [&](int64_t begin, int64_t end) {
+      Scratch marks;
+      kernel(g, x, dx, length, begin, end, marks);
+    });
+  } else if (inner * static_cast<int64_t>(sizeof(T)) < kLongBytes) {
+    const auto kernel = CORNERNET_BEST(pool_columns_backward, T, scan.reverse);
+    const Pieces<T> pieces(scan, kPieceBytes / length);
+    at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
+      Scratch marks;
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t at = pieces.offset(piece);
-        const int64_t lanes = pieces.lanes(piece);
-        if (turned) {
-          turn(g + at, length, g_columns.data(), width, lanes, length);
-          turn(x + at, length, x_columns.data(), width, lanes, length);
-          pool_panel_backward(
-              g_columns.data(), x_columns.data(), dx_columns.data(),
-              Panel{length, lanes, width, scan.reverse}, scratch);
-          turn(dx_columns.data(), width, dx + at, length, length, lanes);
-        } else {
-          pool_panel_backward(
-              g + at, x + at, dx + at, Panel{length, lanes, scan.inner, scan.reverse}, scratch);
-        }
+        kernel(
+            g + at, x + at, dx + at, length, inner, pieces.width(piece), marks,
+            pieces.ahead(g, piece + 1, end, false), pieces.ahead(x, piece + 1, end, false),
+            pieces.ahead(dx, piece + 1, end, true));
       }
     });
-  });
+  } else {
+    const auto kernel = CORNERNET_BEST(pool_panel_backward, T, scan.reverse);
+    const Pieces<T> pieces(scan, std::max(kRunBytes, kMarkBytes / length));
+    at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
+      Scratch marks;
+      Scratch state;
+      for (int64_t piece = begin; piece < end; ++piece) {
+        const int64_t at = pieces.offset(piece);
+        kernel(g + at, x + at, dx + at, length, inner, pieces.width(piece), marks, state);
+      }
+    });
+  }
 }
 
 at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {

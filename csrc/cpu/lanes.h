@@ -1,0 +1,221 @@
+// Corner pooling in vectors: a line of the scan to each lane, many lines at once.
+//
+// Where lines are columns of memory, neighbours are lanes as they lie there. Where they are rows, a
+// block of rows is read in squares, which are turned in registers, scanned and turned back: a scan
+// within a vector would need another way for each dtype and for NaN. The code stands in lanes.inc,
+// which is compiled for vectors of 16 bytes, which every processor has, and on x86 for the 32 bytes
+// of AVX2 too.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "order.h"
+#include "prefetch.h"
+#include "simd.h"
+#include "widen.h"
+
+namespace cornernet {
+
+// Integers of the width of an element.
+template <int bytes>
+struct IntegerOf;
+template <>
+struct IntegerOf<2> {
+  using type = int16_t;
+};
+template <>
+struct IntegerOf<4> {
+  using type = int32_t;
+};
+template <>
+struct IntegerOf<8> {
+  using type = int64_t;
+};
+template <typename T>
+using Lane = typename IntegerOf<sizeof(T)>::type;
+
+// The bits of minus infinity, which every value takes over from.
+template <typename T>
+constexpr Lane<T> kLowest = static_cast<Lane<T>>(
+    std::is_same_v<T, c10::Half>       ? 0xfc00
+    : std::is_same_v<T, c10::BFloat16> ? 0xff80
+    : std::is_same_v<T, float>         ? 0xff800000
+                                       : 0xfff0000000000000);
+
+// Vectors side by side in a strip of columns: two cache lines of AVX2's.
+constexpr int kVectors = 4;
+
+// A thread's memory for vectors and flags; its owner keeps it from one piece to the next.
+class Scratch {
+ public:
+  // At least `bytes` bytes, on a boundary that any vector may begin at.
+  void* vectors(int64_t bytes) {
+    vectors_.resize(std::max<size_t>(vectors_.size(), bytes + kMostBytes));
+    void* at = vectors_.data();
+    size_t space = vectors_.size();
+    return std::align(kMostBytes, space - kMostBytes, at, space);
+  }
+  bool* flags(int64_t count) {
+    flags_.resize(std::max<size_t>(flags_.size(), count));
+    return reinterpret_cast<bool*>(flags_.data());
+  }
+
+ private:
+  static constexpr size_t kMostBytes = 32;
+  std::vector<char> vectors_;
+  std::vector<char> flags_;
+};
+
+// Where in a line of `length` the scan is after `step` steps.
+template <bool reverse>
+CORNERNET_INLINE int64_t position(int64_t length, int64_t step) {
+  return reverse ? length - 1 - step : step;
+}
+
+// A line from `step` on, element by element, for what is too little for a vector.
+template <bool reverse, typename T>
+CORNERNET_INLINE void pool_line(
+    const T* x, T* y, int64_t length, int64_t stride, int64_t step) {
+  if (step == 0) {
+    const int64_t at = position<reverse>(length, 0) * stride;
+    y[at] = x[at];
+    step = 1;
+  }
+  T maximum = y[position<reverse>(length, step - 1) * stride];
+  for (; step < length; ++step) {
+    const int64_t at = position<reverse>(length, step) * stride;
+    maximum = choose(takes_over(x[at], maximum), x[at], maximum);
+    y[at] = maximum;
+  }
+}
+
+// A maximum collects the gradients from its own element up to the next maximum's. So: first mark
+// where a new maximum takes over, in scan order; then add up against it, and let go at every mark.
+template <bool reverse, typename T>
+CORNERNET_INLINE void mark_line(
+    const T* x, T maximum, bool* marks, int64_t length, int64_t stride, int64_t step) {
+  for (; step < length; ++step) {
+    const T value = x[position<reverse>(length, step) * stride];
+    marks[step] = takes_over(value, maximum);
+    maximum = choose(marks[step], value, maximum);
+  }
+}
+
+// Down to `step`; returns what the elements before it have to add.
+template <bool reverse, typename T>
+CORNERNET_INLINE typename Wide<T>::type collect_line(
+    const T* g, const bool* marks, T* dx, int64_t length, int64_t stride, int64_t step) {
+  using Sum = typename Wide<T>::type;
+  Sum sum = 0;
+  for (int64_t s = length - 1; s >= step; --s) {
+    const int64_t at = position<reverse>(length, s) * stride;
+    const Sum total = sum + widen(g[at]);
+    dx[at] = narrow<T>(marks[s] ? total : Sum(0));
+    sum = marks[s] ? Sum(0) : total;
+  }
+  return sum;
+}
+
+template <bool reverse, typename T>
+CORNERNET_INLINE void pool_line_backward(
+    const T* g, const T* x, T* dx, int64_t length, int64_t stride, bool* marks) {
+  mark_line<reverse>(x, x[position<reverse>(length, 0) * stride], marks, length, stride, 0);
+  collect_line<reverse>(g, marks, dx, length, stride, 0);
+}
+
+}  // namespace cornernet
+
+#if defined(__GNUC__)
+
+#define CORNERNET_SET baseline
+#define CORNERNET_TARGET
+#define CORNERNET_VECTOR_BYTES 16
+#include "lanes.inc"
+#undef CORNERNET_SET
+#undef CORNERNET_TARGET
+#undef CORNERNET_VECTOR_BYTES
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define CORNERNET_SET avx2
+#define CORNERNET_TARGET __attribute__((target("avx2,f16c")))
+#define CORNERNET_VECTOR_BYTES 32
+#include "lanes.inc"
+#undef CORNERNET_SET
+#undef CORNERNET_TARGET
+#undef CORNERNET_VECTOR_BYTES
+#endif
+
+#else
+
+namespace cornernet {
+namespace baseline {
+
+template <typename T, bool reverse>
+void pool_rows(const T* x, T* y, int64_t length, int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    pool_line<reverse>(x + row * length, y + row * length, length, 1, 0);
+  }
+}
+
+template <typename T, bool reverse>
+void pool_rows_backward(
+    const T* g, const T* x, T* dx, int64_t length, int64_t begin, int64_t end, Scratch& marks) {
+  for (int64_t row = begin; row < end; ++row) {
+    const int64_t at = row * length;
+    pool_line_backward<reverse>(g + at, x + at, dx + at, length, 1, marks.flags(length));
+  }
+}
+
+template <typename T, bool reverse>
+void pool_columns(
+    const T* x, T* y, int64_t length, int64_t stride, int64_t width, Ahead, Ahead) {
+  for (int64_t column = 0; column < width; ++column) {
+    pool_line<reverse>(x + column, y + column, length, stride, 0);
+  }
+}
+
+template <typename T, bool reverse>
+void pool_columns_backward(
+    const T* g, const T* x, T* dx, int64_t length, int64_t stride, int64_t width, Scratch& marks,
+    Ahead, Ahead, Ahead) {
+  for (int64_t column = 0; column < width; ++column) {
+    pool_line_backward<reverse>(
+        g + column, x + column, dx + column, length, stride, marks.flags(length));
+  }
+}
+
+template <typename T, bool reverse>
+void pool_panel(
+    const T* x, T* y, int64_t length, int64_t stride, int64_t width, Scratch&) {
+  pool_columns<T, reverse>(x, y, length, stride, width, Ahead(), Ahead());
+}
+
+template <typename T, bool reverse>
+void pool_panel_backward(
+    const T* g, const T* x, T* dx, int64_t length, int64_t stride, int64_t width, Scratch& marks,
+    Scratch&) {
+  pool_columns_backward<T, reverse>(
+      g, x, dx, length, stride, width, marks, Ahead(), Ahead(), Ahead());
+}
+
+}  // namespace baseline
+}  // namespace cornernet
+
+#endif
+
+// The kernel `function` for the processor that runs.
+#if defined(__GNUC__) && defined(__x86_64__)
+#define CORNERNET_BEST(function, T, reverse)                                   \
+  (has_avx2() ? (reverse ? &avx2::function<T, true> : &avx2::function<T, false>) \
+              : (reverse ? &baseline::function<T, true> : &baseline::function<T, false>))
+#else
+#define CORNERNET_BEST(function, T, reverse) \
+  (reverse ? &baseline::function<T, true> : &baseline::function<T, false>)
+#endif
