@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_device, check_dtype, check_floating, check_shape
-from .library import register
+from .library import batch_first, register
 
 # Direction: the dimension that is scanned, and whether from its end to its beginning.
 SCANS: dict[str, tuple[int, bool]] = {
@@ -35,7 +35,7 @@ def corner_pool(x: Tensor, direction: str) -> Tensor:
     Values, ties and NaN are those of torch.cummax: of equal elements the last one along the scan is
     the maximum and receives the gradient, and once a NaN is met everything after it is NaN. Only
     `x` itself is kept for backward. Gradients below float32 are summed in float32 and rounded once.
-    Deterministic; differentiable any number of times.
+    Deterministic; differentiable any number of times, also by torch.func.
 
     Args:
         x: [N, C, H, W], float16, bfloat16, float32 or float64; any of the sizes may be 0. Any
@@ -50,7 +50,7 @@ def corner_pool(x: Tensor, direction: str) -> Tensor:
         ValueError: x has not 4 dimensions, or the direction is another word.
         TypeError: x is not floating.
     """
-    return torch.ops.cornernet.corner_pool(x, direction)
+    return _pool(x, direction)
 
 
 def corner_pool_backward(grad_out: Tensor, x: Tensor, direction: str) -> Tensor:
@@ -67,7 +67,7 @@ def corner_pool_backward(grad_out: Tensor, x: Tensor, direction: str) -> Tensor:
         ValueError: as corner_pool; or grad_out is of another shape or on another device than x.
         TypeError: as corner_pool; or grad_out is of another dtype than x.
     """
-    return torch.ops.cornernet.corner_pool_backward(grad_out, x, direction)
+    return _pool_backward(grad_out, x, direction)
 
 
 class CornerPool(nn.Module):
@@ -191,17 +191,39 @@ def _double_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Non
     return grad.gather(dim, positions), grad_x, None
 
 
-register(
+# Pictures are pooled one by one, so a batch of batches is a larger batch.
+def _vmap(
+    info: Any, dims: tuple[int | None, None], x: Tensor, direction: str
+) -> tuple[Tensor, int]:
+    (x,) = batch_first(info.batch_size, dims[:1], x)
+    return corner_pool(x.flatten(0, 1), direction).unflatten(0, x.shape[:2]), 0
+
+
+def _backward_vmap(
+    info: Any,
+    dims: tuple[int | None, int | None, None],
+    grad_out: Tensor,
+    x: Tensor,
+    direction: str,
+) -> tuple[Tensor, int]:
+    grad_out, x = batch_first(info.batch_size, dims[:2], grad_out, x)
+    grad_x = corner_pool_backward(grad_out.flatten(0, 1), x.flatten(0, 1), direction)
+    return grad_x.unflatten(0, x.shape[:2]), 0
+
+
+_pool = register(
     "corner_pool(Tensor x, str direction) -> Tensor",
     reference=corner_pool_reference,
     fake=_fake,
     setup_context=_setup_context,
     backward=_backward,
+    vmap=_vmap,
 )
-register(
+_pool_backward = register(
     "corner_pool_backward(Tensor grad_out, Tensor x, str direction) -> Tensor",
     reference=corner_pool_backward_reference,
     fake=_backward_fake,
     setup_context=_backward_setup_context,
     backward=_double_backward,
+    vmap=_backward_vmap,
 )

@@ -5,7 +5,7 @@ An op is a schema with implementations for dispatch keys; which one runs is the 
 - `CompositeExplicitAutograd`: the reference, plain torch ops, good on every device;
 - `CPU`, `CUDA`, `PrivateUse1`: a compiled kernel, if `_C` has one; it shadows the reference there;
 - `Meta`: the fake kernel: the same checks and an empty result, for torch.compile and torch.export;
-- `Autograd`: the gradient formula, or "not differentiable";
+- `Autograd`: the gradient formula, or "not differentiable"; for torch.func see `_transformable`;
 - `Autocast*`: what mixed precision does with the arguments.
 """
 
@@ -35,8 +35,9 @@ def register(
     fake: Callable[..., Any],
     setup_context: Callable[..., None] | None = None,
     backward: Callable[..., Any] | None = None,
+    vmap: Callable[..., Any] | None = None,
     autocast_to_float32: bool = False,
-) -> None:
+) -> Callable[..., Any]:
     """Registers one op: its schema, its reference, and what it does under each torch feature.
 
     Args:
@@ -45,8 +46,12 @@ def register(
         fake: the same checks as the reference, and empty results of the right shape and strides.
         setup_context, backward: the gradient, as torch.library.register_autograd takes them.
             Without `backward` the op is not differentiable and its results need no gradient.
+        vmap: with them: the op of a batch, as torch.autograd.Function.vmap takes it.
         autocast_to_float32: under autocast, floating arguments below float32 are cast to it;
             otherwise the op takes the dtypes it is given.
+
+    Returns:
+        The op, to be called with positional arguments.
     """
     name = schema.partition("(")[0]
     # Inductor may lay out the arguments of custom ops as it likes, while the strides of our results
@@ -72,6 +77,52 @@ def register(
         else:
             LIBRARY.impl(name, torch.library.fallthrough_kernel, key)
     OPS.append(name)
+
+    op = getattr(getattr(torch.ops, NAMESPACE), name).default
+    if setup_context is None or backward is None or vmap is None:
+        return op
+    return _transformable(op, setup_context, backward, vmap)
+
+
+def _transformable(
+    op: Callable[..., Any],
+    setup_context: Callable[..., None],
+    backward: Callable[..., Any],
+    vmap: Callable[..., Any],
+) -> Callable[..., Any]:
+    """The op, and where torch.func is at work an autograd function around it.
+
+    No version of torch lets torch.func.grad into what register_autograd makes. The compiler, on the
+    other hand, is to see the op itself.
+    """
+    members = {
+        "forward": staticmethod(lambda *args: op(*args)),
+        "setup_context": staticmethod(setup_context),
+        "backward": staticmethod(backward),
+        "vmap": staticmethod(vmap),
+    }
+    function: Any = type(str(op), (torch.autograd.Function,), members)
+
+    def call(*args: Any) -> Any:
+        if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is None:
+            return op(*args)
+        return function.apply(*args)
+
+    return call
+
+
+def batch_first(size: int, dims: tuple[int | None, ...], *tensors: Tensor) -> list[Tensor]:
+    """For rules of vmap: each tensor with the dimension of the batch in front.
+
+    Args:
+        size: of the batch.
+        dims: where each tensor has that dimension; None where all of the batch share one tensor.
+        tensors: one for each of `dims`.
+    """
+    return [
+        tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+        for tensor, dim in zip(tensors, dims, strict=True)
+    ]
 
 
 def _float32_rule(name: str, key: str) -> Callable[..., Any]:

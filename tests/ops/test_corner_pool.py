@@ -191,6 +191,64 @@ def test_double_backward_of_ties_matches_cummax(direction: str) -> None:
     testing.assert_close(second(corner_pool), second(reference.corner_pool))
 
 
+def loss(pool, x: torch.Tensor, direction: str) -> torch.Tensor:
+    return (pool(x, direction) ** 3).sum()
+
+
+@pytest.mark.parametrize("direction", testing.DIRECTIONS)
+def test_func_grad_is_autograds(direction: str) -> None:
+    x = testing.random_values((2, 3, 4, 5), seed=12)
+    expected = torch.func.grad(lambda x: loss(reference.corner_pool, x, direction))(x)
+    assert torch.equal(torch.func.grad(lambda x: loss(corner_pool, x, direction))(x), expected)
+
+
+@pytest.mark.parametrize("in_dim", [0, 2, 4])
+@pytest.mark.parametrize("direction", testing.DIRECTIONS)
+def test_vmap_is_a_loop(direction: str, in_dim: int) -> None:
+    x = testing.random_values((2, 3, 4, 5, 6), seed=13)
+    pooled = torch.func.vmap(lambda x: corner_pool(x, direction), in_dims=in_dim)(x)
+    assert torch.equal(
+        pooled, torch.stack([corner_pool(one, direction) for one in x.unbind(in_dim)])
+    )
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 3, 4, 5), (2, 0, 3, 4, 5), (2, 3, 4, 5, 0)])
+def test_vmap_of_nothing(shape: tuple[int, ...]) -> None:
+    assert torch.func.vmap(lambda x: corner_pool(x, "top"))(torch.zeros(shape)).shape == shape
+
+
+@pytest.mark.parametrize("direction", testing.DIRECTIONS)
+def test_grad_of_vmap_and_vmap_of_grad(direction: str) -> None:
+    x = testing.random_values((3, 2, 3, 4, 5), seed=14)
+
+    def of(pool):
+        def one(x: torch.Tensor) -> torch.Tensor:
+            return loss(pool, x, direction)
+
+        yield torch.func.vmap(torch.func.grad(one))(x)
+        yield torch.func.grad(lambda x: torch.func.vmap(one)(x).sum())(x)
+        yield torch.func.vmap(torch.func.vmap(torch.func.grad(one)))(x[None])[0]
+
+    for actual, expected in zip(of(corner_pool), of(reference.corner_pool), strict=True):
+        testing.assert_close(actual, expected)
+
+
+def test_vmap_of_backward_takes_what_is_shared() -> None:
+    x, g = testing.random_values((2, 3, 4, 5)), testing.random_values((3, 2, 3, 4, 5), seed=1)
+    grads = torch.func.vmap(lambda g: corner_pool_backward(g, x, "left"))(g)
+    assert torch.equal(grads, torch.stack([corner_pool_backward(one, x, "left") for one in g]))
+
+
+def test_func_differentiates_twice() -> None:
+    x = testing.random_values((1, 2, 3, 4), seed=15)
+
+    def second(pool) -> torch.Tensor:
+        first = torch.func.grad(lambda x: loss(pool, x, "left"))
+        return torch.func.grad(lambda x: (first(x) ** 2).sum())(x)
+
+    testing.assert_close(second(corner_pool), second(reference.corner_pool))
+
+
 def test_only_the_input_is_kept_for_backward() -> None:
     kept = []
     x = torch.randn(2, 3, 4, 5, requires_grad=True)
