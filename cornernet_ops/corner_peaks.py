@@ -10,49 +10,60 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import check_at_least, check_floating, check_shape
+from .checks import check_at_least, check_device, check_dtype, check_floating, check_shape
 from .library import register
 
 
-def corner_peaks(heat: Tensor, k: int, kernel_size: int = 3) -> tuple[Tensor, Tensor]:
+def corner_peaks(
+    heat: Tensor, k: int, kernel_size: int = 3, min_scores: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The k best local maxima of each image, over all of its classes (CornerNet, section 4.2).
 
     A cell is a peak if it equals the maximum of the kernel_size x kernel_size window around it,
     clipped at the border of its own [H, W] map. Every cell of a plateau is a peak. A cell of -inf
-    is none, nor is a NaN or any cell with a NaN in its window. Peaks are ordered by score, the
-    highest first; equal scores (-0.0 equals 0.0) by index, so by class, row and column.
-    Deterministic. Not differentiable: the results need no gradient.
+    is none, nor is a NaN or any cell with a NaN in its window, nor one below its class's minimum
+    score. Peaks are ordered by score, the highest first; equal scores (-0.0 equals 0.0) by index,
+    so by class, row and column. Deterministic. Not differentiable: the results need no gradient.
 
     Args:
         heat: [N, C, H, W], float16, bfloat16, float32 or float64; any of the sizes may be 0.
         k: how many peaks to return for each image, at least 1; may exceed C * H * W.
         kernel_size: the window's side in cells, odd; 1 makes a peak of every cell.
+        min_scores: [C], heat's dtype and device: the lowest score of a peak of each class; a NaN
+            lets none of its class pass. None stands for no limit.
 
     Returns:
         scores: [N, k], of heat's dtype. -inf where an image has fewer than k peaks.
         indices: [N, k], int64, class * H * W + y * W + x. -1 where an image has fewer than k peaks.
 
     Raises:
-        ValueError: heat has not 4 dimensions, k < 1, or kernel_size is even or less than 1.
-        TypeError: heat is not floating.
+        ValueError: heat has not 4 dimensions, k < 1, or kernel_size is even or less than 1,
+            or min_scores is of another shape or on another device.
+        TypeError: heat is not floating, or min_scores is of another dtype.
     """
-    return torch.ops.cornernet.corner_peaks(heat, k, kernel_size)
+    return torch.ops.cornernet.corner_peaks(heat, k, kernel_size, min_scores)
 
 
-def _check(heat: Tensor, k: int, kernel_size: int) -> None:
+def _check(heat: Tensor, k: int, kernel_size: int, min_scores: Tensor | None) -> None:
     op = "corner_peaks"
     check_shape(op, "heat", heat, ["N", "C", "H", "W"])
     check_floating(op, "heat", heat)
     check_at_least(op, "k", k, 1)
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"{op}: expected kernel_size to be odd and positive, got {kernel_size}")
+    if min_scores is not None:
+        check_shape(op, "min_scores", min_scores, [heat.shape[1]])
+        check_dtype(op, "min_scores", min_scores, heat.dtype)
+        check_device(op, "min_scores", min_scores, heat.device)
 
 
 # A pooled maximum compared with the map itself gives the peaks, NaN rule included, because NaN
 # equals nothing. torch.topk leaves open which of equal scores it returns, so a stable sort takes
 # its place: slower, but the same on every device.
-def corner_peaks_reference(heat: Tensor, k: int, kernel_size: int = 3) -> tuple[Tensor, Tensor]:
-    _check(heat, k, kernel_size)
+def corner_peaks_reference(
+    heat: Tensor, k: int, kernel_size: int = 3, min_scores: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    _check(heat, k, kernel_size, min_scores)
     heat = heat.detach()
     scores = heat.new_full((heat.shape[0], k), -torch.inf)
     indices = torch.full_like(scores, -1, dtype=torch.int64)
@@ -60,7 +71,10 @@ def corner_peaks_reference(heat: Tensor, k: int, kernel_size: int = 3) -> tuple[
         return scores, indices
 
     highest = F.max_pool2d(heat, kernel_size, stride=1, padding=kernel_size // 2)
-    peaks = torch.where(highest == heat, heat, -torch.inf).flatten(1)
+    is_peak = highest == heat
+    if min_scores is not None:
+        is_peak &= heat >= min_scores.detach()[:, None, None]
+    peaks = torch.where(is_peak, heat, -torch.inf).flatten(1)
     # Adding zero turns -0.0 into 0.0, which a radix sort would tell apart.
     order = (peaks + 0.0).sort(dim=1, descending=True, stable=True).indices[:, :k]
     best = peaks.gather(1, order)
@@ -69,14 +83,17 @@ def corner_peaks_reference(heat: Tensor, k: int, kernel_size: int = 3) -> tuple[
     return scores, indices
 
 
-def _fake(heat: Tensor, k: int, kernel_size: int = 3) -> tuple[Tensor, Tensor]:
-    _check(heat, k, kernel_size)
+def _fake(
+    heat: Tensor, k: int, kernel_size: int = 3, min_scores: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    _check(heat, k, kernel_size, min_scores)
     shape = (heat.shape[0], k)
     return heat.new_empty(shape), heat.new_empty(shape, dtype=torch.int64)
 
 
 register(
-    "corner_peaks(Tensor heat, int k, int kernel_size=3) -> (Tensor scores, Tensor indices)",
+    "corner_peaks(Tensor heat, int k, int kernel_size=3, Tensor? min_scores=None) "
+    "-> (Tensor scores, Tensor indices)",
     reference=corner_peaks_reference,
     fake=_fake,
 )

@@ -196,6 +196,14 @@ def corner_peaks_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
     yield Case("rising", (rising, 7, 1))
     yield Case("falling", (-rising, 7, 3))
     yield Case("window larger than the map", (random_values((2, 3, 5, 4)).to(device), 9, 11))
+    for dtype in FLOATING:
+        heat = tied_values((2, 3, 20, 30)).to(device, dtype)
+        least = torch.tensor([0.0, -torch.inf, torch.nan], device=device, dtype=dtype)
+        yield Case(f"{dtype_name(dtype)} minimum scores", (heat, 700, 3, least))
+        yield Case(f"{dtype_name(dtype)} minimum score of -0", (heat, 700, 3, -least * 0))
+    # Few peaks where most of the highest values are.
+    slope = torch.linspace(1, 0, 3 * 64 * 64, device=device).reshape(1, 3, 64, 64)
+    yield Case("slope", (slope + 1e-6 * torch.rand_like(slope), 20, 3))
     # Large enough for several threads to share an image.
     yield Case("large", (random_values((1, 12, 96, 128)).float().to(device), 100, 3))
     yield Case("large with ties", (tied_values((2, 6, 96, 128)).float().to(device), 1000, 3))

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <tuple>
 #include <type_traits>
 #include <vector>
@@ -114,7 +115,7 @@ std::vector<Ranked<T>> best_pairs(
   std::stable_sort(partners.begin(), partners.end(), by_label);
 
   const int64_t count = static_cast<int64_t>(br.by_rank.size());
-  TopK<T> best(max_pairs);
+  TopK<T> best(max_pairs, -std::numeric_limits<T>::infinity());
   for (const Corner<T>& a : tl.by_rank) {
     if (a.label < 0) {
       continue;

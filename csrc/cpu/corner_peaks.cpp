@@ -13,8 +13,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <functional>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <vector>
@@ -23,6 +26,7 @@
 #include "order.h"
 #include "simd.h"
 #include "top_k.h"
+#include "turn.h"
 
 namespace cornernet {
 namespace {
@@ -30,32 +34,108 @@ namespace {
 // Cells a thread should have at least, so that starting it pays.
 constexpr int64_t kGrain = 65536;
 constexpr int64_t kBlock = 64;
+constexpr int64_t kStretch = 64 * kBlock;
+// Blocks for each peak wanted that the first threshold is guessed from, and when not to guess: the
+// cells that are looked at twice should stay in a usual L2.
+constexpr int64_t kGuessBlocks = 4;
+constexpr int64_t kMostGuessed = 1024;
+
+// What cells are compared by: themselves, or the keys of 16-bit floats, which need no conversion.
+template <typename T>
+using Key = decltype(key(T()));
 
 template <typename T>
-struct Image {
-  const T* heat;  // [C, H, W]
+CORNERNET_INLINE bool is_nan(T value) {
+  if constexpr (sizeof(T) == 2) {
+    return key(value) == INT16_MAX;
+  } else {
+    return value != value;
+  }
+}
+
+template <typename T>
+Key<T> lowest() {
+  return key(static_cast<T>(-std::numeric_limits<double>::infinity()));
+}
+
+// Ordered as key is, but cheaper, for a filter before an exact test: NaN lies anywhere, and -0.0
+// below 0.0. Of 16-bit floats, one less than the key where the sign bit is set.
+template <typename T>
+CORNERNET_INLINE Key<T> rough_key(T value) {
+  if constexpr (sizeof(T) == 2) {
+    const int16_t bits = static_cast<int16_t>(value.x);
+    return static_cast<int16_t>(bits ^ ((bits >> 15) & 0x7fff));
+  } else {
+    return value;
+  }
+}
+
+template <typename Key>
+Key key_to_rough(Key key) {
+  return std::is_integral_v<Key> && key < 0 ? static_cast<Key>(key - 1) : key;
+}
+
+template <typename Key>
+Key rough_to_key(Key rough) {
+  return std::is_integral_v<Key> && rough < 0 ? static_cast<Key>(rough + 1) : rough;
+}
+
+// Whether any cell of a block may exceed the threshold, a rough key.
+template <typename T>
+CORNERNET_INLINE bool any_above(const T* cells, Key<T> threshold) {
+  // As wide as a key, so that vectors of both have the same lanes.
+  using Found = typename IntegerOf<sizeof(Key<T>)>::type;
+  Found found = 0;
+  for (int64_t i = 0; i < kBlock; ++i) {
+    found |= static_cast<Found>(-(rough_key(cells[i]) > threshold));
+  }
+  return found != 0;
+}
+
+// The largest rough key of a block.
+template <typename T>
+CORNERNET_INLINE Key<T> block_maximum(const T* cells) {
+  constexpr int kLanes = 16;
+  Key<T> lanes[kLanes];
+  std::fill_n(lanes, kLanes, lowest<T>());
+  for (int64_t i = 0; i < kBlock; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const Key<T> value = rough_key(cells[i + lane]);
+      lanes[lane] = value > lanes[lane] ? value : lanes[lane];
+    }
+  }
+  return *std::max_element(lanes, lanes + kLanes);
+}
+
+// One class of one image.
+template <typename T>
+struct Plane {
+  const T* cells;  // [H, W]
   int64_t height;
   int64_t width;
   int64_t radius;  // of the window
+  Key<T> least;    // no peak is below it
+  int64_t rank;    // of the first cell
 };
 
-// Whether the cell equals the maximum of its window. Every comparison with a NaN is false.
+// Whether the cell equals the maximum of its window, which holds no NaN: its key is above all others
+// or, of wider floats, compares with nothing.
 template <typename T>
-bool is_peak(const Image<T>& image, int64_t cell) {
-  const int64_t area = image.height * image.width;
-  const T* map = image.heat + cell / area * area;
-  const int64_t y = cell % area / image.width;
-  const int64_t x = cell % image.width;
-  const int64_t top = y - std::min(y, image.radius);
-  const int64_t left = x - std::min(x, image.radius);
-  const int64_t bottom = y + std::min(image.height - 1 - y, image.radius);
-  const int64_t right = x + std::min(image.width - 1 - x, image.radius);
-
-  using Score = typename Wide<T>::type;
-  const Score value = static_cast<Score>(image.heat[cell]);
+bool is_peak(const Plane<T>& plane, int64_t cell) {
+  if (is_nan(plane.cells[cell])) {
+    return false;
+  }
+  const int64_t y = cell / plane.width;
+  const int64_t x = cell - y * plane.width;
+  const int64_t top = y - std::min(y, plane.radius);
+  const int64_t left = x - std::min(x, plane.radius);
+  const int64_t bottom = y + std::min(plane.height - 1 - y, plane.radius);
+  const int64_t right = x + std::min(plane.width - 1 - x, plane.radius);
+  const Key<T> value = key(plane.cells[cell]);
   for (int64_t i = top; i <= bottom; ++i) {
+    const T* row = plane.cells + i * plane.width;
     for (int64_t j = left; j <= right; ++j) {
-      if (!(static_cast<Score>(map[i * image.width + j]) <= value)) {
+      if (!(key(row[j]) <= value)) {
         return false;
       }
     }
@@ -63,42 +143,137 @@ bool is_peak(const Image<T>& image, int64_t cell) {
   return true;
 }
 
-template <typename T>
-CORNERNET_INLINE bool any_may_exceed(const T* values, T threshold) {
-  int found = 0;
-  for (int64_t i = 0; i < kBlock; ++i) {
-    found |= may_exceed(values[i], threshold);
-  }
-  return found != 0;
-}
+// Cells that may be peaks. They are held against their windows some thousand cells later, when the
+// rows below them have come into cache on their own.
+class Waiting {
+ public:
+  bool nearly_full() const { return count_ > kBlock; }
 
-// Offers the peaks among cells [begin, end) of an image.
-template <typename T>
-CORNERNET_INLINE void scan_cells(
-    const Image<T>& image, int64_t begin, int64_t end, TopK<typename Wide<T>::type>& best) {
-  using Score = typename Wide<T>::type;
-  for (int64_t block = begin; block < end; block += kBlock) {
-    const T threshold = static_cast<T>(best.threshold());
-    if (block + kBlock <= end && !any_may_exceed(image.heat + block, threshold)) {
-      continue;
+  // Takes those of a block's cells that may exceed the threshold, a rough key: usually one.
+  template <typename T>
+  CORNERNET_INLINE void take_block(const T* cells, int64_t first, Key<T> threshold) {
+    uint8_t above[kBlock];
+    for (int64_t i = 0; i < kBlock; ++i) {
+      above[i] = rough_key(cells[first + i]) > threshold ? 1 : 0;
     }
-    const int64_t block_end = std::min(end, block + kBlock);
-    for (int64_t cell = block; cell < block_end; ++cell) {
-      const Score score = static_cast<Score>(image.heat[cell]);
-      if (score > best.threshold() && is_peak(image, cell)) {
-        best.offer(score, cell);
+    for (int64_t eight = 0; eight < kBlock; eight += 8) {
+      uint64_t any;
+      std::memcpy(&any, above + eight, sizeof(any));
+      if (any != 0) {
+        // No branch here, which would be mispredicted.
+        for (int64_t i = eight; i < eight + 8; ++i) {
+          cells_[count_] = first + i;
+          count_ += above[i];
+        }
       }
     }
   }
+
+  void take(int64_t cell) { cells_[count_++] = cell; }
+
+  const int64_t* begin() const { return cells_; }
+  const int64_t* end() const { return cells_ + count_; }
+  void clear() { count_ = 0; }
+
+ private:
+  int64_t cells_[2 * kBlock + 1];
+  int64_t count_ = 0;
+};
+
+template <typename T>
+CORNERNET_INLINE void offer_waiting(
+    const Plane<T>& plane, Waiting& waiting, TopK<Key<T>>& best) {
+  for (const int64_t cell : waiting) {
+    const Key<T> score = key(plane.cells[cell]);
+    if (score > best.threshold() && score >= plane.least && is_peak(plane, cell)) {
+      best.offer(score, plane.rank + cell);
+    }
+  }
+  waiting.clear();
+}
+
+// Offers the peaks among cells [begin, end).
+template <typename T>
+CORNERNET_INLINE void scan_plane(
+    const Plane<T>& plane, int64_t begin, int64_t end, TopK<Key<T>>& best) {
+  Waiting waiting;
+  const int64_t blocks_end = end - (end - begin) % kBlock;
+  while (begin < blocks_end) {
+    const Key<T> threshold = key_to_rough(best.threshold());
+    const int64_t stretch_end = std::min(blocks_end, begin + kStretch);
+    for (; begin < stretch_end && !waiting.nearly_full(); begin += kBlock) {
+      if (any_above(plane.cells + begin, threshold)) {
+        waiting.take_block(plane.cells, begin, threshold);
+      }
+    }
+    offer_waiting(plane, waiting, best);
+  }
+  for (; begin < end; ++begin) {
+    waiting.take(begin);
+  }
+  offer_waiting(plane, waiting, best);
+}
+
+template <typename T>
+struct Image {
+  const T* heat;   // [C, H, W]
+  const T* least;  // [C], or null
+  int64_t height;
+  int64_t width;
+  int64_t radius;
+};
+
+// Offers the peaks among cells [begin, end) of all of an image's planes in a row.
+template <typename T>
+CORNERNET_INLINE void scan_image(
+    const Image<T>& image, int64_t begin, int64_t end, TopK<Key<T>>& best) {
+  const int64_t area = image.height * image.width;
+  while (begin < end) {
+    const int64_t label = begin / area;
+    const int64_t first = label * area;
+    const int64_t plane_end = std::min(end, first + area);
+    const Key<T> least = image.least == nullptr ? lowest<T>() : key(image.least[label]);
+    const Plane<T> plane{
+        image.heat + first, image.height, image.width, image.radius, least, first};
+    scan_plane(plane, begin - first, plane_end - first, best);
+    begin = plane_end;
+  }
+}
+
+// The best k peaks, and perhaps more, among cells [begin, end) of an image.
+//
+// Until k peaks are found there is no threshold, and every cell is held against its window. So the
+// first blocks are searched with a threshold from their maxima, which are peaks more often than not;
+// if it was too high, they are searched again.
+template <typename T>
+CORNERNET_INLINE TopK<Key<T>> search(
+    const Image<T>& image, int64_t begin, int64_t end, int64_t k) {
+  TopK<Key<T>> best(k, lowest<T>());
+  const int64_t blocks = kGuessBlocks * k;
+  if (k <= kMostGuessed && end - begin > 2 * blocks * kBlock) {
+    std::vector<Key<T>> maxima(static_cast<size_t>(blocks));
+    for (int64_t i = 0; i < blocks; ++i) {
+      maxima[i] = block_maximum(image.heat + begin + i * kBlock);
+    }
+    const auto guess = maxima.begin() + (k + k / 2);
+    std::nth_element(maxima.begin(), guess, maxima.end(), std::greater<Key<T>>());
+    TopK<Key<T>> above(k, rough_to_key(*guess));
+    scan_image(image, begin, begin + blocks * kBlock, above);
+    if (above.settle()) {
+      best = std::move(above);
+      begin += blocks * kBlock;
+    }
+  }
+  scan_image(image, begin, end, best);
+  return best;
 }
 
 template <typename T>
 void peaks(
-    const T* heat, T* scores, int64_t* indices, int64_t n, int64_t c, int64_t h, int64_t w,
-    int64_t k, int64_t kernel_size) {
-  using Score = typename Wide<T>::type;
+    const T* heat, const T* least, T* scores, int64_t* indices, int64_t n, int64_t c, int64_t h,
+    int64_t w, int64_t k, int64_t kernel_size) {
   const int64_t cells = c * h * w;
-  std::vector<std::vector<Ranked<Score>>> candidates(n);
+  std::vector<std::vector<Ranked<Key<T>>>> candidates(n);
   std::mutex mutex;
 
   // Threads take parts of all maps as if they were one, however many images and classes there are.
@@ -107,15 +282,15 @@ void peaks(
       const int64_t index = begin / cells;
       const int64_t first = index * cells;
       const int64_t part_end = std::min(end, first + cells);
-      const Image<T> image{heat + first, h, w, kernel_size / 2};
-      TopK<Score> best(k);
+      const Image<T> image{heat + first, least, h, w, kernel_size / 2};
+      std::vector<Ranked<Key<T>>> found;
       vectorized([&]() CORNERNET_INLINE_LAMBDA {
-        scan_cells(image, begin - first, part_end - first, best);
+        found = search(image, begin - first, part_end - first, k).kept();
       });
       {
         const std::lock_guard<std::mutex> lock(mutex);
         auto& all = candidates[index];
-        all.insert(all.end(), best.kept().begin(), best.kept().end());
+        all.insert(all.end(), found.begin(), found.end());
       }
       begin = part_end;
     }
@@ -124,19 +299,22 @@ void peaks(
   for (int64_t index = 0; index < n; ++index) {
     // The order is total, so the result does not depend on which thread came first.
     keep_best(candidates[index], k);
+    const T* image = heat + index * cells;
     T* score = scores + index * k;
     int64_t* cell = indices + index * k;
-    for (const Ranked<Score>& peak : candidates[index]) {
-      *score++ = static_cast<T>(peak.score);
+    for (const Ranked<Key<T>>& peak : candidates[index]) {
+      *score++ = image[peak.rank];
       *cell++ = peak.rank;
     }
   }
 }
 
 std::tuple<at::Tensor, at::Tensor> corner_peaks(
-    const at::Tensor& heat, int64_t k, int64_t kernel_size) {
-  check_corner_peaks(heat, k, kernel_size);
+    const at::Tensor& heat, int64_t k, int64_t kernel_size,
+    const std::optional<at::Tensor>& min_scores) {
+  check_corner_peaks(heat, k, kernel_size, min_scores);
   const at::Tensor dense = heat.contiguous();
+  const at::Tensor least = min_scores.has_value() ? min_scores->contiguous() : at::Tensor();
   at::Tensor scores =
       at::full({heat.size(0), k}, -std::numeric_limits<double>::infinity(), heat.options());
   at::Tensor indices = at::full({heat.size(0), k}, -1, heat.options().dtype(at::kLong));
@@ -144,9 +322,9 @@ std::tuple<at::Tensor, at::Tensor> corner_peaks(
     dispatch(heat.scalar_type(), [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       peaks(
-          dense.const_data_ptr<T>(), scores.mutable_data_ptr<T>(),
-          indices.mutable_data_ptr<int64_t>(), heat.size(0), heat.size(1), heat.size(2),
-          heat.size(3), k, kernel_size);
+          dense.const_data_ptr<T>(), least.defined() ? least.const_data_ptr<T>() : nullptr,
+          scores.mutable_data_ptr<T>(), indices.mutable_data_ptr<int64_t>(), heat.size(0),
+          heat.size(1), heat.size(2), heat.size(3), k, kernel_size);
     });
   }
   return {scores, indices};

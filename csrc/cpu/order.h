@@ -29,6 +29,13 @@ CORNERNET_INLINE int16_t key(c10::Half value) {
 CORNERNET_INLINE int16_t key(c10::BFloat16 value) {
   return key16<0x7f80>(value.x);
 }
+// Wider floats are their own keys.
+CORNERNET_INLINE float key(float value) {
+  return value;
+}
+CORNERNET_INLINE double key(double value) {
+  return value;
+}
 
 template <typename T>
 CORNERNET_INLINE bool takes_over(T x, T m) {
@@ -47,16 +54,6 @@ CORNERNET_INLINE T choose(bool choice, T a, T b) {
     return T(static_cast<uint16_t>(choice ? a.x : b.x), T::from_bits());
   } else {
     return choice ? a : b;
-  }
-}
-
-// Whether x > m; a NaN may be taken for greater, for filters before an exact test.
-template <typename T>
-CORNERNET_INLINE bool may_exceed(T x, T m) {
-  if constexpr (sizeof(T) == 2) {
-    return key(x) > key(m);
-  } else {
-    return x > m;
   }
 }
 

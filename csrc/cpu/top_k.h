@@ -2,65 +2,80 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 namespace cornernet {
 
-template <typename T>
+template <typename Score>
 struct Ranked {
-  T score;
+  Score score;
   int64_t rank;  // of equal scores the lower rank is the better
 };
 
-template <typename T>
-bool better(const Ranked<T>& a, const Ranked<T>& b) {
+template <typename Score>
+bool better(const Ranked<Score>& a, const Ranked<Score>& b) {
   return a.score > b.score || (a.score == b.score && a.rank < b.rank);
+}
+
+// Drops all but the best k, which are left in no particular order but for the last, the worst.
+template <typename Score>
+void drop_rest(std::vector<Ranked<Score>>& candidates, int64_t k) {
+  if (static_cast<int64_t>(candidates.size()) <= k) {
+    return;
+  }
+  std::nth_element(
+      candidates.begin(), candidates.begin() + (k - 1), candidates.end(), better<Score>);
+  candidates.resize(static_cast<size_t>(k));
+}
+
+// Drops all but the best k and orders these from the best on.
+template <typename Score>
+void keep_best(std::vector<Ranked<Score>>& candidates, int64_t k) {
+  drop_rest(candidates, k);
+  std::sort(candidates.begin(), candidates.end(), better<Score>);
 }
 
 // Offers have to come in the order of their ranks. Then an equal score never replaces another, and
 // threshold() alone says whether an offer can be of interest.
-template <typename T>
+//
+// Up to 2k offers are kept before the worse half goes: the threshold rises a little later than with
+// a heap, but an offer costs a few nanoseconds whatever k is.
+template <typename Score>
 class TopK {
  public:
-  explicit TopK(int64_t k) : k_(static_cast<size_t>(k)) {}
+  // Only scores above `least` can enter.
+  TopK(int64_t k, Score least) : k_(k), threshold_(least) {}
 
-  // Only scores above this can enter; -inf while there is room, and -inf itself never enters.
-  T threshold() const { return threshold_; }
+  Score threshold() const { return threshold_; }
 
-  void offer(T score, int64_t rank) {
+  void offer(Score score, int64_t rank) {
     if (!(score > threshold_)) {
       return;
     }
-    if (heap_.size() == k_) {
-      std::pop_heap(heap_.begin(), heap_.end(), better<T>);
-      heap_.back() = {score, rank};
-    } else {
-      heap_.push_back({score, rank});
-    }
-    std::push_heap(heap_.begin(), heap_.end(), better<T>);
-    if (heap_.size() == k_) {
-      threshold_ = heap_.front().score;  // the worst that is kept
+    kept_.push_back({score, rank});
+    if (static_cast<int64_t>(kept_.size()) - k_ == k_) {
+      settle();
     }
   }
 
-  // In no particular order.
-  const std::vector<Ranked<T>>& kept() const { return heap_; }
+  // Whether there were k offers; then the threshold is the score of the k-th best.
+  bool settle() {
+    if (static_cast<int64_t>(kept_.size()) > k_) {
+      drop_rest(kept_, k_);
+      threshold_ = kept_.back().score;
+    }
+    return static_cast<int64_t>(kept_.size()) == k_;
+  }
+
+  // The best k and perhaps some more, in no particular order.
+  const std::vector<Ranked<Score>>& kept() const { return kept_; }
 
  private:
-  size_t k_;
-  T threshold_ = -std::numeric_limits<T>::infinity();
-  std::vector<Ranked<T>> heap_;
+  int64_t k_;
+  Score threshold_;
+  std::vector<Ranked<Score>> kept_;
 };
-
-// Orders candidates from the best on and drops all but the first k.
-template <typename T>
-void keep_best(std::vector<Ranked<T>>& candidates, int64_t k) {
-  const auto count = std::min(candidates.size(), static_cast<size_t>(k));
-  const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(count);
-  std::partial_sort(candidates.begin(), end, candidates.end(), better<T>);
-  candidates.resize(count);
-}
 
 }  // namespace cornernet

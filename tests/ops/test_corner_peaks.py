@@ -111,19 +111,61 @@ def test_images_are_apart(peaks) -> None:
     assert scores.tolist() == [[2.0], [1.0]]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_peaks_below_the_minimum_of_their_class_are_none(peaks) -> None:
+    heat = torch.tensor([5.0, 0.0, 4.0, 0.0, 3.0]).expand(1, 3, 1, 5)
+    scores, indices = peaks(heat, 9, 3, torch.tensor([4.0, 4.5, math.inf]))
+    assert indices[0, :4].tolist() == [0, 5, 2, -1]
+    assert scores[0, :4].tolist() == [5.0, 5.0, 4.0, -math.inf]
+
+
+@pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
+def test_a_cell_below_the_minimum_still_outdoes_its_neighbours(peaks) -> None:
+    # The window is the map's: what is too low to be a peak is no gap in it.
+    heat = torch.tensor([[[[1.0, 2.0, 0.0, 1.5]]]])
+    _, indices = peaks(heat, 2, 3, torch.tensor([1.0]))
+    assert indices.tolist() == [[1, 3]]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     shape=st.tuples(*[st.integers(0, 3)] * 2, *[st.integers(0, 40)] * 2),
+    order=st.permutations(range(4)),
     values=st.sampled_from([testing.random_values, testing.tied_values, testing.special_values]),
     dtype=st.sampled_from(FLOATING),
-    k=st.integers(1, 60),
+    k=st.sampled_from([1, 2, 7, 60, 5000]),
     kernel_size=st.sampled_from([1, 3, 5, 7]),
+    limited=st.booleans(),
 )
-def test_any_shape(shape, values, dtype, k, kernel_size) -> None:
-    heat = values(shape).to(dtype)
+def test_any_shape_and_strides(shape, order, values, dtype, k, kernel_size, limited) -> None:
+    inverse = [order.index(d) for d in range(4)]
+    heat = values(tuple(shape[d] for d in order)).to(dtype).permute(inverse)
+    assert heat.shape == shape
+    least = testing.special_values((shape[1],), seed=9).to(dtype) if limited else None
     testing.assert_identical(
-        corner_peaks(heat, k, kernel_size), reference.corner_peaks(heat, k, kernel_size)
+        corner_peaks(heat, k, kernel_size, least),
+        reference.corner_peaks(heat, k, kernel_size, least),
     )
+
+
+@pytest.mark.parametrize("k", [1, 300, 70000])
+@pytest.mark.parametrize("order", ["rising", "shuffled", "shuffled, negative"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_every_value_of_16_bits(dtype: torch.dtype, order: str, k: int) -> None:
+    bits = torch.arange(-(2**15), 0 if "negative" in order else 2**15)
+    if "shuffled" in order:
+        bits = bits[torch.randperm(len(bits), generator=torch.Generator().manual_seed(0))]
+    heat = bits.to(torch.int16).view(dtype).reshape(1, -1, 128, 128)
+    testing.assert_identical(corner_peaks(heat, k, 1), reference.corner_peaks(heat, k, 1))
+
+
+@pytest.mark.parametrize("dtype", FLOATING)
+@pytest.mark.parametrize("period", [2, 3, 50, 4000])
+def test_maps_of_waves(dtype: torch.dtype, period: int) -> None:
+    # Plateaus and slopes far longer than the blocks that the kernel looks at together.
+    x = torch.arange(2 * 90 * 170.0).reshape(1, 2, 90, 170)
+    heat = (x * (2 * math.pi / period)).sin().to(dtype)
+    testing.assert_identical(corner_peaks(heat, 12), reference.corner_peaks(heat, 12))
 
 
 def test_deterministic_over_thread_counts() -> None:
@@ -145,8 +187,9 @@ def test_results_need_no_gradient(peaks) -> None:
     assert not scores.requires_grad
 
 
-def fake(heat: torch.Tensor, *args: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return corner_peaks(heat.to("meta"), *args)
+def fake(heat: torch.Tensor, *args) -> tuple[torch.Tensor, torch.Tensor]:
+    rest = (arg.to("meta") if isinstance(arg, torch.Tensor) else arg for arg in args)
+    return corner_peaks(heat.to("meta"), *rest)
 
 
 @pytest.mark.parametrize("call", [*IMPLEMENTATIONS, fake])
@@ -196,9 +239,32 @@ def test_errors_are_sentences(call, heat, k, kernel_size, error, message) -> Non
     assert str(caught.value) == message
 
 
-def test_opcheck() -> None:
+@pytest.mark.parametrize("call", [*IMPLEMENTATIONS, fake])
+@pytest.mark.parametrize(
+    ("min_scores", "error", "message"),
+    [
+        (torch.zeros(3), ValueError, "min_scores to have shape [2], got [3]"),
+        (torch.zeros(2, 1), ValueError, "min_scores to have shape [2], got [2, 1]"),
+        (torch.zeros(2).half(), TypeError, "min_scores to be float32, got float16"),
+    ],
+)
+def test_errors_of_minimum_scores_are_sentences(call, min_scores, error, message) -> None:
+    with pytest.raises(error) as caught:
+        call(torch.zeros(1, 2, 3, 4), 1, 3, min_scores)
+    assert str(caught.value) == f"corner_peaks: expected {message}"
+
+
+# The reference alone: with a meta tensor among the arguments the dispatcher takes the fake kernel.
+def test_another_device_is_refused_by_name() -> None:
+    least = torch.zeros(2, device="meta")
+    with pytest.raises(ValueError, match="expected min_scores to be on cpu, got meta"):
+        reference.corner_peaks(torch.zeros(1, 2, 3, 4), 1, 3, least)
+
+
+@pytest.mark.parametrize("min_scores", [None, torch.zeros(3)])
+def test_opcheck(min_scores) -> None:
     heat = torch.rand(2, 3, 4, 5, requires_grad=True)
-    opcheck(torch.ops.cornernet.corner_peaks.default, (heat, 7, 3))
+    opcheck(torch.ops.cornernet.corner_peaks.default, (heat, 7, 3, min_scores))
 
 
 def test_compiles_as_one_graph_with_dynamic_shapes() -> None:
