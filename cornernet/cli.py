@@ -325,8 +325,10 @@ def _output_names(files: Sequence[Path], output: Path) -> dict[Path, Path]:
 
 def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     _refuse(settings)
+    import torch
+
     from cornernet.model.convert import to_mmdet
-    from cornernet.model.detector import count_parameters
+    from cornernet.model.detector import CornerDetector, count_parameters
     from cornernet.model.weights import read_weights, save_atomically, save_weights
 
     _check_writable(arguments.output)
@@ -339,7 +341,8 @@ def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         classes=arguments.classes.split(",") if arguments.classes is not None else None,
         allow_partial=arguments.allow_partial,
     )
-    model = weights.build_model()
+    with torch.device("meta"):
+        parameters = count_parameters(CornerDetector(weights.config.model, len(weights.classes)))
     tensors = weights.state_dict
     if arguments.to_mmdet:
         content, said = to_mmdet(tensors, weights.config.model, weights.classes, str(source))
@@ -352,7 +355,7 @@ def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     for note in notes:
         print(note)
     print(
-        f"{output}: {len(tensors)} tensors, {count_parameters(model):,} parameters, "
+        f"{output}: {len(tensors)} tensors, {parameters:,} parameters, "
         f"{weights.config.model.stacks} stack(s), {len(weights.classes)} classes"
     )
 

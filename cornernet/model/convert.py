@@ -9,8 +9,11 @@ normalise them by other constants.
 from __future__ import annotations
 
 import ast
+import dataclasses
+import math
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +23,7 @@ from torch import Tensor
 from cornernet.config import ModelConfig
 from cornernet.errors import UserError
 from cornernet.model.detector import CornerDetector
+from cornernet.model.unpickle import Inert
 
 # The categories of COCO in the order of their ids, which is every CornerNet's order of classes.
 COCO_CLASSES = (
@@ -163,20 +167,23 @@ def from_foreign(
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
 
-    model = _sizes(renamed, source)
+    model = _sizes(renamed, classes or _stored_names(meta), source)
     names, note = _class_names(meta, model.num_classes, classes, source)
     notes.append(note)
-    model.num_classes = 0  # a weights file's classes say it
+    pixels = None
     if layout == "CornerNet":
-        renamed, model.pixel_mean, model.pixel_std = _in_rgb(
-            renamed, _ORIGINAL_MEAN[::-1], _ORIGINAL_STD[::-1]
-        )
-        model.padding_color = [0.0, 0.0, 0.0]
+        pixels = Pixels(_ORIGINAL_MEAN[::-1], _ORIGINAL_STD[::-1], [0.0, 0.0, 0.0], rgb=False)
         notes.append("colours: reordered from BGR; the original's mean and deviation, black canvas")
     elif layout == "MMDetection":
-        renamed, note = _with_pixels_of(meta, renamed, model)
+        pixels, note = _pixels_of(meta, source)
         notes.append(note)
-    renamed = {k: v.float() if v.is_floating_point() else v for k, v in renamed.items()}
+    settings: dict[str, Any] = {"num_classes": 0}  # a weights file's classes say it
+    if pixels is not None:
+        settings |= pixels.settings()
+        if not pixels.rgb:
+            renamed = _with_turned_colors(renamed)
+    model = _checked_model(source, **dataclasses.asdict(model) | settings)
+    renamed = {k: v.float() if v.is_floating_point() else v.long() for k, v in renamed.items()}
 
     unused = [key for key in renamed if model.stacks == 1 and key.startswith(_UNUSED_BLOCK)]
     if unused:
@@ -240,23 +247,25 @@ def to_mmdet(
         f"bbox_{key}" if key.startswith("head.") else key: value.detach().cpu().clone()
         for key, value in state_dict.items()
     }
-    notes = [
-        f"model=dict(backbone=dict(downsample_times={len(model.stage_channels) - 1}, "
+    settings = (
+        "model = dict(data_preprocessor=dict(type='DetDataPreprocessor', "
+        f"mean={model.pixel_mean}, std={model.pixel_std}, bgr_to_rgb=True), "
+        f"backbone=dict(downsample_times={len(model.stage_channels) - 1}, "
         f"num_stacks={model.stacks}, stage_channels={model.stage_channels}, "
         f"stage_blocks={model.stage_blocks}, feat_channel={model.feature_channels}), "
         f"bbox_head=dict(num_classes={len(classes)}, in_channels={model.feature_channels}, "
         f"num_feat_levels={model.stacks}, corner_emb_channels={model.embedding_channels}))",
-        f"mean={model.pixel_mean}, std={model.pixel_std}, RGB, in the preprocessor and in "
-        "RandomCenterCropPad"
-        + (f"; our canvas is {model.padding_color}" if model.padding_color else ""),
-    ]
+        "crop = dict(type='RandomCenterCropPad', "
+        f"mean={list(model.canvas_color)}, std={model.pixel_std}, to_rgb=True)",
+    )
+    notes = list(settings)
     if model.stacks == 1:
         theirs |= _unused_block(model.stage_channels[0])
         notes.append(f"added {_UNUSED_BLOCK}*, zeros, which MMDetection holds and never runs")
     names = tuple(classes)
-    return {"meta": {"CLASSES": names, "dataset_meta": {"classes": names}}, "state_dict": theirs}, (
-        notes
-    )
+    text = "\n".join(settings)  # so that the constants come back with the weights
+    meta = {"CLASSES": names, "dataset_meta": {"classes": names}, "cfg": text, "config": text}
+    return {"meta": meta, "state_dict": theirs}, notes
 
 
 def _unused_block(channels: int) -> dict[str, Tensor]:
@@ -278,25 +287,34 @@ def _named_tensors(
     """The tensors of a file by name, without the wrappers' prefixes."""
     there = [key for key in ("state_dict", "ema_state_dict") if key in content]
     if state is not None and state not in there:
-        raise UserError(f"{source}: expected the entry {state}, found {sorted(map(str, content))}")
+        names = ", ".join(sorted(map(str, content))[:5])
+        raise UserError(f"{source}: expected the entry {state}, found {names}, …")
     chosen = state or (there[0] if there else None)
-    entries = content if chosen is None else content[chosen]
-    entries = entries if isinstance(entries, Mapping) else {}
+    held = content if chosen is None else content[chosen]
+    entries: Mapping[Any, Any] = held if isinstance(held, Mapping) else {}
     notes = [f"took {chosen}; the file has {' and '.join(there)}"] if there[1:] else []
     found = {str(key): value for key, value in entries.items()}
+    if len(found) != len(entries):
+        raise UserError(f"{source}: expected one tensor of each name, found names that are alike")
     found.pop("steps", None)  # MMEngine's averages count their updates
-    # MMCV's hook keeps its second set of weights as buffers named after the first.
-    second = [key for key in found if key.startswith(("ema_backbone_", "ema_bbox_head_"))]
-    if second:
-        found = {key: value for key, value in found.items() if key not in second}
-        notes.append(f"dropped {len(second)} tensors ema_*, a second set of weights of MMCV")
     # DataParallel and DistributedDataParallel put `module.` before every name, once each.
     while found and all(key.startswith("module.") for key in found):
         found = {key.removeprefix("module."): value for key, value in found.items()}
+    # MMCV's hook keeps its second set of weights as buffers named after the first.
+    second = {key for key in found if key.startswith(("ema_backbone_", "ema_bbox_head_"))}
+    if second:
+        found = {key: value for key, value in found.items() if key not in second}
+        notes.append(f"dropped {len(second)} tensors ema_*, a second set of weights of MMCV")
     other = [key for key, value in found.items() if not isinstance(value, Tensor)]
     if other or not found:
         what = f"no tensors under {other[:5]}" if other else "none"
         raise UserError(f"{source}: expected named tensors of a CornerNet, found {what}")
+    for key, value in found.items():
+        if not value.is_floating_point() and not key.endswith(".num_batches_tracked"):
+            raise UserError(
+                f"{source}: expected {key} to hold floating numbers, found {value.dtype}; this is "
+                "no CornerNet's weight"
+            )
     return found, notes
 
 
@@ -304,19 +322,35 @@ def _our_names(tensors: Mapping[str, Tensor], source: str) -> tuple[str, dict[st
     """The layout of tensors, and the tensors under our names."""
     parts = {key.removeprefix("hg.").partition(".")[0] for key in tensors}
     if "hourglass_modules" in {key.split(".")[1] for key in tensors if "." in key}:
-        if "bbox_head" in parts:
-            return "MMDetection", {
-                key.removeprefix("bbox_") if key.startswith("bbox_head.") else key: value
-                for key, value in tensors.items()
-            }
+        if "bbox_head" in parts or "head" not in parts:
+            return "MMDetection", _renamed(tensors, _name_of_mmdet, source)
         return "cornernet", dict(tensors)
     if parts & {"kps", "hgs"}:
-        return "CornerNet", {_name_of_original(key): value for key, value in tensors.items()}
+        return "CornerNet", _renamed(tensors, _name_of_original, source)
     raise UserError(
         f"{source}: expected the tensors of a CornerNet (of MMDetection, with names such as "
         "backbone.hourglass_modules.0.up1.0.conv1.weight, or of the original, such as "
         f"kps.0.up1.0.conv1.weight), found names such as {', '.join(list(tensors)[:3])}"
     )
+
+
+def _renamed(
+    tensors: Mapping[str, Tensor], name: Callable[[str], str], source: str
+) -> dict[str, Tensor]:
+    """Tensors under our names, each of which must be the name of one of them alone."""
+    origin: dict[str, str] = {}
+    for key in tensors:
+        other = origin.setdefault(name(key), key)
+        if other != key:
+            raise UserError(
+                f"{source}: expected one tensor for {name(key)}, found {other} and {key}; take out "
+                "the one that is not meant"
+            )
+    return {ours: tensors[theirs] for ours, theirs in origin.items()}
+
+
+def _name_of_mmdet(key: str) -> str:
+    return key.removeprefix("bbox_") if key.startswith("bbox_head.") else key
 
 
 def _name_of_original(key: str) -> str:
@@ -344,15 +378,20 @@ def _name_of_original(key: str) -> str:
     return f"{ours}.{stack}.{first}.{last}".replace(".skip.", ".downsample.")
 
 
-def _sizes(state: Mapping[str, Tensor], source: str) -> ModelConfig:
-    """The network that tensors under our names belong to."""
+def _sizes(state: Mapping[str, Tensor], classes: Sequence[str] | None, source: str) -> ModelConfig:
+    """The network that tensors under our names belong to.
 
-    def size(key: str, dim: int = 0) -> int:
-        if key not in state or state[key].ndim <= dim:
-            raise UserError(
-                f"{source}: expected the tensors of a CornerNet, found no {key} of a convolution"
-            )
-        return state[key].shape[dim]
+    A size that no tensor tells, because all are missing that could, is the usual one, so that what
+    is missing can be listed; the number of classes is then that of the given names.
+    """
+    usual = ModelConfig()
+
+    def size(pattern: str, instead: int = 0) -> int:
+        """Output channels of the first tensor whose name matches."""
+        for key, value in state.items():
+            if re.fullmatch(pattern, key) and value.ndim:
+                return value.shape[0]
+        return instead
 
     def count(prefix: str) -> int:
         start = len(prefix)
@@ -360,23 +399,56 @@ def _sizes(state: Mapping[str, Tensor], source: str) -> ModelConfig:
 
     level = "backbone.hourglass_modules.0"
     stage_channels, stage_blocks = [], []
-    while True:
-        stage_channels.append(size(f"{level}.up1.0.conv1.weight"))
+    while count(f"{level}.up1."):
+        stage_channels.append(size(rf"{re.escape(level)}\.up1\.\d+\.(conv|bn)\d\.(weight|bias)"))
         stage_blocks.append(count(f"{level}.up1."))
-        if f"{level}.low2.up1.0.conv1.weight" not in state:
-            break
         level += ".low2"
-    stage_channels.append(size(f"{level}.low2.0.conv1.weight"))
-    stage_blocks.append(count(f"{level}.low2."))
-    return ModelConfig(
+    stage_channels.append(size(rf"{re.escape(level)}\.\d+\.(conv|bn)\d\.(weight|bias)"))
+    stage_blocks.append(count(f"{level}."))
+    if len(stage_channels) < 2 or min(stage_channels + stage_blocks) < 1:
+        raise UserError(
+            f"{source}: expected the tensors of a CornerNet, found no whole hourglass under "
+            "backbone.hourglass_modules.0"
+        )
+    pool = r"head\.(tl|br)_pool\.\d+\.direction\d_conv\.(conv|bn)\.weight"
+    hidden = r"head\.(tl|br)_(heat|off|emb)\.\d+\.0\.conv\.(weight|bias)"
+    embedding = r"head\.(tl|br)_emb\.\d+\.1\.conv\.(weight|bias)"
+    heat = r"head\.(tl|br)_heat\.\d+\.1\.conv\.(weight|bias)"
+    features = r"backbone\.out_convs\.\d+\.(conv|bn)\.weight"
+    return _checked_model(
+        source,
         stacks=count("backbone.hourglass_modules."),
         stage_channels=stage_channels,
         stage_blocks=stage_blocks,
-        feature_channels=size("backbone.out_convs.0.conv.weight"),
-        pool_channels=size("head.tl_pool.0.direction1_conv.conv.weight"),
-        head_channels=size("head.tl_heat.0.0.conv.weight"),
-        embedding_channels=size("head.tl_emb.0.1.conv.weight"),
-        num_classes=size("head.tl_heat.0.1.conv.weight"),
+        feature_channels=size(features, usual.feature_channels),
+        pool_channels=size(pool, usual.pool_channels),
+        head_channels=size(hidden, usual.head_channels),
+        embedding_channels=size(embedding, usual.embedding_channels),
+        num_classes=size(
+            heat, len(classes if isinstance(classes, (list, tuple)) else COCO_CLASSES)
+        ),
+    )
+
+
+def _checked_model(source: str, **settings: Any) -> ModelConfig:
+    try:
+        return ModelConfig(**settings)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+
+
+def _stored_names(meta: Mapping[str, Any]) -> Any:
+    """What a file of MMDetection 2.x or 3.x holds as the names of its classes; None for nothing."""
+    dataset = meta.get("dataset_meta")
+    dataset = dataset if isinstance(dataset, Mapping) else {}
+    return next(
+        (
+            part[key]
+            for part in (dataset, meta)
+            for key in ("classes", "CLASSES")
+            if part.get(key) is not None
+        ),
+        None,
     )
 
 
@@ -384,26 +456,27 @@ def _class_names(
     meta: Mapping[str, Any], number: int, given: Sequence[str] | None, source: str
 ) -> tuple[list[str], str]:
     """Names by label, and where they are from."""
-    dataset = meta.get("dataset_meta")
-    dataset = dataset if isinstance(dataset, Mapping) else {}
-    stored = next(
-        (part[key] for part in (dataset, meta) for key in ("classes", "CLASSES") if key in part),
-        None,
-    )
+    stored = _stored_names(meta)
+    unread = " (the file's cannot be read)" if isinstance(stored, Inert) else ""
     stored = [stored] if isinstance(stored, str) else stored
     if given is not None:
         names, origin = list(given), "as given"
     elif isinstance(stored, (list, tuple)) and stored:
         names, origin = [str(name) for name in stored], "as stored in the file"
     elif number == len(COCO_CLASSES):
-        names, origin = list(COCO_CLASSES), "not in the file; 80 of them, so COCO's"
+        names, origin = list(COCO_CLASSES), f"not in the file{unread}; 80 of them, so COCO's"
     else:
-        names, origin = [f"class {label}" for label in range(number)], "not in the file"
+        names, origin = [f"class {label}" for label in range(number)], f"not in the file{unread}"
         warnings.warn(
             f"{source}: holds no class names; they are called 'class 0' to 'class {number - 1}' "
             "(cornernet convert --classes NAME,NAME,… gives them names)",
             UserWarning,
             stacklevel=3,
+        )
+    if len(set(names)) < len(names) or not all(names):
+        raise UserError(
+            f"{source}: expected a name of its own for every class, found {', '.join(names)} "
+            f"({origin}); give the right ones with cornernet convert --classes NAME,NAME,…"
         )
     if len(names) != number:
         raise UserError(
@@ -414,73 +487,122 @@ def _class_names(
     return names, f"names of the {number} classes: {origin}"
 
 
-def _in_rgb(
-    state: Mapping[str, Tensor], mean: Sequence[float], std: Sequence[float]
-) -> tuple[dict[str, Tensor], list[float], list[float]]:
+@dataclass
+class Pixels:
+    """How a network wants its input, in the order of colours that it takes.
+
+    Args:
+        mean, std: subtracted from and divided by, 0..255.
+        padding: the colour around pictures; None for the mean.
+        rgb: whether the order is RGB, not BGR.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+    padding: Sequence[float] | None
+    rgb: bool
+
+    def settings(self) -> dict[str, list[float]]:
+        """As the settings of our network, which takes RGB."""
+        colors = {"pixel_mean": self.mean, "pixel_std": self.std}
+        if self.padding is not None and list(self.padding) != list(self.mean):
+            colors["padding_color"] = self.padding
+        return {
+            name: [float(value) for value in (color if self.rgb else color[::-1])]
+            for name, color in colors.items()
+        }
+
+
+def _with_turned_colors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A network for BGR as one for RGB: the first convolution's input channels change places."""
     first = "backbone.stem.0.conv.weight"
-    turned = {key: value.flip(1) if key == first else value for key, value in state.items()}
-    return turned, [float(v) for v in mean[::-1]], [float(v) for v in std[::-1]]
+    return {key: value.flip(1) if key == first else value for key, value in state.items()}
 
 
-def _with_pixels_of(
-    meta: Mapping[str, Any], state: dict[str, Tensor], model: ModelConfig
-) -> tuple[dict[str, Tensor], str]:
-    """Take mean, deviation and colour order from the configuration in an MMDetection file."""
-    said = _normalisations(meta)
-    if len(said) != 1:
-        if len(said) > 1:
-            warnings.warn(
-                f"the file's configuration names {len(said)} ways to normalise pixels; ImageNet's "
-                "mean and deviation are taken (model.pixel_mean and model.pixel_std set others)",
-                UserWarning,
-                stacklevel=3,
-            )
-        return state, "mean and deviation of pixels: ImageNet's, as in MMDetection's recipes"
-    mean, std, rgb = said.pop()
-    model.pixel_mean, model.pixel_std = list(mean), list(std)
-    if not rgb:
-        state, model.pixel_mean, model.pixel_std = _in_rgb(state, mean, std)
-    return state, (
-        f"mean {model.pixel_mean} and deviation {model.pixel_std} of pixels: from the "
-        f"configuration in the file{'' if rgb else ', reordered from BGR'}"
-    )
+def _pixels_of(meta: Mapping[str, Any], source: str) -> tuple[Pixels | None, str]:
+    """What the configuration in an MMDetection file says of pixels, and a sentence about it.
 
-
-def _normalisations(
-    meta: Mapping[str, Any],
-) -> set[tuple[tuple[float, ...], tuple[float, ...], bool]]:
-    """All (mean, deviation, is RGB) that the text of an MMDetection configuration mentions.
-
-    The text is parsed, not run: it is looked through for `mean=`, `std=` and `to_rgb=` (2.x) or
-    `bgr_to_rgb=` (3.x) that stand together.
+    What the network is given is decided by the preprocessor (3.x) or by Normalize (2.x), whose
+    arguments usually stand in a variable; the mean of the crop is the colour around pictures.
     """
-    text = meta.get("cfg", meta.get("config"))
-    if not isinstance(text, str):
-        return set()
-    try:
-        nodes = list(ast.walk(ast.parse(text)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    found: set[tuple[tuple[float, ...], tuple[float, ...], bool]] = set()
-    for node in nodes:
-        entries: dict[Any, ast.expr] = {}
-        if isinstance(node, ast.Call):
-            entries = {word.arg: word.value for word in node.keywords}
-        elif isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values, strict=True)
-            entries = {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
-        order = entries.get("to_rgb", entries.get("bgr_to_rgb"))
-        if order is None or "mean" not in entries or "std" not in entries:
+    usual = "mean and deviation of pixels: ImageNet's, as in MMDetection's recipes"
+    given = meta.get("cfg", meta.get("config"))
+    steps = _steps_with_mean(given)
+    paddings = {step[1] for step in steps if step[0] == "RandomCenterCropPad"}
+    for kinds in (("DetDataPreprocessor",), ("Normalize", "")):
+        found = {step[1:] for step in steps if step[0] in kinds}
+        if len(found) == 1:
+            mean, std, rgb = found.pop()
+            pixels = Pixels(mean, std, paddings.pop() if len(paddings) == 1 else None, rgb)
+            settings = ", ".join(f"{name} {color}" for name, color in pixels.settings().items())
+            order = "" if rgb else ", reordered from BGR"
+            return pixels, f"from the configuration in the file: {settings}{order}"
+    if steps or "mean" in str(given) or isinstance(given, Inert):
+        warnings.warn(
+            f"{source}: its configuration does not say plainly how pixels are normalised; "
+            "ImageNet's mean and deviation are taken (model.pixel_mean and model.pixel_std of "
+            "cornernet evaluate set others)",
+            UserWarning,
+            stacklevel=3,
+        )
+    return None, usual
+
+
+_Step = tuple[str, tuple[float, ...], tuple[float, ...], bool]
+
+# The order of colours in which each kind of step takes its mean where it does not say: is it RGB?
+_DEFAULT_ORDER = {"DetDataPreprocessor": False, "Normalize": True, "RandomCenterCropPad": False}
+
+
+def _steps_with_mean(given: Any) -> set[_Step]:
+    """Every (type, mean, deviation, is RGB) that an MMDetection configuration mentions."""
+    found: set[_Step] = set()
+    for entries in _dictionaries(given):
+        mean, std = entries.get("mean"), entries.get("std")
+        if not all(isinstance(color, (list, tuple)) and len(color) == 3 for color in (mean, std)):
             continue
         try:
-            mean, std = (
-                tuple(float(value) for value in ast.literal_eval(entries[name]))
-                for name in ("mean", "std")
-            )
-            rgb = bool(ast.literal_eval(order))
-        except (ValueError, TypeError):  # names and calls, which only running it would resolve
+            numbers = [float(value) for value in (*mean, *std)]  # type: ignore[misc]
+        except (TypeError, ValueError, OverflowError):
             continue
-        if len(mean) == len(std) == 3:
-            found.add((mean, std, rgb))
+        if not all(map(math.isfinite, numbers)):
+            continue
+        kind = str(entries.get("type", "")).rpartition(".")[2]
+        said = [entries[name] for name in ("to_rgb", "bgr_to_rgb") if name in entries]
+        order = bool(said[0]) if said else _DEFAULT_ORDER.get(kind, True)
+        found.add((kind, tuple(numbers[:3]), tuple(numbers[3:]), order))
+    return found
+
+
+def _dictionaries(given: Any) -> list[Mapping[str, Any]]:
+    """All dictionaries in a configuration or in its text, as far as their values are plain.
+
+    A text is parsed, not run: what only running it would tell is left out.
+    """
+    if isinstance(given, Mapping):
+        return [given, *(part for value in given.values() for part in _dictionaries(value))]
+    if isinstance(given, (list, tuple)):
+        return [part for value in given for part in _dictionaries(value)]
+    if not isinstance(given, str):
+        return []
+    try:
+        nodes = list(ast.walk(ast.parse(given)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found: list[Mapping[str, Any]] = []
+    for node in nodes:
+        pairs: list[tuple[Any, ast.expr]] = []
+        if isinstance(node, ast.Call):
+            pairs = [(word.arg, word.value) for word in node.keywords]
+        elif isinstance(node, ast.Dict):
+            named = zip(node.keys, node.values, strict=True)
+            pairs = [(key.value, value) for key, value in named if isinstance(key, ast.Constant)]
+        entries = {}
+        for key, value in pairs:
+            if key in ("type", "mean", "std", "to_rgb", "bgr_to_rgb"):
+                try:
+                    entries[key] = ast.literal_eval(value)
+                except (ValueError, TypeError, RecursionError, MemoryError):
+                    continue  # names and calls
+        found.append(entries)
     return found

@@ -1,8 +1,8 @@
 """Weights files: tensors, class names and configuration as plain data.
 
 A weights file is what `torch.save` makes of a dictionary with the keys `format`, `version`,
-`state_dict`, `classes`, `config` and `metrics`, and is read with `weights_only=True`: opening it
-executes nothing. A checkpoint of training is such a file with one more key, `training`. Files of
+`state_dict`, `classes`, `config` and `metrics`, and is read by `unpickle`: opening it executes
+nothing. A checkpoint of training is such a file with one more key, `training`. Files of
 MMDetection and of the original repository are read, too; see `convert`.
 """
 
@@ -69,7 +69,7 @@ def start_from(
     """
     wanted, found = asdict(config), asdict(weights.config.model)
     different = [
-        f"--model.{name} {found[name]!r} (is {wanted[name]!r})".replace("'", "")
+        f"--model.{name} '{found[name]}' (here {wanted[name]})"
         for name in wanted
         if name not in _FREE_FOR_START and wanted[name] != found[name]
     ]
@@ -160,10 +160,7 @@ def read_weights(
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: expected a weights file, found none; check the path")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # what it raises depends on the version of torch and on the file
-        content = read_tensors(path)  # says what is wrong, where anything is
+    content = read_tensors(path)
     if isinstance(content, Mapping) and content.get("format") == FORMAT:
         if state is not None or classes is not None or allow_partial:
             raise UserError(
@@ -190,6 +187,14 @@ def _from_content(content: Mapping[str, Any], path: Path) -> Weights:
         raise UserError(
             f"{path}: expected the keys {', '.join(_KEYS)}, found no {', '.join(missing)}; the "
             "file was not written by cornernet as it is: get it again"
+        )
+    kinds = {"version": int, "state_dict": Mapping, "classes": list, "config": Mapping,
+             "metrics": Mapping}  # fmt: skip
+    wrong = [key for key, kind in kinds.items() if not isinstance(content[key], kind)]
+    if wrong:
+        raise UserError(
+            f"{path}: expected {wrong[0]} to be of another kind, found "
+            f"{type(content[wrong[0]]).__name__}; the file was not written by cornernet as it is"
         )
     if content["version"] > VERSION:
         raise UserError(

@@ -26,7 +26,6 @@
 #include "order.h"
 #include "simd.h"
 #include "top_k.h"
-#include "turn.h"
 
 namespace cornernet {
 namespace {

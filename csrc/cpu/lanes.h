@@ -21,21 +21,6 @@
 
 namespace cornernet {
 
-// Integers of the width of an element.
-template <int bytes>
-struct IntegerOf;
-template <>
-struct IntegerOf<2> {
-  using type = int16_t;
-};
-template <>
-struct IntegerOf<4> {
-  using type = int32_t;
-};
-template <>
-struct IntegerOf<8> {
-  using type = int64_t;
-};
 template <typename T>
 using Lane = typename IntegerOf<sizeof(T)>::type;
 

@@ -13,6 +13,22 @@
 
 namespace cornernet {
 
+// Integers of the width of an element.
+template <int bytes>
+struct IntegerOf;
+template <>
+struct IntegerOf<2> {
+  using type = int16_t;
+};
+template <>
+struct IntegerOf<4> {
+  using type = int32_t;
+};
+template <>
+struct IntegerOf<8> {
+  using type = int64_t;
+};
+
 // 16-bit floats compare as integers, with twice the lanes of a conversion to float32. The key of a
 // sign-and-magnitude number is its two's complement; both zeros are 0, every NaN is the largest.
 template <uint16_t infinity>

@@ -40,6 +40,7 @@ def sample(height: int = 60, width: int = 80, boxes=(), crowd=()) -> Sample:
         7,
         "picture.png",
         np.array(crowd, np.float32).reshape(-1, 4),
+        np.arange(len(crowd), dtype=np.int64) + 4,
     )
 
 
@@ -203,9 +204,10 @@ def test_slivers_without_area_go() -> None:
 
 
 def test_crowds_are_moved_clipped_and_kept_by_their_area() -> None:
-    crowd = [[0, 0, 35, 80], [0, 0, 10, 10]]
+    crowd = [[0, 0, 10, 10], [0, 0, 35, 80], [78, 0, 80, 2]]
     found = cut(sample(crowd=crowd), Crop(20, (40, 30)), FILL)
     assert found.crowd_boxes.tolist() == [[0, 0, 5, 20]]
+    assert found.crowd_labels.tolist() == [5]
 
 
 def scripted(centres: list[int]):
@@ -265,6 +267,7 @@ def test_mirror_turns_pixels_and_boxes() -> None:
     box = [10, 5, 30, 25]
     found = mirror(sample(boxes=[box], crowd=[box]))
     assert found.boxes.tolist() == found.crowd_boxes.tolist() == [[50, 5, 70, 25]]
+    assert found.crowd_labels.tolist() == [4]
     np.testing.assert_array_equal(found.image[5, 50], [29, 5, 200])
 
 
@@ -281,6 +284,7 @@ def test_resized_boxes_stay_on_their_pixels() -> None:
     assert found.image.shape == (90, 40, 3)
     assert found.boxes.tolist() == [[10, 22.5, 30, 67.5]]
     assert found.crowd_boxes.tolist() == [[0, 0, 40, 90]]
+    assert found.crowd_labels.tolist() == [4]
 
 
 def test_enlarging_is_bilinear_between_pixel_centres() -> None:

@@ -171,6 +171,7 @@ def test_crowds_are_kept_apart(tmp_path: Path) -> None:
     data["annotations"][0]["iscrowd"] = 1
     sample = CocoDataset(write(tmp_path, data), "train").load(0)
     np.testing.assert_array_equal(sample.crowd_boxes, [[4, 5, 24, 15]])
+    assert sample.crowd_labels.tolist() == [2]  # category 90, the last of three
     assert len(sample.boxes) == len(sample.labels) == 1
 
 

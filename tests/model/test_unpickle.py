@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from cornernet.errors import UserError
-from cornernet.model.unpickle import read_tensors
+from cornernet.model.unpickle import _INERT, _REBUILT, Inert, read_tensors
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -110,7 +110,7 @@ def test_logs_of_a_training_file_are_left_out_without_their_program(
     monkeypatch.undo()
     found = read_tensors(tmp_path / "epoch_1.pth")
     assert "mmengine" not in sys.modules
-    assert not vars(found["message_hub"]["loss"])
+    assert isinstance(found["message_hub"]["loss"], Inert)
     assert torch.equal(found["state_dict"]["float"], tensors()["float"])
 
 
@@ -174,20 +174,112 @@ def test_getattr_of_an_allowed_name_gets_hold_of_nothing(
     with pytest.raises(UserError, match="Call"):
         read_tensors(Path("trap.pth"))
     torch.save({"state_dict": tensors(), "meta": reach}, "empty.pth")
-    assert not vars(read_tensors(Path("empty.pth"))["meta"])
+    assert isinstance(read_tensors(Path("empty.pth"))["meta"], Inert)
 
 
-def test_torchscript_is_not_run(tmp_path: Path) -> None:
-    torch.save({"state_dict": tensors()}, tmp_path / "script.pt")
-    with zipfile.ZipFile(tmp_path / "script.pt", "a") as archive:
-        archive.writestr("script/constants.pkl", b"")
-    with pytest.raises(UserError, match="found a TorchScript program"):
+class Writes(torch.nn.Module):
+    """TorchScript that writes a file when it is loaded."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+@pytest.mark.parametrize("tail", [b"", b"PK\x05\x06" + bytes(18)])
+def test_torchscript_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes
+) -> None:
+    """An empty archive behind the true one hides it from Python, but not from torch.load."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError("TorchScript was loaded")
+
+    torch.jit.script(Writes()).save(str(tmp_path / "script.pt"))
+    with open(tmp_path / "script.pt", "ab") as file:
+        file.write(tail)
+    monkeypatch.setattr(torch.jit, "load", fail)
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(UserError, match="expected a weights file"):
         read_tensors(tmp_path / "script.pt")
 
 
-def test_archive_of_the_oldest_format_is_not_unpacked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zipped", [True, False])
+def test_archive_of_the_oldest_format_is_not_unpacked(tmp_path: Path, zipped: bool) -> None:
+    """Nor one that has a zip archive behind it, by which its beginning could be overlooked."""
     (tmp_path / "storages").write_bytes(b"x")
     with tarfile.open(tmp_path / "old.pth", "w") as archive:
         archive.add(tmp_path / "storages", "storages")
-    with pytest.raises(UserError, match="found an archive of PyTorch before"):
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "old.pth", "a") as other:
+            other.writestr("a/b", b"x")
+    with pytest.raises(UserError, match="expected a weights file"):
         read_tensors(tmp_path / "old.pth")
+
+
+def hand_made(payload: bytes, path: Path, kind: str) -> None:
+    """A file whose main pickle is `payload`."""
+    if kind == "legacy":
+        head = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+        path.write_bytes(b"".join(pickle.dumps(part, 2) for part in head) + payload)
+        return
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", payload)
+        archive.writestr("x/data/0", bytes(8))
+
+
+def named(full: str) -> bytes:
+    module, _, name = full.rpartition(".")
+    return f"c{module}\n{name}\n".encode()
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy"])
+@pytest.mark.parametrize("name", [*_REBUILT, *_INERT, "torch.FloatStorage"])
+def test_nothing_known_can_be_changed(tmp_path: Path, name: str, kind: str) -> None:
+    """BUILD sets the attributes of what lies on the stack, here of the known name itself."""
+    for state in (b"}S'__name__'\nS'/tmp/x'\ns", b"(N}S'__doc__'\nS'x'\nst"):
+        hand_made(named(name) + state + b"b.", tmp_path / "x.pth", kind)
+        with pytest.raises(UserError, match="expected a weights file"):
+            read_tensors(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        b"S'x'\n",
+        b"(S'module'\nctorch._utils\n_rebuild_tensor_v2\nS'a.py'\nS'text'\nt",
+        b"(S'storage'\nctorch._utils\n_rebuild_tensor_v2\nS'0'\nS'cpu'\nI1\nt",
+        b"(S'storage'\nctorch\nFloatStorage\nS'../../x'\nS'cpu'\nI1\nt",
+        b"(S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI99999999999\nt",
+        b"(S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI-5\nt",
+    ],
+)
+def test_references_to_anything_but_stored_numbers_are_refused(
+    tmp_path: Path, reference: bytes, kind: str
+) -> None:
+    hand_made(reference + b"Q.", tmp_path / "x.pth", kind)
+    with pytest.raises(UserError, match="expected a weights file"):
+        read_tensors(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"), [(1, 2, 1), (0, 3, 1), (0, 2, 9), (-1, 1, 1)]
+)
+def test_tensors_beyond_their_numbers_are_refused(
+    tmp_path: Path, offset: int, size: int, stride: int
+) -> None:
+    storage = b"(S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI2\ntQ"
+    call = f"I{offset}\n(I{size}\nt(I{stride}\ntI00\nNt".encode()
+    hand_made(
+        named("torch._utils._rebuild_tensor_v2") + b"(" + storage + call + b"R.",
+        tmp_path / "x.pth", "zip",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="expected a weights file"):
+        read_tensors(tmp_path / "x.pth")
+
+
+def test_tensors_that_share_their_numbers_still_do(tmp_path: Path) -> None:
+    whole = torch.arange(4.0)
+    torch.save({"whole": whole, "part": whole[2:]}, tmp_path / "x.pth")
+    found = read_tensors(tmp_path / "x.pth")
+    found["whole"][3] = 9
+    assert found["part"].tolist() == [2, 9]

@@ -15,7 +15,10 @@ import cornernet_ops
 from cornernet_ops import extension
 from cornernet_ops.__main__ import report
 
-OPS = {"corner_pool", "corner_pool_backward", "corner_peaks", "corner_decode"}
+OPS = {
+    "corner_pool", "corner_pool_backward", "corner_peaks", "corner_decode", "corner_targets",
+    "soft_nms",
+}  # fmt: skip
 RECORD = {
     "wanted": "auto",
     "built": ["cpu"],

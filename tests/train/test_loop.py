@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import cornernet.train.loop as loop
 import cornernet.train.trainer as trainer_module
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
+from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
 from cornernet.device import World
 from cornernet.errors import UserError
@@ -399,7 +401,7 @@ def test_weights_of_another_network_to_start_from_name_the_settings(
 ) -> None:
     path = random_weights(tmp_path / "w.pt", ["a"], feature_channels=6)
     config = small_config("--train.init", str(path))
-    with pytest.raises(UserError, match=r"with --model.feature_channels 6 \(is 8\); use these"):
+    with pytest.raises(UserError, match=r"with --model.feature_channels '6' \(here 8\); use"):
         train(config, shapes, tmp_path / "run", CPU)
     assert not (tmp_path / "run").exists()
 
@@ -525,3 +527,29 @@ def test_recomputed_activations_are_not_kept() -> None:
         return total
 
     assert saved("--train.checkpoint_activations=true") < 0.6 * saved()
+
+
+def test_crowds_reach_the_loss_from_their_file(shapes: Path, tmp_path: Path) -> None:
+    """Two regions of different classes, at the same place in every picture."""
+    data = shutil.copytree(shapes, tmp_path / "data")
+    file = data / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    kinds = [category["id"] for category in content["categories"]]
+    number = max(entry["id"] for entry in content["annotations"])
+    for image in content["images"]:
+        for left, kind in ((0, kinds[1]), (image["width"] / 2, kinds[3])):
+            number += 1
+            box = [left, 0, image["width"] / 2, image["height"]]
+            crowd = {"id": number, "image_id": image["id"], "category_id": kind, "iscrowd": 1}
+            content["annotations"].append(crowd | {"bbox": box, "area": box[2] * box[3]})
+    file.write_text(json.dumps(content))
+    config = small_config("--model.num_classes", "5", "--augment.flip", "0")
+    batches, _ = training_batches(CocoDataset(data, "train"), config)
+    ignored = Trainer(config, CPU).targets(next(batches), (16, 16)).ignored
+    assert ignored is not None and ignored.shape == (2, 5, 16, 16)
+    assert not ignored[:, [0, 2, 4]].any()
+    for picture in ignored:  # crops keep the first class left of the second
+        assert picture[1].any() or picture[3].any()
+        columns = [picture[kind].any(0).nonzero().flatten().tolist() for kind in (1, 3)]
+        if all(columns):
+            assert max(columns[0]) <= min(columns[1])
