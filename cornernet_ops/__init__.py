@@ -10,6 +10,7 @@ from . import reference
 from .corner_decode import corner_decode
 from .corner_peaks import corner_peaks
 from .corner_pool import CornerPool, corner_pool, corner_pool_backward
+from .corner_pool_pair import corner_pool_pair, corner_pool_pair_backward
 from .corner_targets import corner_targets
 from .extension import backends
 from .soft_nms import soft_nms
@@ -21,6 +22,8 @@ __all__ = [
     "corner_peaks",
     "corner_pool",
     "corner_pool_backward",
+    "corner_pool_pair",
+    "corner_pool_pair_backward",
     "corner_targets",
     "reference",
     "soft_nms",

@@ -133,6 +133,12 @@ def _scan(x: Tensor, direction: str) -> tuple[Tensor, Tensor]:
     return values.flip(dim), x.shape[dim] - 1 - positions.flip(dim)
 
 
+def _positions(x: Tensor, direction: str) -> Tensor:
+    """The position along the scanned dimension that each maximum comes from."""
+    _, positions = _scan(x.detach(), direction)
+    return positions
+
+
 # torch.cummax is the definition of this op, so the reference is that and nothing more. It is slow
 # (it fills an index tensor twice the size of a float32 input, and scans columns with large strides)
 # but exact on every device, and autograd can look into it when it is called directly.
@@ -147,10 +153,9 @@ def corner_pool_reference(x: Tensor, direction: str) -> Tensor:
 def corner_pool_backward_reference(grad_out: Tensor, x: Tensor, direction: str) -> Tensor:
     _check_backward(grad_out, x, direction)
     dim, _ = SCANS[direction]
-    _, positions = _scan(x.detach(), direction)
     dtype = torch.promote_types(x.dtype, torch.float32)
     grad = torch.zeros(x.shape, dtype=dtype, device=x.device)
-    grad = grad.scatter_add(dim, positions, grad_out.to(dtype))
+    grad = grad.scatter_add(dim, _positions(x, direction), grad_out.to(dtype))
     return grad.to(x.dtype).contiguous(memory_format=_layout(x))
 
 
@@ -186,9 +191,8 @@ def _double_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Non
     """
     (x,) = ctx.saved_tensors
     dim, _ = SCANS[ctx.direction]
-    _, positions = _scan(x.detach(), ctx.direction)
     grad_x = torch.zeros_like(x) if ctx.needs_input_grad[1] else None
-    return grad.gather(dim, positions), grad_x, None
+    return grad.gather(dim, _positions(x, ctx.direction)), grad_x, None
 
 
 # Pictures are pooled one by one, so a batch of batches is a larger batch.

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from .checks import FLOATING, dtype_name
 from .corner_pool import SCANS
+from .corner_pool_pair import CORNERS as _CORNERS
 
 DIRECTIONS = tuple(SCANS)
+CORNERS = tuple(_CORNERS)
 
 # Relative and absolute tolerance where sums may be taken in another order.
 TOLERANCE = {
@@ -179,6 +181,34 @@ def corner_pool_backward_cases(device: torch.device | str = "cpu") -> Iterator[C
         x, direction = case.args
         grad = torch.randint(-2, 3, x.shape, generator=_generator(7)).to(x)
         yield Case(case.name, (grad, x, direction))
+
+
+def corner_pool_pair_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of corner_pool_pair. Results have to be identical with the reference's."""
+    for name, vertical in (*feature_maps(device), *_long_rows(device)):
+        # The same kinds of values in another order, and of other strides where there are any.
+        horizontal = vertical.flip(0, 1, 2, 3)
+        for corner in CORNERS:
+            yield Case(f"{corner} {name}", (vertical, horizontal, corner))
+    x = (
+        special_values((1, 37, 6, 7), seed=9)
+        .to(device)
+        .contiguous(memory_format=torch.channels_last)
+    )
+    yield Case("layouts that differ", (x, x.contiguous() * 2, "top_left"))
+    yield Case("layouts that differ the other way", (x.contiguous(), x * 2, "bottom_right"))
+    for dtype in FLOATING:
+        # More than a cache holds of a plane.
+        large = tied_values((1, 2, 300, 257), seed=10).to(device=device, dtype=dtype)
+        yield Case(f"{dtype_name(dtype)} large planes", (large, large.flip(3), "top_left"))
+
+
+def corner_pool_pair_backward_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of corner_pool_pair_backward; see corner_pool_backward_cases."""
+    for case in corner_pool_pair_cases(device):
+        vertical, *others = case.args
+        grad = torch.randint(-2, 3, vertical.shape, generator=_generator(7)).to(vertical)
+        yield Case(case.name, (grad, vertical, *others))
 
 
 def corner_peaks_cases(device: torch.device | str = "cpu") -> Iterator[Case]:

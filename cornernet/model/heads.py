@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from cornernet.model.hourglass import ConvModule, recomputed
 from cornernet.structures import Outputs
-from cornernet_ops import CornerPool
+from cornernet_ops import corner_pool_pair
+from cornernet_ops.corner_pool_pair import CORNERS
 
 # The heat-map's bias makes every probability start at this value, so that the many negatives do
 # not swamp the first steps of the focal loss.
@@ -27,23 +28,21 @@ class BiCornerPool(nn.Module):
     Args:
         channels: of input and output.
         pool_channels: of the two pooled maps.
-        directions: of the poolings; ("top", "left") for top-left corners.
+        directions: of the poolings; ("top", "left") for top-left corners, else ("bottom", "right").
     """
 
     def __init__(self, channels: int, pool_channels: int, directions: tuple[str, str]) -> None:
         super().__init__()
         self.direction1_conv = ConvModule(channels, pool_channels, 3)
         self.direction2_conv = ConvModule(channels, pool_channels, 3)
-        self.direction1_pool = CornerPool(directions[0])
-        self.direction2_pool = CornerPool(directions[1])
+        self.corner = {pair: corner for corner, pair in CORNERS.items()}[directions]
         self.aftpool_conv = ConvModule(pool_channels, channels, 3, relu=False)
         self.conv1 = ConvModule(channels, channels, 1, relu=False)
         self.conv2 = ConvModule(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        first = self.direction1_pool(self.direction1_conv(x))
-        second = self.direction2_pool(self.direction2_conv(x))
-        return self.conv2(F.relu(self.aftpool_conv(first + second) + self.conv1(x)))
+        pooled = corner_pool_pair(self.direction1_conv(x), self.direction2_conv(x), self.corner)
+        return self.conv2(F.relu(self.aftpool_conv(pooled) + self.conv1(x)))
 
 
 class Branch(nn.Sequential):

@@ -23,7 +23,7 @@ from cornernet.model.detector import CornerDetector, to_channels_last
 from cornernet.model.heads import BiCornerPool, Branch, CornerHead
 from cornernet.model.hourglass import BasicBlock, ConvModule
 from cornernet.structures import Outputs
-from cornernet_ops import corner_pool
+from cornernet_ops import corner_pool_pair
 
 # Side of the picture on which a network is tried before it is handed out.
 _TRIAL_SIDE = 64
@@ -122,8 +122,8 @@ class InferenceHead(nn.Module):
     def forward(self, feature: Tensor) -> Outputs:
         top, left, bottom, right = F.relu(self.before_pool(feature)).chunk(4, dim=1)
         tl_skip, br_skip = self.skip(feature).chunk(2, dim=1)
-        tl = self.tl(corner_pool(top, "top") + corner_pool(left, "left"), tl_skip)
-        br = self.br(corner_pool(bottom, "bottom") + corner_pool(right, "right"), br_skip)
+        tl = self.tl(corner_pool_pair(top, left, "top_left"), tl_skip)
+        br = self.br(corner_pool_pair(bottom, right, "bottom_right"), br_skip)
         return Outputs(tl[0], br[0], tl[1], br[1], tl[2], br[2])
 
 

@@ -3,6 +3,8 @@
 // This file cuts the work into pieces that stay in cache while they are worked on, and asks for the
 // next piece meanwhile.
 
+#include "corner_pool.h"
+
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
@@ -76,9 +78,13 @@ void pool(const T* x, T* y, const Scan& scan) {
   const int64_t length = scan.length;
   const int64_t inner = scan.inner;
   if (inner == 1) {
-    const auto kernel = CORNERNET_BEST(pool_rows, T, scan.reverse);
+    const auto kernel = CORNERNET_BEST(pool_rows, T, scan.reverse, , false);
     at::parallel_for(0, scan.outer, 1 + kGrain / length, [&](int64_t begin, int64_t end) {
-      kernel(x, y, length, begin, end);
+      const int64_t at = begin * length;
+      const int64_t rows = end - begin;
+      kernel(
+          x + at, y + at, length, rows, rows_ahead(x + at, length, rows, false),
+          rows_ahead(y + at, length, rows, true));
     });
   } else if (inner * static_cast<int64_t>(sizeof(T)) < kLongBytes) {
     const auto kernel = CORNERNET_BEST(pool_columns, T, scan.reverse);
@@ -112,7 +118,11 @@ void pool_backward(const T* g, const T* x, T* dx, const Scan& scan) {
     const auto kernel = CORNERNET_BEST(pool_rows_backward, T, scan.reverse);
     at::parallel_for(0, scan.outer, 1 + kGrain / length, [&](int64_t begin, int64_t end) {
       Scratch marks;
-      kernel(g, x, dx, length, begin, end, marks);
+      const int64_t at = begin * length;
+      const int64_t rows = end - begin;
+      kernel(
+          g + at, x + at, dx + at, length, rows, marks, rows_ahead(g + at, length, rows, false),
+          rows_ahead(x + at, length, rows, false), rows_ahead(dx + at, length, rows, true));
     });
   } else if (inner * static_cast<int64_t>(sizeof(T)) < kLongBytes) {
     const auto kernel = CORNERNET_BEST(pool_columns_backward, T, scan.reverse);
@@ -140,6 +150,8 @@ void pool_backward(const T* g, const T* x, T* dx, const Scan& scan) {
     });
   }
 }
+
+}  // namespace
 
 at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {
   check_corner_pool("corner_pool", x, direction);
@@ -175,7 +187,6 @@ at::Tensor corner_pool_backward(
   return dx;
 }
 
-}  // namespace
 }  // namespace cornernet
 
 TORCH_LIBRARY_IMPL(cornernet, CPU, m) {

@@ -62,20 +62,30 @@ CORNERNET_INLINE int64_t position(int64_t length, int64_t step) {
   return reverse ? length - 1 - step : step;
 }
 
-// A line from `step` on, element by element, for what is too little for a vector.
-template <bool reverse, typename T>
+// The value of type T that every other takes over from.
+template <typename T>
+CORNERNET_INLINE T lowest() {
+  const Lane<T> bits = kLowest<T>;
+  T value;
+  std::memcpy(static_cast<void*>(&value), &bits, sizeof value);
+  return value;
+}
+
+// a + b as torch adds: 16-bit floats in float32, rounded once.
+template <typename T>
+CORNERNET_INLINE T plus(T a, T b) {
+  return narrow<T>(widen(a) + widen(b));
+}
+
+// A line from `step` on, element by element, for what is too little for a vector; `maximum` is that
+// of the elements before. The running maximum is written to y, or added to what is there.
+template <bool reverse, bool add, typename T>
 CORNERNET_INLINE void pool_line(
-    const T* x, T* y, int64_t length, int64_t stride, int64_t step) {
-  if (step == 0) {
-    const int64_t at = position<reverse>(length, 0) * stride;
-    y[at] = x[at];
-    step = 1;
-  }
-  T maximum = y[position<reverse>(length, step - 1) * stride];
+    const T* x, T maximum, T* y, int64_t length, int64_t stride, int64_t step) {
   for (; step < length; ++step) {
     const int64_t at = position<reverse>(length, step) * stride;
     maximum = choose(takes_over(x[at], maximum), x[at], maximum);
-    y[at] = maximum;
+    y[at] = add ? plus(y[at], maximum) : maximum;
   }
 }
 
@@ -109,8 +119,38 @@ CORNERNET_INLINE typename Wide<T>::type collect_line(
 template <bool reverse, typename T>
 CORNERNET_INLINE void pool_line_backward(
     const T* g, const T* x, T* dx, int64_t length, int64_t stride, bool* marks) {
-  mark_line<reverse>(x, x[position<reverse>(length, 0) * stride], marks, length, stride, 0);
+  mark_line<reverse>(x, lowest<T>(), marks, length, stride, 0);
   collect_line<reverse>(g, marks, dx, length, stride, 0);
+}
+
+// Both scans of `channels` channels of a picture with its channels innermost, `stride` elements
+// from one cell to the next.
+template <bool reverse, typename T>
+CORNERNET_INLINE void pool_picture_lines(
+    const T* vertical, const T* horizontal, T* y, int64_t height, int64_t width, int64_t stride,
+    int64_t channels) {
+  const int64_t down = width * stride;
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t i = 0; i < width; ++i) {
+      const int64_t at = i * stride + c;
+      pool_line<reverse, false>(vertical + at, lowest<T>(), y + at, height, down, 0);
+    }
+    for (int64_t i = 0; i < height; ++i) {
+      const int64_t at = i * down + c;
+      pool_line<reverse, true>(horizontal + at, lowest<T>(), y + at, width, stride, 0);
+    }
+  }
+}
+
+// How far ahead of themselves scans along rows ask for memory.
+template <typename T>
+constexpr int64_t kLeadRows = 32 / sizeof(T);
+
+// The rows that a scan of `rows` rows will come to, to be asked for.
+template <typename T>
+Ahead rows_ahead(const T* first, int64_t length, int64_t rows, bool write) {
+  const int64_t rest = (rows - kLeadRows<T>) * length;
+  return rest > 0 ? Ahead(first + kLeadRows<T> * length, 1, rest, 0, write) : Ahead();
 }
 
 }  // namespace cornernet
@@ -142,17 +182,18 @@ CORNERNET_INLINE void pool_line_backward(
 namespace cornernet {
 namespace baseline {
 
-template <typename T, bool reverse>
-void pool_rows(const T* x, T* y, int64_t length, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    pool_line<reverse>(x + row * length, y + row * length, length, 1, 0);
+template <typename T, bool reverse, bool add>
+void pool_rows(const T* x, T* y, int64_t length, int64_t rows, Ahead, Ahead) {
+  for (int64_t row = 0; row < rows; ++row) {
+    pool_line<reverse, add>(x + row * length, lowest<T>(), y + row * length, length, 1, 0);
   }
 }
 
 template <typename T, bool reverse>
 void pool_rows_backward(
-    const T* g, const T* x, T* dx, int64_t length, int64_t begin, int64_t end, Scratch& marks) {
-  for (int64_t row = begin; row < end; ++row) {
+    const T* g, const T* x, T* dx, int64_t length, int64_t rows, Scratch& marks, Ahead, Ahead,
+    Ahead) {
+  for (int64_t row = 0; row < rows; ++row) {
     const int64_t at = row * length;
     pool_line_backward<reverse>(g + at, x + at, dx + at, length, 1, marks.flags(length));
   }
@@ -162,7 +203,7 @@ template <typename T, bool reverse>
 void pool_columns(
     const T* x, T* y, int64_t length, int64_t stride, int64_t width, Ahead, Ahead) {
   for (int64_t column = 0; column < width; ++column) {
-    pool_line<reverse>(x + column, y + column, length, stride, 0);
+    pool_line<reverse, false>(x + column, lowest<T>(), y + column, length, stride, 0);
   }
 }
 
@@ -190,17 +231,27 @@ void pool_panel_backward(
       g, x, dx, length, stride, width, marks, Ahead(), Ahead(), Ahead());
 }
 
+template <typename T, bool reverse>
+void pool_picture(
+    const T* vertical, const T* horizontal, T* y, int64_t height, int64_t width,
+    int64_t stride, int64_t channels, Scratch&) {
+  pool_picture_lines<reverse>(vertical, horizontal, y, height, width, stride, channels);
+}
+
 }  // namespace baseline
 }  // namespace cornernet
 
 #endif
 
-// The kernel `function` for the processor that runs.
+// The kernel `function` for the processor that runs; more arguments of the template may follow.
 #if defined(__GNUC__) && defined(__x86_64__)
-#define CORNERNET_BEST(function, T, reverse)                                   \
-  (has_avx2() ? (reverse ? &avx2::function<T, true> : &avx2::function<T, false>) \
-              : (reverse ? &baseline::function<T, true> : &baseline::function<T, false>))
+#define CORNERNET_BEST(function, T, reverse, ...)                              \
+  (has_avx2() ? (reverse ? &avx2::function<T, true __VA_ARGS__>                \
+                         : &avx2::function<T, false __VA_ARGS__>)              \
+              : (reverse ? &baseline::function<T, true __VA_ARGS__>            \
+                         : &baseline::function<T, false __VA_ARGS__>))
 #else
-#define CORNERNET_BEST(function, T, reverse) \
-  (reverse ? &baseline::function<T, true> : &baseline::function<T, false>)
+#define CORNERNET_BEST(function, T, reverse, ...)     \
+  (reverse ? &baseline::function<T, true __VA_ARGS__> \
+           : &baseline::function<T, false __VA_ARGS__>)
 #endif

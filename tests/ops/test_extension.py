@@ -16,8 +16,8 @@ from cornernet_ops import extension
 from cornernet_ops.__main__ import report
 
 OPS = {
-    "corner_pool", "corner_pool_backward", "corner_peaks", "corner_decode", "corner_targets",
-    "soft_nms",
+    "corner_pool", "corner_pool_backward", "corner_pool_pair", "corner_pool_pair_backward",
+    "corner_peaks", "corner_decode", "corner_targets", "soft_nms",
 }  # fmt: skip
 RECORD = {
     "wanted": "auto",

@@ -1,0 +1,202 @@
+// corner_pool_pair on the CPU: contract in cornernet_ops/corner_pool_pair.py, arithmetic in
+// lanes.h.
+//
+// A plane, or in channels_last a row of a picture, is scanned both ways while it is in cache, so
+// that every tensor goes through memory once. Planes that no cache holds are scanned one way after
+// the other.
+
+#include "../common/corner_pool_pair.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <type_traits>
+
+#include "corner_pool.h"
+#include "dispatch.h"
+#include "lanes.h"
+#include "prefetch.h"
+
+namespace cornernet {
+namespace {
+
+// Elements a thread should have at least, so that starting it pays.
+constexpr int64_t kGrain = 32768;
+// Bytes of a plane of which several tensors' are in a usual L2 cache at once.
+constexpr int64_t kPlaneBytes = 1 << 17;
+
+// Tensors [n, c, h, w], the channels innermost or the planes one after the other.
+struct Maps {
+  int64_t n;
+  int64_t c;
+  int64_t h;
+  int64_t w;
+  bool reverse;  // both scans, for top-left corners
+
+  int64_t plane() const { return h * w; }
+};
+
+Maps maps_of(const at::Tensor& x, const std::string& corner) {
+  return {x.size(0), x.size(1), x.size(2), x.size(3), corner == "top_left"};
+}
+
+bool fits_cache(const at::Tensor& x) {
+  return x.size(2) * x.size(3) * x.element_size() <= kPlaneBytes;
+}
+
+// A plane as one run of memory; nothing past the last.
+template <typename T>
+Ahead plane_ahead(const T* tensor, const Maps& maps, int64_t plane, int64_t end, bool write) {
+  if (plane >= end) {
+    return Ahead();
+  }
+  return Ahead(tensor + plane * maps.plane(), 1, maps.plane(), 0, write);
+}
+
+template <typename T>
+void pool_planes(const T* vertical, const T* horizontal, T* y, const Maps& maps) {
+  const auto columns = CORNERNET_BEST(pool_columns, T, maps.reverse);
+  const auto rows = CORNERNET_BEST(pool_rows, T, maps.reverse, , true);
+  const int64_t grain = 1 + kGrain / maps.plane();
+  at::parallel_for(0, maps.n * maps.c, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; ++plane) {
+      const int64_t at = plane * maps.plane();
+      columns(
+          vertical + at, y + at, maps.h, maps.w, maps.w,
+          plane_ahead(horizontal, maps, plane, end, false), Ahead());
+      rows(
+          horizontal + at, y + at, maps.w, maps.h,
+          plane_ahead(vertical, maps, plane + 1, end, false),
+          plane_ahead(y, maps, plane + 1, end, true));
+    }
+  });
+}
+
+template <typename T>
+void pool_planes_backward(
+    const T* g, const T* vertical, const T* horizontal, T* grad_v, T* grad_h, const Maps& maps) {
+  const auto columns = CORNERNET_BEST(pool_columns_backward, T, maps.reverse);
+  const auto rows = CORNERNET_BEST(pool_rows_backward, T, maps.reverse);
+  const int64_t grain = 1 + kGrain / maps.plane();
+  at::parallel_for(0, maps.n * maps.c, grain, [&](int64_t begin, int64_t end) {
+    Scratch marks;
+    for (int64_t plane = begin; plane < end; ++plane) {
+      const int64_t at = plane * maps.plane();
+      columns(
+          g + at, vertical + at, grad_v + at, maps.h, maps.w, maps.w, marks, Ahead(),
+          plane_ahead(horizontal, maps, plane, end, false),
+          plane_ahead(grad_h, maps, plane, end, true));
+      rows(
+          g + at, horizontal + at, grad_h + at, maps.w, maps.h, marks,
+          plane_ahead(g, maps, plane + 1, end, false),
+          plane_ahead(vertical, maps, plane + 1, end, false),
+          plane_ahead(grad_v, maps, plane + 1, end, true));
+    }
+  });
+}
+
+// y holds the vertical scan.
+template <typename T>
+void add_rows(const T* horizontal, T* y, const Maps& maps) {
+  const auto kernel = CORNERNET_BEST(pool_rows, T, maps.reverse, , true);
+  const int64_t count = maps.n * maps.c * maps.h;
+  at::parallel_for(0, count, 1 + kGrain / maps.w, [&](int64_t begin, int64_t end) {
+    const int64_t at = begin * maps.w;
+    const int64_t rows = end - begin;
+    kernel(
+        horizontal + at, y + at, maps.w, rows, rows_ahead(horizontal + at, maps.w, rows, false),
+        rows_ahead(y + at, maps.w, rows, true));
+  });
+}
+
+template <typename T>
+void pool_pictures(const T* vertical, const T* horizontal, T* y, const Maps& maps) {
+  const auto kernel = CORNERNET_BEST(pool_picture, T, maps.reverse);
+  // Whole cache lines of channels, as many parts of a picture as give every thread something to do.
+  constexpr int64_t kLine = kCacheLine / sizeof(T);
+  const int64_t wanted = (2 * at::get_num_threads() + maps.n - 1) / maps.n;
+  const int64_t width = std::max(kLine, (maps.c / wanted + kLine - 1) / kLine * kLine);
+  const int64_t parts = std::max<int64_t>(1, maps.c / width);
+  const int64_t grain = 1 + kGrain / (maps.plane() * width);
+  at::parallel_for(0, maps.n * parts, grain, [&](int64_t begin, int64_t end) {
+    Scratch state;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i % parts * width;
+      const int64_t channels = i % parts == parts - 1 ? maps.c - first : width;
+      const int64_t at = i / parts * maps.plane() * maps.c + first;
+      kernel(
+          vertical + at, horizontal + at, y + at, maps.h, maps.w, maps.c, channels, state);
+    }
+  });
+}
+
+at::Tensor corner_pool_pair(
+    const at::Tensor& vertical, const at::Tensor& horizontal, const std::string& corner) {
+  check_corner_pool_pair("corner_pool_pair", vertical, horizontal, corner);
+  const at::MemoryFormat layout = layout_of(vertical);
+  const bool channels_last = layout == at::MemoryFormat::ChannelsLast;
+  const at::Tensor v = vertical.contiguous(layout);
+  const at::Tensor h = horizontal.contiguous(layout);
+  const bool apart = !channels_last && !fits_cache(v);
+  at::Tensor y =
+      apart ? corner_pool(v, vertical_direction(corner)) : at::empty_like(v, {}, layout);
+  if (y.numel() == 0) {
+    return y;
+  }
+  dispatch(v.scalar_type(), [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const Maps maps = maps_of(v, corner);
+    const T* from_v = v.const_data_ptr<T>();
+    const T* from_h = h.const_data_ptr<T>();
+    T* to = y.mutable_data_ptr<T>();
+    if (channels_last) {
+      pool_pictures(from_v, from_h, to, maps);
+    } else if (apart) {
+      add_rows(from_h, to, maps);
+    } else {
+      pool_planes(from_v, from_h, to, maps);
+    }
+  });
+  return y;
+}
+
+std::tuple<at::Tensor, at::Tensor> corner_pool_pair_backward(
+    const at::Tensor& grad_out, const at::Tensor& vertical, const at::Tensor& horizontal,
+    const std::string& corner) {
+  check_corner_pool_pair_backward(grad_out, vertical, horizontal, corner);
+  const at::MemoryFormat layout = layout_of(vertical);
+  const at::Tensor g = grad_out.contiguous(layout);
+  const at::Tensor v = vertical.contiguous(layout);
+  const at::Tensor h = horizontal.contiguous(layout);
+  if (layout == at::MemoryFormat::ChannelsLast || !fits_cache(v)) {
+    return {
+        corner_pool_backward(g, v, vertical_direction(corner)),
+        corner_pool_backward(g, h, horizontal_direction(corner))};
+  }
+  at::Tensor grad_v = at::empty_like(v, {}, layout);
+  at::Tensor grad_h = at::empty_like(h, {}, layout);
+  if (grad_v.numel() == 0) {
+    return {grad_v, grad_h};
+  }
+  dispatch(v.scalar_type(), [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    pool_planes_backward(
+        g.const_data_ptr<T>(), v.const_data_ptr<T>(), h.const_data_ptr<T>(),
+        grad_v.mutable_data_ptr<T>(), grad_h.mutable_data_ptr<T>(), maps_of(v, corner));
+  });
+  return {grad_v, grad_h};
+}
+
+}  // namespace
+}  // namespace cornernet
+
+TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
+  m.impl("corner_pool_pair", &cornernet::corner_pool_pair);
+  m.impl("corner_pool_pair_backward", &cornernet::corner_pool_pair_backward);
+}
