@@ -48,5 +48,8 @@ def decode(
     )
     if geometric:
         scores = torch.where(labels < 0, scores, scores.exp())
-    cell = boxes.new_tensor([image_size[1] / width, image_size[0] / height])
-    return boxes * cell.repeat(2), scores, labels
+    # Numbers and not a tensor of them, which torch.export would keep as they are now.
+    scale_x, scale_y = image_size[1] / width, image_size[0] / height
+    x1, y1, x2, y2 = boxes.unbind(2)
+    boxes = torch.stack([x1 * scale_x, y1 * scale_y, x2 * scale_x, y2 * scale_y], 2)
+    return boxes, scores, labels

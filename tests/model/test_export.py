@@ -1,0 +1,86 @@
+"""The whole detector, from pixels to boxes, in one graph: torch.compile and torch.export."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small import SMALL_MODEL
+from torch import Tensor, nn
+
+from cornernet.config import ModelConfig
+from cornernet.config import TestConfig as Settings
+from cornernet.decode import decode
+from cornernet.model.detector import CornerDetector
+from cornernet_ops import soft_nms
+
+Boxes = tuple[Tensor, ...]
+
+
+class PixelsToBoxes(nn.Module):
+    """Network, decoding and suppression, whose results have one size whatever is found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = CornerDetector(ModelConfig(**SMALL_MODEL), num_classes=3).eval()
+        self.settings = Settings(topk=20, max_pairs=50)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Boxes:
+        size = images.shape[2], images.shape[3]
+        boxes, scores, labels = decode(self.model(images)[-1], self.settings, size)
+        return soft_nms(
+            boxes, scores, labels, method="gaussian", iou_threshold=0.5, sigma=0.5,
+            min_score=1e-3, max_detections=10,
+        )  # fmt: skip
+
+
+def pictures(n: int, height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(n)
+    return 255 * torch.rand(n, 3, height, width, generator=generator)
+
+
+def assert_same_boxes(actual: Boxes, expected: Boxes) -> None:
+    """Equal picks; sums of convolutions may be taken in another order."""
+    assert (expected[0] >= 0).any()
+    for a, e in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, e, rtol=1e-3, atol=1e-3)
+
+
+SIZES = [(2, 63, 95), (1, 127, 63), (3, 95, 127)]
+
+
+@pytest.mark.slow
+def test_compiles_as_one_graph_for_any_batch_and_size() -> None:
+    module = PixelsToBoxes()
+    torch._dynamo.reset()
+    compiled = torch.compile(module, fullgraph=True, dynamic=True, backend="aot_eager")
+    for size in SIZES[:2]:
+        images = pictures(*size)
+        assert_same_boxes(compiled(images), module(images))
+
+
+@pytest.mark.slow
+def test_compiles_with_inductor_for_one_size() -> None:
+    module = PixelsToBoxes()
+    torch._dynamo.reset()
+    images = pictures(*SIZES[0])
+    compiled = torch.compile(module, fullgraph=True)
+    assert_same_boxes(compiled(images), module(images))
+
+
+@pytest.mark.slow
+def test_exports_with_any_batch_and_size() -> None:
+    module = PixelsToBoxes()
+    batch = torch.export.Dim("batch", min=1, max=64)
+    # A multiple of the coarsest resolution less one, as the canvas of a picture has.
+    rows, columns = (torch.export.Dim(name, min=1, max=32) for name in ("rows", "columns"))
+    program = torch.export.export(
+        module,
+        (pictures(*SIZES[0]),),
+        dynamic_shapes=({0: batch, 2: 32 * rows - 1, 3: 32 * columns - 1},),
+        strict=False,
+    )
+    for size in SIZES:
+        images = pictures(*size)
+        assert_same_boxes(program.module()(images), module(images))
