@@ -72,7 +72,7 @@ def test_ratios_are_of_medians() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["corner_pull"], "expected NAME to be one of corner_pool"),
+        (["corner_pull"], "expected NAME to be one of corner_decode"),
         (["--threads", "0"], "--threads: expected numbers of at least 1, got 0"),
         (["--device", "abacus"], "--device: expected auto or a device that is there"),
         (["--json", "/no/such/folder/x.json"], "expected its folder /no/such/folder to be there"),

@@ -1,0 +1,83 @@
+"""soft_nms against a loop of torch calls over one picture's boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cornernet_ops import reference, soft_nms
+from cornernet_ops.testing import assert_same_picks
+
+from .measure import Case
+
+Picks = tuple[Tensor, Tensor, Tensor, Tensor]
+
+DETECTIONS = 100
+SIGMA = 0.5
+MIN_SCORE = 1e-3
+
+
+def random_boxes(
+    pictures: int, count: int, classes: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    corner = 511 * torch.rand(pictures, count, 2, generator=generator)
+    size = 10 + 150 * torch.rand(pictures, count, 2, generator=generator)
+    scores = torch.rand(pictures, count, generator=generator)
+    labels = torch.randint(classes, (pictures, count), generator=generator)
+    return torch.cat([corner, corner + size], 2).to(device), scores.to(device), labels.to(device)
+
+
+def loop(boxes: Tensor, scores: Tensor, labels: Tensor) -> Picks:
+    """Gaussian soft-NMS as it is written where there is no kernel, pick after pick."""
+    pictures = len(boxes)
+    results = (
+        boxes.new_zeros(pictures, DETECTIONS, 4),
+        scores.new_full((pictures, DETECTIONS), -1),
+        labels.new_full((pictures, DETECTIONS), -1),
+        labels.new_full((pictures, DETECTIONS), -1),
+    )
+    for n in range(pictures):
+        box, label, left = boxes[n], labels[n], scores[n].clone()
+        area = (box[:, 2:] - box[:, :2]).prod(1)
+        for rank in range(DETECTIONS):
+            score, best = left.max(0)
+            if float(score) < MIN_SCORE:
+                break
+            for result, value in zip(results, (box[best], score, label[best], best), strict=True):
+                result[n, rank] = value
+            near = torch.minimum(box[best, 2:], box[:, 2:])
+            sides = (near - torch.maximum(box[best, :2], box[:, :2])).clamp_min(0)
+            shared = sides.prod(1)
+            overlap = shared / (area + area[best] - shared) * (label == label[best])
+            left *= torch.exp(-(overlap**2) / SIGMA)
+            left[best] = -1
+    return results
+
+
+def cases(device: torch.device, full: bool) -> Iterator[Case]:
+    settings = [(1, 1000, 80), (1, 1000, 1)] + [(8, 1000, 80), (1, 200, 80)] * full
+    for pictures, count, classes in settings:
+        tensors = random_boxes(pictures, count, classes, device)
+        yield _case(f"{pictures} pictures, {count} boxes, {classes} classes", tensors)
+
+
+def _case(setting: str, tensors: tuple[Tensor, Tensor, Tensor]) -> Case:
+    options: dict[str, Any] = {"sigma": SIGMA, "min_score": MIN_SCORE, "max_detections": DETECTIONS}
+    pictures, count = tensors[1].shape
+    return Case(
+        op="soft_nms",
+        part=f"best {DETECTIONS}",
+        variant="gaussian",
+        setting=setting,
+        moved=pictures * (count * (5 * 4 + 8) + DETECTIONS * (5 * 4 + 16)),
+        call=lambda: soft_nms(*tensors, **options),
+        others={
+            "reference": lambda: reference.soft_nms(*tensors, **options),
+            "loop": lambda: loop(*tensors),
+        },
+        same=assert_same_picks,
+    )
