@@ -64,8 +64,15 @@ def assert_identical(actual: Any, expected: Any) -> None:
     )
 
 
-def assert_close(actual: Tensor, expected: Tensor, dtype: torch.dtype | None = None) -> None:
-    """Equal up to the order of summation in `dtype` (by default the dtype of `actual`)."""
+def assert_close(actual: Any, expected: Any, dtype: torch.dtype | None = None) -> None:
+    """Equal up to the order of summation in `dtype` (by default that of `actual`); whole numbers
+    equal. Tensors, or sequences of tensors."""
+    if not isinstance(expected, Tensor):
+        for one, other in zip(actual, expected, strict=True):
+            assert_close(one, other, dtype)
+        return
+    if not expected.is_floating_point():
+        return assert_identical(actual, expected)
     rtol, atol = TOLERANCE[dtype or actual.dtype]
     torch.testing.assert_close(
         actual, expected, rtol=rtol, atol=atol, equal_nan=True, check_dtype=False
