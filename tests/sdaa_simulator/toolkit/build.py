@@ -18,9 +18,10 @@ LIBRARY = TOOLKIT / "lib64" / "libsdaart.so"
 LANGUAGE = TOOLKIT / "include" / "sdaa_language.h"
 
 # -ffp-contract=off: results that do not depend on the host's processor.
-# -fexcess-precision: half arithmetic is rounded at every operation.
-COMPILE_FLAGS = ["-std=c++17", "-O2", "-fPIC", "-pthread", "-ffp-contract=off", "-Wall", "-Wextra"]
-DEVICE_FLAGS = ["-Wno-psabi", "-include", str(LANGUAGE), f"-I{TOOLKIT / 'include'}"]
+# -Wno-psabi: vectors wider than the host's are passed between functions of one compiler only.
+COMPILE_FLAGS = ["-std=c++17", "-O2", "-fPIC", "-pthread", "-ffp-contract=off"]
+COMPILE_FLAGS += ["-Wall", "-Wextra", "-Wno-psabi"]
+DEVICE_FLAGS = ["-include", str(LANGUAGE), f"-I{TOOLKIT / 'include'}"]
 
 
 def compiler() -> list[str]:

@@ -23,6 +23,10 @@ const char* sdaaSimulatorError(void);
  * sentence to sdaaSimulatorError and an error code to the next synchronization. */
 void sdaaSimulatorThrow(int yes);
 
+/* What the kernels since the last call did, as JSON: a list of launches, each with its name and 32
+ * numbers, one of every SPE, for each quantity that ../../meter.py reads. */
+const char* sdaaSimulatorMeter(void);
+
 #ifdef __cplusplus
 }
 #endif

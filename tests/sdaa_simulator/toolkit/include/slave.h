@@ -1,0 +1,2 @@
+#pragma once
+#include "sdaa_language.h"
