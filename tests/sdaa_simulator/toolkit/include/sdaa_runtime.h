@@ -1,6 +1,6 @@
-/* The host's side of the simulated SDAA toolkit: the names of the vendor's runtime that this project
- * and its plug-in use. Work on a stream is done before the call returns, which is one of the orders
- * that a stream allows. */
+/* The host's side of the simulated SDAA toolkit: the names of the vendor's runtime that this
+ * project and its plug-in use. Work on a stream is done before the call returns, which is one of
+ * the orders that a stream allows. */
 #pragma once
 
 #include <stddef.h>

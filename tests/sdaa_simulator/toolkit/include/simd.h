@@ -46,7 +46,8 @@ struct half {
     if (wide < 0x38800000u) { /* below the smallest normal: counted in units of 2^-24 */
       float magnitude;
       __builtin_memcpy(&magnitude, &wide, sizeof magnitude);
-      return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(magnitude * 0x1p24f)));
+      const float units = std::nearbyint(magnitude * 0x1p24f);
+      return static_cast<uint16_t>(sign | static_cast<uint32_t>(units));
     }
     const uint32_t rounded = wide + 0xfffu + ((wide >> 13) & 1u) - (112u << 23);
     return static_cast<uint16_t>(sign | (rounded >> 13));

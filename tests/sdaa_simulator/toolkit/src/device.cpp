@@ -1,4 +1,5 @@
-// The device's side: 32 SPEs, their scratchpads, the engine that copies, and the rules of all three.
+// The device's side: 32 SPEs, their scratchpads, the engine that copies, and the rules of all
+// three.
 //
 // An SPE is a thread. What the card does at an unknown time is done here at the worst one: an
 // asynchronous copy moves nothing before it is waited for, its destination is poisoned until then,
@@ -108,8 +109,8 @@ uint64_t lines_of(uintptr_t begin, size_t size) {
   return size == 0 ? 0 : (begin + size - 1) / kLine - begin / kLine + 1;
 }
 
-// 240,640 bytes, given out in granules, lowest or highest first. A block lies in memory at twice its
-// offset, so that behind each is room to see a store past its end.
+// 240,640 bytes, given out in granules, lowest or highest first. A block lies in memory at twice
+// its offset, so that behind each is room to see a store past its end.
 class Scratchpad {
  public:
   Scratchpad() : memory_(2 * kScratchpad + 2 * kGranule) {
@@ -445,7 +446,8 @@ class Device {
     Reach writes;
     Reach any;
     for (const Access& access : all) {
-      const uintptr_t conflict = access.write ? any.of_others(access.spe) : writes.of_others(access.spe);
+      const Reach& reach = access.write ? any : writes;
+      const uintptr_t conflict = reach.of_others(access.spe);
       if (access.begin < conflict && sentence_.empty()) {
         sentence_ = "SPE " + std::to_string(access.spe) + (access.write ? " writes" : " reads") +
             " Global memory that another SPE " + (access.write ? "touches" : "writes") +
@@ -496,7 +498,8 @@ Device* running_device = nullptr;
 enum class Side { kGlobal, kScratchpad };
 
 // Which memory the address lies in, and how many bytes follow it there.
-Side side_of(const char* call, const char* name, const Spe& spe, const void* pointer, size_t* room) {
+Side side_of(
+    const char* call, const char* name, const Spe& spe, const void* pointer, size_t* room) {
   if (spe.scratchpad.holds(static_cast<const char*>(pointer))) {
     *room = spe.scratchpad.room(static_cast<const char*>(pointer));
     return Side::kScratchpad;

@@ -435,7 +435,7 @@ const char* sdaaGetErrorString(sdaaError_t error) {
     case sdaaSuccess:
       return "no error";
     case sdaaErrorInvalidValue:
-      return "an argument is out of range: a size, a side of a copy, or memory that is not allocated";
+      return "an argument is out of range: a size, a side of a copy, or unallocated memory";
     case sdaaErrorMemoryAllocation:
       return "out of memory";
     case sdaaErrorInvalidDevice:
