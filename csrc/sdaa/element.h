@@ -62,6 +62,13 @@ class Order {
   Vector largest_;
 };
 
+// The same of one value.
+template <typename T>
+__device__ int key_of(int bits) {
+  const int magnitude = bits & T::kMagnitude;
+  return magnitude > T::kInfinity ? T::kLargest : bits < 0 ? -magnitude : magnitude;
+}
+
 // The running maximum of a vector of lanes. Of equals the last one wins, and NaN over all else:
 // csrc/cpu/order.h states the same rule.
 template <typename T>

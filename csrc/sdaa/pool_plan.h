@@ -6,29 +6,13 @@
 #pragma once
 
 #include "../common/corner_pool.h"
+#include "arithmetic.h"
 #include "tile.h"
 
 namespace cornernet {
 
 // Bytes of a row of a tile beyond which wider ones gain nothing.
 constexpr int kWidestSection = 4096;
-
-template <typename T>
-__device__ T smaller(T a, T b) {
-  return a < b ? a : b;
-}
-template <typename T>
-__device__ T larger(T a, T b) {
-  return a > b ? a : b;
-}
-template <typename T>
-__device__ T divided_up(T a, T b) {
-  return (a + b - 1) / b;
-}
-template <typename T>
-__device__ T rounded_down(T a, T b) {
-  return a / b * b;
-}
 
 struct Strip {
   int64_t plane;

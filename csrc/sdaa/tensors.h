@@ -5,6 +5,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -27,6 +28,9 @@ namespace tensors_detail {
 
 inline at::Tensor to_cpu(const at::Tensor& tensor) {
   return tensor.cpu();
+}
+inline std::optional<at::Tensor> to_cpu(const std::optional<at::Tensor>& tensor) {
+  return tensor.has_value() ? std::optional<at::Tensor>(tensor->cpu()) : std::nullopt;
 }
 template <typename T>
 const T& to_cpu(const T& value) {

@@ -1,0 +1,107 @@
+"""corner_peaks' kernel for SDAA, run by its launcher in the simulator, against the CPU's."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+import pytest
+import torch
+from toolkit_host import Buffer, Runtime, dtype_code
+from torch import Tensor
+
+from cornernet_ops import corner_peaks, testing
+
+Peaks = Callable[..., "tuple[Tensor, Tensor] | None"]
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+@pytest.fixture
+def peaks(runtime: Runtime, kernels: ctypes.CDLL) -> Peaks:
+    """corner_peaks on the simulated device; None where the kernel says that it cannot."""
+    kernels.cornernet_sdaa_corner_peaks_fits.restype = ctypes.c_bool
+    kernels.cornernet_sdaa_corner_peaks_workspace.restype = ctypes.c_int64
+
+    def peaks(
+        heat: Tensor, k: int, kernel_size: int = 3, min_scores: Tensor | None = None
+    ) -> tuple[Tensor, Tensor] | None:
+        n, c, h, w = heat.shape
+        dtype = dtype_code(heat.dtype)
+        n, c, h, w, k, size = (ctypes.c_int64(v) for v in (n, c, h, w, k, kernel_size))
+        if not kernels.cornernet_sdaa_corner_peaks_fits(dtype, c, h, w, k, size):
+            return None
+        workspace = Buffer(runtime, kernels.cornernet_sdaa_corner_peaks_workspace(n, k))
+        scores = torch.empty(n.value, k.value, dtype=heat.dtype)
+        indices = torch.empty(n.value, k.value, dtype=torch.int64)
+        on_device = Buffer.of(runtime, heat.contiguous())
+        least = None if min_scores is None else Buffer.of(runtime, min_scores.contiguous())
+        scores_out = Buffer(runtime, scores.numel() * scores.element_size())
+        indices_out = Buffer(runtime, indices.numel() * 8)
+        kernels.cornernet_sdaa_corner_peaks(
+            runtime.stream,
+            dtype,
+            on_device.pointer,
+            None if least is None else least.pointer,
+            scores_out.pointer,
+            indices_out.pointer,
+            workspace.pointer,
+            *(n, c, h, w, k, size),
+        )
+        assert runtime.error() == ""
+        return scores_out.into(scores), indices_out.into(indices)
+
+    return peaks
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_case_is_that_of_the_cpu_bit_for_bit(peaks: Peaks, dtype: torch.dtype) -> None:
+    for case in testing.corner_peaks_cases():
+        heat = case.args[0]
+        if heat.dtype == dtype and heat.numel() > 0:
+            expected = corner_peaks(*case.args, **case.kwargs)
+            testing.assert_identical(peaks(*case.args, **case.kwargs), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "k", "kernel_size"),
+    [
+        ((1, 2, 300, 301), 100, 3),  # planes in several tiles
+        ((40, 1, 7, 5), 10, 3),  # more pictures than SPEs
+        ((33, 2, 3, 3), 4, 3),
+        ((1, 1, 3, 30001), 50, 5),  # rows in several tiles
+        ((1, 1, 2, 40001), 50, 61),
+        ((1, 1, 30001, 3), 50, 5),
+        ((1, 3, 1, 1), 5, 3),  # fewer rows than SPEs
+        ((2, 1, 17, 129), 8192, 3),
+        ((1, 1, 200, 200), 20, 99),
+    ],
+    ids=str,
+)
+def test_every_size_works(peaks: Peaks, shape, k: int, kernel_size: int) -> None:
+    for dtype in DTYPES[:2]:
+        heat = testing.random_values(shape, seed=1).to(dtype)
+        heat[0, 0, 0, : shape[3] // 2] = testing.tied_values((shape[3] // 2,)).to(dtype)
+        least = torch.linspace(-1, 1, shape[1]).to(dtype)
+        for min_scores in (None, least):
+            expected = corner_peaks(heat, k, kernel_size, min_scores)
+            testing.assert_identical(peaks(heat, k, kernel_size, min_scores), expected)
+
+
+def test_peaks_of_windows_and_lists_beyond_the_scratchpad_are_refused(peaks: Peaks) -> None:
+    assert peaks(torch.zeros(1, 1, 400, 400), 5, 301) is None
+    assert peaks(torch.zeros(1, 1, 4, 4), 8193, 3) is None
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize("shape", [(1, 80, 128, 128), (6, 20, 128, 128), (1, 80, 127, 127)])
+def test_cost(peaks: Peaks, runtime: Runtime, shape, dtype: torch.dtype) -> None:
+    """The goals, as of corner_pool. `pytest -s` prints the figures."""
+    heat = testing.random_values(shape).to(dtype)
+    runtime.launches()
+    scores, indices = peaks(heat, 100)
+    (launch,) = runtime.launches()
+    must_move = sum(t.numel() * t.element_size() for t in (heat, scores, indices))
+    print(f"\n{list(shape)} {launch.report(must_move)}")
+    assert launch.peak <= 220 * 1024
+    assert launch.balance <= 1.1
+    assert launch.seconds() <= 1.25 * must_move / 240e9
