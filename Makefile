@@ -8,13 +8,14 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 # What the compiled ops are made of: the package is installed again when one of these changes.
 SOURCES := $(shell find csrc -type f) setup.py pyproject.toml constraints.txt
 
-.PHONY: help install demo test test-matrix lint clean
+.PHONY: help install demo test test-matrix sanitize lint clean
 
 help:
 	@echo "make demo         train a small CornerNet on drawn shapes, about 7 minutes on 2 cores"
 	@echo "make test         ruff, mypy and all tests, at most 12 minutes on 2 cores"
 	@echo "make install      $(VENV) with the package, ready to use"
 	@echo "make test-matrix  the tests on the oldest to the newest PyTorch; downloads gigabytes"
+	@echo "make sanitize     the ops' tests under GCC's address, undefined and thread sanitizers, 10 minutes"
 	@echo "make clean        remove build products and $(VENV)"
 
 install: $(VENV)/.installed
@@ -60,6 +61,10 @@ lint: $(VENV)/.dev
 # Each line: a Python, a torch. See tests/matrix.sh.
 test-matrix:
 	bash tests/matrix.sh
+
+# What it looks for and what that proves: tests/sanitize.sh.
+sanitize: $(VENV)/.dev
+	PYTHON=$(BIN)/python bash tests/sanitize.sh
 
 clean:
 	rm -rf $(VENV) build *.egg-info cornernet_ops/_C*.so cornernet_ops/_build.json .pytest_cache .mypy_cache .ruff_cache
