@@ -57,15 +57,22 @@ at::Device device_of(const at::Tensor& first, const Rest&...) {
 
 }  // namespace tensors_detail
 
+// An op of ours by its name; `Signature` is that of its kernels.
+template <typename Signature, typename... Arguments>
+auto call(const char* op, const Arguments&... arguments) {
+  return c10::Dispatcher::singleton()
+      .findSchemaOrThrow((std::string("cornernet::") + op).c_str(), "")
+      .typed<Signature>()
+      .call(arguments...);
+}
+
 // Runs the op on the CPU and brings its results back: for float64, which the device computes slowly
-// if at all. `Signature` is that of the op's kernels.
+// if at all, and for sizes that no scratchpad holds.
 template <typename Signature, typename... Arguments>
 auto on_cpu(const char* op, const Arguments&... arguments) {
-  const auto handle = c10::Dispatcher::singleton()
-                          .findSchemaOrThrow((std::string("cornernet::") + op).c_str(), "")
-                          .typed<Signature>();
   return tensors_detail::to_device(
-      handle.call(tensors_detail::to_cpu(arguments)...), tensors_detail::device_of(arguments...));
+      call<Signature>(op, tensors_detail::to_cpu(arguments)...),
+      tensors_detail::device_of(arguments...));
 }
 
 }  // namespace cornernet

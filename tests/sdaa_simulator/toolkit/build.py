@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOOLKIT = Path(__file__).resolve().parent
@@ -28,20 +30,33 @@ def compiler() -> list[str]:
     return shlex.split(os.environ.get("CXX", "c++"))
 
 
-def compile_shared(sources: list[Path], output: Path, flags: list[str]) -> None:
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{shlex.join(command)}\n{done.stderr}")
+
+
+def compile_shared(
+    sources: list[Path], output: Path, compile_flags: list[str], link_flags: list[str]
+) -> None:
     """One shared object from C++ sources, whole or not at all.
 
     Raises:
         RuntimeError: with what the compiler said.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(f".{os.getpid()}.tmp")
-    command = [*compiler(), *COMPILE_FLAGS, "-shared", "-x", "c++", *map(str, sources)]
-    command += ["-x", "none", "-o", str(partial), *flags]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{shlex.join(command)}\n{done.stderr}")
-    partial.replace(output)
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        objects = [f"{folder}/{number}.o" for number in range(len(sources))]
+
+        def compile(source: Path, object: str) -> None:
+            command = [*compiler(), *COMPILE_FLAGS, *compile_flags, "-x", "c++", "-c"]
+            run([*command, str(source), "-o", object])
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(compile, sources, objects))
+        partial = f"{folder}/{output.name}"
+        run([*compiler(), "-shared", "-pthread", *objects, "-o", partial, *link_flags])
+        os.replace(partial, output)
 
 
 def build() -> Path:
@@ -50,15 +65,15 @@ def build() -> Path:
     inputs = [*sources, *(TOOLKIT / "src").glob("*.h"), *(TOOLKIT / "include").glob("*.h")]
     newest = max(path.stat().st_mtime for path in inputs)
     if not LIBRARY.exists() or LIBRARY.stat().st_mtime < newest:
-        compile_shared(sources, LIBRARY, [])
+        compile_shared(sources, LIBRARY, [], [])
     return LIBRARY
 
 
-def compile_kernels(sources: list[Path], output: Path, flags: list[str] | None = None) -> Path:
+def compile_kernels(sources: list[Path], output: Path) -> Path:
     """A shared object of .scpp files, for ctypes."""
     build()
     link = [f"-L{LIBRARY.parent}", "-lsdaart", f"-Wl,-rpath,{LIBRARY.parent}"]
-    compile_shared(sources, output, [*DEVICE_FLAGS, *(flags or []), *link])
+    compile_shared(sources, output, DEVICE_FLAGS, link)
     return output
 
 
