@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from test_corner_pool import DTYPES, SHAPES, dense, scan_of
+from test_sdaa_corner_pool import DTYPES, SHAPES, dense, scan_of
 from toolkit_host import Buffer, Runtime, dtype_code
 from torch import Tensor
 
