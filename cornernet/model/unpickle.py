@@ -10,6 +10,7 @@ used: by a file's first bytes it may hand it over to TorchScript, or unpack an a
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 import zipfile
 from collections import OrderedDict
@@ -179,8 +180,10 @@ class _Reader(pickle.Unpickler):
             return _Known(_REBUILT[full])
         if full in _INERT:
             return Inert
+        # A storage's class is in torch, or in the module of the device that it was saved on.
+        device_of = re.fullmatch(r"torch(\.\w+)?", module)
         kind = name.removesuffix("Storage")
-        if module in ("torch", "torch.cuda") and kind != name and kind in _STORAGE_DTYPES:
+        if device_of and kind != name and kind in _STORAGE_DTYPES:
             return _Known(_STORAGE_DTYPES[kind])
         raise UserError(
             f"{self._source}: expected a weights file of tensors and plain data, found in it the "
