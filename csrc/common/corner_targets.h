@@ -5,19 +5,21 @@
 #include <cmath>
 #include <cstdint>
 
+#include "anywhere.h"
+
 namespace cornernet {
 
 // In cells: beyond any map, and small enough for whole numbers.
 constexpr double kLargestRadius = 1e9;
 
 // A coordinate in cells: times the scale in float32; what is not finite counts as 0.
-inline float scaled_coordinate(float pixels, float scale) {
+CORNERNET_ANYWHERE inline float scaled_coordinate(float pixels, float scale) {
   const float scaled = pixels * scale;
   return std::isfinite(scaled) ? scaled : 0.0F;
 }
 
 // The cell that a coordinate is rounded down to, or the nearest one of the map.
-inline int64_t nearest_cell(float coordinate, int64_t length) {
+CORNERNET_ANYWHERE inline int64_t nearest_cell(float coordinate, int64_t length) {
   if (!(coordinate > 0.0F)) {
     return 0;
   }
@@ -26,7 +28,7 @@ inline int64_t nearest_cell(float coordinate, int64_t length) {
 }
 
 // Whole cells by which both corners of a box of this size may move; 0 where there is no such.
-inline int64_t gaussian_radius(double height, double width, double overlap) {
+CORNERNET_ANYWHERE inline int64_t gaussian_radius(double height, double width, double overlap) {
   const double total = height + width;
   const double area = height * width;
   const double beside =
@@ -45,7 +47,7 @@ inline int64_t gaussian_radius(double height, double width, double overlap) {
 }
 
 // Twice the squared deviation of the Gaussian of a radius.
-inline float twice_variance(int64_t radius) {
+CORNERNET_ANYWHERE inline float twice_variance(int64_t radius) {
   const float deviation = static_cast<float>(2 * radius + 1) / 6.0F;
   return 2.0F * (deviation * deviation);
 }

@@ -41,8 +41,11 @@ def without_comments(source: str) -> str:
     return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', blank, source, flags=re.DOTALL)
 
 
-def problems(source: str) -> Iterator[tuple[int, str]]:
-    """Line numbers and what device code may not use there."""
+def problems(source: str, shared: bool = False) -> Iterator[tuple[int, str]]:
+    """Line numbers and what device code may not use there.
+
+    `shared`: arithmetic that all devices share says itself why it is in double precision.
+    """
     raw = source.splitlines()
     for number, line in enumerate(without_comments(source).splitlines(), start=1):
         include = re.match(r"\s*#\s*include\s*<([^>]+)>", line)
@@ -57,9 +60,8 @@ def problems(source: str) -> Iterator[tuple[int, str]]:
             if name not in ALLOWED_STD:
                 yield number, f"std::{name}"
         for pattern, what in FORBIDDEN:
-            if re.search(pattern, line) and not (
-                "double" in what and "// double:" in raw[number - 1]
-            ):
+            meant = shared or "// double:" in raw[number - 1]
+            if re.search(pattern, line) and not ("double" in what and meant):
                 yield number, what
 
 

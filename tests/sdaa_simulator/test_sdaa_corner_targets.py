@@ -1,0 +1,122 @@
+"""corner_targets' kernel for SDAA, run by its launcher in the simulator, against the CPU's."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from toolkit_host import Buffer, Runtime
+from torch import Tensor
+
+from cornernet_ops import corner_targets, testing
+
+Targets = Callable[..., "tuple[Tensor, ...]"]
+Pair = ctypes.c_void_p * 2
+
+
+class Arguments(ctypes.Structure):
+    """cornernet_sdaa_targets of csrc/sdaa/corner_targets.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("boxes", "labels", "image_index")),
+        *((name, Pair) for name in ("heat", "offset", "mask", "cell")),
+        ("workspace", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("count", "batch", "classes", "height", "width")),
+        *((name, ctypes.c_float) for name in ("scale_y", "scale_x")),
+        ("overlap", ctypes.c_double),
+    )
+
+
+@pytest.fixture
+def targets(runtime: Runtime, kernels: ctypes.CDLL) -> Targets:
+    """corner_targets on the simulated device."""
+    kernels.cornernet_sdaa_corner_targets_workspace.restype = ctypes.c_int64
+
+    def targets(
+        boxes: Tensor, labels: Tensor, image_index: Tensor, *, batch: int, num_classes: int,
+        height: int, width: int, scale_y: float, scale_x: float, overlap: float
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        count = boxes.shape[0]
+        inputs = [Buffer.of(runtime, t.contiguous()) for t in (boxes, labels, image_index)]
+        shapes = [(batch, c, height, width) for c in (num_classes,) * 2 + (2, 2, 1, 1)]
+        results = [torch.empty(shape) for shape in shapes]
+        results += [torch.empty(count, dtype=torch.int64) for _ in range(2)]
+        outputs = [Buffer(runtime, t.numel() * t.element_size()) for t in results]
+        size = kernels.cornernet_sdaa_corner_targets_workspace(ctypes.c_int64(count))
+        workspace = Buffer(runtime, size)
+        pairs = [Pair(outputs[i].pointer, outputs[i + 1].pointer) for i in range(0, 8, 2)]
+        numbers = (count, batch, num_classes, height, width, scale_y, scale_x, overlap)
+        arguments = Arguments(*(b.pointer for b in inputs), *pairs, workspace.pointer, *numbers)
+        kernels.cornernet_sdaa_corner_targets(runtime.stream, arguments)
+        assert runtime.error() == ""
+        return tuple(buffer.into(t) for buffer, t in zip(outputs, results, strict=True))
+
+    return targets
+
+
+def assert_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
+    """Heat up to the last bits of the exponential, all else bit for bit."""
+    for one, other in zip(found[:2], expected[:2], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    testing.assert_identical(found[2:], tuple(expected[2:]))
+
+
+def test_every_case_is_that_of_the_cpu(targets: Targets) -> None:
+    for case in testing.corner_targets_cases("cpu"):
+        expected = corner_targets(*case.args, **case.kwargs)
+        assert_same(targets(*case.args, **case.kwargs), expected)
+
+
+def batch_of(count: int, seed: int = 0, **changes: Any) -> tuple[tuple[Tensor, ...], dict]:
+    numbers = {"batch": 3, "num_classes": 80, "height": 128, "width": 128, "overlap": 0.3}
+    numbers |= {"scale_y": 0.25, "scale_x": 0.25} | changes
+    random = torch.Generator().manual_seed(seed)
+    corner = torch.rand(count, 2, generator=random) * 400
+    boxes = torch.cat([corner, corner + torch.rand(count, 2, generator=random) * 200], 1)
+    labels = torch.randint(0, numbers["num_classes"], (count,), generator=random)
+    pictures = torch.randint(0, numbers["batch"], (count,), generator=random)
+    return (boxes, labels, pictures), numbers
+
+
+@pytest.mark.parametrize(
+    ("count", "changes"),
+    [
+        (1500, {"num_classes": 2}),  # more corners than are in a scratchpad at once
+        (40, {"num_classes": 1, "height": 300, "width": 301, "scale_x": 0.6}),
+        (20, {"num_classes": 1, "batch": 1, "height": 3, "width": 9001, "scale_x": 17.0}),
+        (20, {"num_classes": 1, "batch": 1, "height": 9001, "width": 3, "scale_y": 17.0}),
+        (5, {"num_classes": 1, "batch": 1, "height": 1, "width": 1}),
+        (40, {"batch": 40, "num_classes": 3, "height": 5, "width": 7}),
+    ],
+    ids=str,
+)
+def test_every_size_works(targets: Targets, count: int, changes: dict[str, Any]) -> None:
+    tensors, numbers = batch_of(count, **changes)
+    assert_same(targets(*tensors, **numbers), corner_targets(*tensors, **numbers))
+
+
+def test_boxes_of_no_class_or_picture_are_left_out(targets: Targets) -> None:
+    (boxes, labels, pictures), numbers = batch_of(30, height=20, width=20, num_classes=3)
+    labels[::5] = 3
+    labels[1::5] = -1
+    pictures[2::5] = 3
+    good = (labels >= 0) & (labels < 3) & (pictures < 3)
+    expected = corner_targets(boxes[good], labels[good], pictures[good], **numbers)
+    assert_same(targets(boxes, labels, pictures, **numbers)[:6], expected[:6])
+
+
+def test_cost(targets: Targets, runtime: Runtime) -> None:
+    """The goals, as of corner_pool. `pytest -s` prints the figures."""
+    tensors, numbers = batch_of(20, batch=1)
+    runtime.launches()
+    results = targets(*tensors, **numbers)
+    (launch,) = runtime.launches()
+    must_move = sum(t.numel() * t.element_size() for t in (*tensors, *results))
+    print(f"\n{launch.report(must_move)}")
+    assert launch.moved <= 1.05 * must_move
+    assert launch.peak <= 220 * 1024
+    assert launch.balance <= 1.1
+    assert launch.seconds() <= 1.25 * must_move / 240e9
