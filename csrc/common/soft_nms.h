@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "anywhere.h"
+
 namespace cornernet {
 
 enum class Suppression { kGaussian, kLinear, kHard, kNone };
@@ -16,12 +18,12 @@ struct Box {
   T x2;
   T y2;
 
-  T area() const { return (x2 - x1) * (y2 - y1); }
+  CORNERNET_ANYWHERE T area() const { return (x2 - x1) * (y2 - y1); }
 };
 
 // Intersection over union; 0 where both have no area, and where a coordinate is NaN.
 template <typename T>
-inline T box_iou(const Box<T>& a, const Box<T>& b) {
+CORNERNET_ANYWHERE inline T box_iou(const Box<T>& a, const Box<T>& b) {
   const T width = (a.x2 < b.x2 ? a.x2 : b.x2) - (a.x1 > b.x1 ? a.x1 : b.x1);
   const T height = (a.y2 < b.y2 ? a.y2 : b.y2) - (a.y1 > b.y1 ? a.y1 : b.y1);
   const T intersection = (width > 0 ? width : T(0)) * (height > 0 ? height : T(0));
@@ -31,7 +33,8 @@ inline T box_iou(const Box<T>& a, const Box<T>& b) {
 
 // The factor by which a picked box lowers the score of one that it overlaps.
 template <typename T>
-inline T suppression_factor(Suppression method, T overlap, T iou_threshold, T sigma) {
+CORNERNET_ANYWHERE inline T suppression_factor(
+    Suppression method, T overlap, T iou_threshold, T sigma) {
   switch (method) {
     case Suppression::kGaussian:
       return std::exp(-(overlap * overlap) / sigma);
