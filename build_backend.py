@@ -11,10 +11,12 @@ sys.path, the last place to look, so that the isolated setuptools stays first.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from setuptools import build_meta
@@ -31,39 +33,51 @@ NO_TORCH = (
 # pip's isolation works through these; without them the interpreter sees its own site-packages.
 _OVERLAY = ("PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONHOME")
 
-_ASK = (
-    "import importlib.util, os; spec = importlib.util.find_spec('torch'); "
-    "print(os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else '')"
-)
+# torch, and its plug-ins that kernels are built for; they may lie in folders of their own.
+_PACKAGES = ("torch", "torch_sdaa")
 
 
-def find_torch() -> str | None:
-    """The site directory with the torch of the environment that is installed into, or None."""
-    spec = importlib.util.find_spec("torch")
-    if spec is not None and spec.origin is not None:
-        return os.path.dirname(os.path.dirname(spec.origin))
-    environment = {key: value for key, value in os.environ.items() if key not in _OVERLAY}
-    # From a folder of its own, since `python -c` looks into the current one first.
-    with tempfile.TemporaryDirectory() as folder:
-        answer = subprocess.run(
-            [sys.executable, "-c", _ASK],
-            env=environment,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    return answer.stdout.strip() or None
+def site_folders(names: Sequence[str]) -> list[str]:
+    """The folders on sys.path that the packages lie in, "" for one that is not there."""
+    specs = [importlib.util.find_spec(name) for name in names]
+    return [
+        os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else ""
+        for spec in specs
+    ]
+
+
+def find_torch() -> list[str]:
+    """Site folders of torch and its plug-ins in the environment that is installed into.
+
+    Returns:
+        torch's first; empty if there is no torch.
+    """
+    folders = site_folders(_PACKAGES)
+    if not folders[0]:
+        environment = {key: value for key, value in os.environ.items() if key not in _OVERLAY}
+        # From a folder of its own, since `python -c` looks into the current one first.
+        code = "import importlib.util, os\nfrom collections.abc import Sequence\n"
+        code += inspect.getsource(site_folders) + f"print(*site_folders({_PACKAGES!r}), sep='\\n')"
+        with tempfile.TemporaryDirectory() as folder:
+            answer = subprocess.run(
+                [sys.executable, "-c", code],
+                env=environment,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        folders = answer.stdout.splitlines() or [""]
+    return [folder for folder in folders if folder] if folders[0] else []
 
 
 def _provide_torch() -> None:
     if os.environ.get("CORNERNET_OPS_BUILD", "auto") == "none":
         return
-    folder = find_torch()
-    if folder is None:
+    folders = find_torch()
+    if not folders:
         raise SystemExit(NO_TORCH.format(python=sys.executable))
-    if folder not in sys.path:
-        sys.path.append(folder)
+    sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
 
 
 def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:

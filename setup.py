@@ -7,7 +7,10 @@ decision:
     auto    what there is a torch and a compiler for (the default)
     none    nothing: the package runs on its references in plain torch
     cpu     the CPU kernels; no compiler is an error
-    cuda, sdaa   the CPU kernels and those of the device
+    cuda, sdaa   the CPU kernels and those of the device; a missing compiler is an error
+
+The kernels for SDAA are a module of their own, built by the vendor's extension builder, so that
+nothing of the CPU's build depends on how that one works.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "cornernet_ops"
+SDAA_MODULE = f"{PACKAGE}._sdaa"
 CHOICES = ("auto", "none", "cpu", "cuda", "sdaa")
 
 # -fopenmp: without it at::parallel_for is silently serial.
@@ -38,6 +42,10 @@ CHOICES = ("auto", "none", "cpu", "cuda", "sdaa")
 OPENMP = [] if sys.platform == "darwin" else ["-fopenmp"]  # Apple's compiler has none
 COMPILE_FLAGS = ["-O3", "-g0", *OPENMP, "-ffp-contract=off", "-fvisibility=hidden", "-Wall"]
 LINK_FLAGS = OPENMP
+SDAA_COMPILE_FLAGS = {
+    "cxx": ["-O3", "-g0", "-fvisibility=hidden", "-Wall"],
+    "tecocc": ["-O3", "-std=c++17"],
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,21 @@ class Decision:
     python: str
 
 
+@dataclass(frozen=True)
+class Toolkit:
+    """What there is to build kernels for a vendor's device with."""
+
+    compiler: str | None  # the path of the device's compiler, None if something is missing
+    missing: str = ""  # what, as half a sentence
+    plugin: bool = True  # whether PyTorch's plug-in for the device is there
+
+
 def decide(
-    environment: Mapping[str, str], torch: str | None, compiler: str | None, sources: set[str]
+    environment: Mapping[str, str],
+    torch: str | None,
+    compiler: str | None,
+    sources: set[str],
+    sdaa: Toolkit,
 ) -> Decision:
     """The decision, from what was asked for and what is there.
 
@@ -61,6 +82,7 @@ def decide(
         torch: the version of the torch to build against, None if there is none.
         compiler: the path of the C++ compiler, None if there is none.
         sources: the devices that csrc/ has kernels for.
+        sdaa: what `sdaa_toolkit` found.
 
     Raises:
         SystemExit: with one sentence, if what was asked for cannot be built.
@@ -98,7 +120,17 @@ def decide(
         return decision(
             [], f"no C++ compiler ({name}) was found when this was installed: install one"
         )
-    return decision(sorted({"cpu", device}), f"compiled with {compiler}")
+    if wanted == "sdaa" and sdaa.compiler is None:
+        raise SystemExit(f"cornernet: CORNERNET_OPS_BUILD=sdaa cannot be done: {sdaa.missing}")
+    reason = f"compiled with {compiler}"
+    built = {"cpu", device}
+    if "sdaa" in sources and wanted in ("auto", "sdaa"):
+        if sdaa.compiler is not None:
+            built.add("sdaa")
+            reason += f" and {sdaa.compiler}"
+        elif sdaa.plugin:
+            reason += f"; none for sdaa, where the references will serve: {sdaa.missing}"
+    return decision(sorted(built), reason)
 
 
 def torch_version() -> str | None:
@@ -111,6 +143,39 @@ def torch_version() -> str | None:
 
 def find_compiler(environment: Mapping[str, str]) -> str | None:
     return shutil.which(shlex.split(environment.get("CXX", "c++"))[0])
+
+
+def sdaa_toolkit(environment: Mapping[str, str]) -> Toolkit:
+    """Tecorigin's plug-in, its extension builder and its compiler, or the first that is missing."""
+    if importlib.util.find_spec("torch_sdaa") is None:
+        return Toolkit(
+            None,
+            "torch_sdaa is not installed; it comes with Tecorigin's Docker images, not from PyPI",
+            plugin=False,
+        )
+    # Also what is no ImportError: a plug-in looks for its driver when it is imported.
+    try:
+        from torch_sdaa.utils import cpp_extension
+
+        for name in ("TecoExtension", "BuildExtension"):
+            getattr(cpp_extension, name)
+        home = getattr(cpp_extension, "SDAA_HOME", None) or environment.get("SDAA_HOME") or ""
+    except Exception as error:
+        return Toolkit(
+            None,
+            "torch_sdaa.utils.cpp_extension with TecoExtension and BuildExtension cannot be "
+            f"imported ({type(error).__name__}: {error})",
+        )
+    folders = [os.path.join(home, "bin")] if home else []
+    path = os.pathsep.join([*folders, environment.get("PATH", os.defpath)])
+    compiler = shutil.which("tecocc", path=path)
+    if compiler is None:
+        return Toolkit(
+            None,
+            f"the compiler tecocc is neither in {home or '$SDAA_HOME'}/bin nor on the PATH; "
+            "install the SDAA toolkit and run `source /opt/tecoai/setvars.sh`",
+        )
+    return Toolkit(compiler)
 
 
 def device_sources() -> set[str]:
@@ -130,32 +195,54 @@ def announce(decision: Decision) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def extension(decision: Decision) -> Any:
-    """The module cornernet_ops._C with the kernels of the devices that are built."""
-    from torch.utils.cpp_extension import CppExtension
+def files(folder: str, *suffixes: str) -> list[str]:
+    return sorted(
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "csrc" / folder).iterdir()
+        if path.suffix in suffixes
+    )
 
-    sources = ["csrc/module.cpp"]
-    for device in decision.built:
-        sources += sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc" / device).glob("*.cpp"))
+
+def pybind11_headers() -> list[str]:
     # torch brings pybind11's headers; where pybind11 itself is there too, it is the newer one and
     # knows newer Pythons.
-    include_dirs = []
-    if importlib.util.find_spec("pybind11") is not None:
-        import pybind11
+    if importlib.util.find_spec("pybind11") is None:
+        return []
+    import pybind11
 
-        include_dirs.append(pybind11.get_include())
-    return CppExtension(
+    return [pybind11.get_include()]
+
+
+def extensions(decision: Decision) -> list[Any]:
+    """The module _C, and _sdaa where the vendor's tools are there to build it."""
+    from torch.utils.cpp_extension import CppExtension
+
+    devices = [device for device in decision.built if device != "sdaa"]
+    compiled = CppExtension(
         f"{PACKAGE}._C",
-        sources,
-        include_dirs=include_dirs,
+        ["csrc/module.cpp", *(file for device in devices for file in files(device, ".cpp"))],
+        include_dirs=pybind11_headers(),
         define_macros=[
             ("CORNERNET_TORCH_VERSION", f'"{decision.torch}"'),
-            ("CORNERNET_DEVICES", f'"{" ".join(decision.built)}"'),
+            ("CORNERNET_DEVICES", f'"{" ".join(devices)}"'),
             ("CORNERNET_FLAGS", f'"{" ".join(COMPILE_FLAGS)}"'),
         ],
         extra_compile_args=COMPILE_FLAGS,
         extra_link_args=LINK_FLAGS,
     )
+    if "sdaa" not in decision.built:
+        return [compiled]
+    from torch_sdaa.utils.cpp_extension import TecoExtension
+
+    return [
+        compiled,
+        TecoExtension(
+            SDAA_MODULE,
+            files("sdaa", ".cpp", ".scpp"),
+            include_dirs=pybind11_headers(),
+            extra_compile_args=SDAA_COMPILE_FLAGS,
+        ),
+    ]
 
 
 def commands(decision: Decision) -> dict[str, Any]:
@@ -186,6 +273,25 @@ def commands(decision: Decision) -> dict[str, Any]:
             if self.inplace:  # `python setup.py build_ext --inplace` runs no build_py
                 record(ROOT)
 
+        def build_extensions(self) -> None:
+            every: list[Any] = self.distribution.ext_modules
+            self.extensions = [ext for ext in every if ext.name != SDAA_MODULE]
+            super().build_extensions()
+            self.extensions = every
+            own = [ext for ext in every if ext.name == SDAA_MODULE]
+            if own:
+                self._run_vendors_build(own)
+
+        def _run_vendors_build(self, own: list[Any]) -> None:
+            from torch_sdaa.utils.cpp_extension import BuildExtension as VendorsBuildExtension
+
+            command = VendorsBuildExtension(self.distribution)
+            for option in ("build_lib", "build_temp", "force", "debug", "parallel"):
+                setattr(command, option, getattr(self, option))
+            command.ensure_finalized()
+            command.extensions = own
+            command.run()
+
     return {"build_py": BuildPy, "build_ext": BuildExt}
 
 
@@ -193,10 +299,16 @@ def main() -> None:
     if "sdist" in sys.argv or "egg_info" in sys.argv or "dist_info" in sys.argv:
         setup()  # packs files and names dependencies; nothing to decide
         return
-    decision = decide(os.environ, torch_version(), find_compiler(os.environ), device_sources())
+    decision = decide(
+        os.environ,
+        torch_version(),
+        find_compiler(os.environ),
+        device_sources(),
+        sdaa_toolkit(os.environ),
+    )
     announce(decision)
     setup(
-        ext_modules=[extension(decision)] if decision.built else [],
+        ext_modules=extensions(decision) if decision.built else [],
         cmdclass=commands(decision),
     )
 

@@ -20,6 +20,8 @@ def report() -> str:
         lines += [f"  {key}: {value}" for key, value in extension.module.build_info().items()]
     else:
         lines.append(f"_C       not loaded: {extension.reason}")
+    for device, reason in extension.device_reasons.items():
+        lines.append(f"_{device.ljust(7)} not loaded: {reason}")
     record = extension.read_record()
     if record is not None:
         lines.append("build    as setup.py recorded it")

@@ -3,6 +3,10 @@
 Loading `_C` is what registers the kernels with the dispatcher; from then on they shadow the
 references on their device. What the build decided and saw stands in `_build.json` beside `_C`: a
 `_C` that was compiled against another torch had better not be loaded to be asked.
+
+Kernels for a vendor's device are a module of their own, `_<device>`. They go under PrivateUse1, the
+one dispatch key for all of PyTorch's plug-ins, so they are loaded only where that key is the device
+they were made for.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ from .library import NAMESPACE, OPS
 
 FORCE_REFERENCE = "CORNERNET_OPS_FORCE_REFERENCE"
 REBUILD = "`pip install --force-reinstall --no-deps .` in cornernet's source folder"
+
+# PyTorch's plug-in for each device that has a module of its own.
+_PLUGINS = {"sdaa": "torch_sdaa"}
 
 _RECORD = Path(__file__).with_name("_build.json")
 
@@ -77,8 +84,42 @@ def _load() -> tuple[ModuleType | None, str | None]:
     return None, refused.reason
 
 
+def _load_device(device: str) -> str | None:
+    """Loads the module of a vendor's device; returns why not, or None."""
+    try:
+        importlib.import_module(_PLUGINS[device])  # before torch 2.5 nobody else has done that
+    except Exception as error:  # a plug-in looks for its driver when it is imported
+        return f"{_PLUGINS[device]} does not load ({type(error).__name__}: {error})"
+    owner = torch._C._get_privateuse1_backend_name()
+    if owner != device:
+        return f"PyTorch's plug-in device is {owner}, not {device}"
+    try:
+        importlib.import_module(f"._{device}", __package__)
+    except ImportError as error:
+        return f"_{device} does not load ({error}): rebuild with {REBUILD}"
+    return None
+
+
+def _load_devices() -> dict[str, str]:
+    record = read_record()
+    if module is None or record is None:
+        return {}
+    reasons = {}
+    for device in _PLUGINS.keys() & set(record["built"]):
+        refused = _load_device(device)
+        if refused is not None:
+            reasons[device] = refused
+            warnings.warn(
+                f"cornernet_ops runs on its slow references on {device}: {refused}", stacklevel=2
+            )
+    return reasons
+
+
 # The module, or None and the sentence that says why.
 module, reason = _load()
+
+# Devices whose kernels were built and are not loaded, and why.
+device_reasons = _load_devices()
 
 
 def backends() -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -27,9 +28,16 @@ setup = load("setup")
 build_backend = load("build_backend")
 
 
+NO_PLUGIN = setup.Toolkit(None, "torch_sdaa is not installed", plugin=False)
+NO_COMPILER = setup.Toolkit(None, "the compiler tecocc is nowhere")
+SDAA = setup.Toolkit("/opt/tecoai/bin/tecocc")
+
+
 def decide(wanted: str | None = None, **changed):
     environment = {} if wanted is None else {"CORNERNET_OPS_BUILD": wanted}
-    arguments = {"torch": "2.13.0", "compiler": "/usr/bin/c++", "sources": {"cpu"}}
+    arguments = {
+        "torch": "2.13.0", "compiler": "/usr/bin/c++", "sources": {"cpu"}, "sdaa": NO_PLUGIN
+    }  # fmt: skip
     return setup.decide(environment, **{**arguments, **changed})
 
 
@@ -42,6 +50,95 @@ def test_cpu_kernels_are_built_where_there_is_a_compiler(wanted: str | None) -> 
 
 def test_a_device_comes_on_top_of_the_cpu() -> None:
     assert decide("cuda", sources={"cpu", "cuda"}).built == ["cpu", "cuda"]
+
+
+@pytest.mark.parametrize("wanted", ["auto", "sdaa"])
+def test_sdaa_is_built_where_its_toolkit_is(wanted: str) -> None:
+    decision = decide(wanted, sources={"cpu", "sdaa"}, sdaa=SDAA)
+    assert decision.built == ["cpu", "sdaa"]
+    assert decision.reason == "compiled with /usr/bin/c++ and /opt/tecoai/bin/tecocc"
+
+
+def test_sdaa_is_not_mentioned_where_there_is_no_plugin() -> None:
+    decision = decide(sources={"cpu", "sdaa"})
+    assert decision.built == ["cpu"]
+    assert "sdaa" not in decision.reason
+
+
+def test_a_plugin_without_its_compiler_gets_the_references_and_a_sentence() -> None:
+    decision = decide(sources={"cpu", "sdaa"}, sdaa=NO_COMPILER)
+    assert decision.built == ["cpu"]
+    assert decision.reason.endswith(
+        "; none for sdaa, where the references will serve: the compiler tecocc is nowhere"
+    )
+
+
+def test_cpu_alone_can_be_asked_for_beside_a_plugin() -> None:
+    assert decide("cpu", sources={"cpu", "sdaa"}, sdaa=SDAA).built == ["cpu"]
+
+
+def plugin(folder: Path, cpp_extension: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torch_sdaa with this text as torch_sdaa.utils.cpp_extension."""
+    utils = folder / "torch_sdaa" / "utils"
+    utils.mkdir(parents=True)
+    (utils.parent / "__init__.py").touch()
+    (utils / "__init__.py").touch()
+    (utils / "cpp_extension.py").write_text(cpp_extension)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torch_sdaa"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(folder)
+
+
+def tecocc(folder: Path) -> Path:
+    compiler = folder / "bin" / "tecocc"
+    compiler.parent.mkdir(parents=True)
+    compiler.write_text("#!/bin/sh\n")
+    compiler.chmod(0o755)
+    return compiler
+
+
+WHOLE = "TecoExtension = BuildExtension = object\nSDAA_HOME = {home!r}\n"
+
+
+@pytest.fixture
+def forget_plugin() -> Iterator[None]:
+    before = {name: module for name, module in sys.modules.items() if "torch_sdaa" in name}
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torch_sdaa"]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+@pytest.mark.usefixtures("forget_plugin")
+def test_compiler_is_found_in_the_toolkit(tmp_path: Path, monkeypatch) -> None:
+    compiler = tecocc(tmp_path / "home")
+    plugin(tmp_path, WHOLE.format(home=str(tmp_path / "home")), monkeypatch)
+    assert setup.sdaa_toolkit({"PATH": ""}) == setup.Toolkit(str(compiler))
+
+
+@pytest.mark.usefixtures("forget_plugin")
+def test_compiler_is_found_on_the_path(tmp_path: Path, monkeypatch) -> None:
+    compiler = tecocc(tmp_path)
+    plugin(tmp_path, WHOLE.format(home=None), monkeypatch)
+    assert setup.sdaa_toolkit({"PATH": str(tmp_path / "bin")}) == setup.Toolkit(str(compiler))
+
+
+@pytest.mark.usefixtures("forget_plugin")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (WHOLE.format(home="/nowhere"), "tecocc is neither in /nowhere/bin nor on the PATH"),
+        ("BuildExtension = object", "cannot be imported (AttributeError: "),
+        ("raise RuntimeError('no driver')", "cannot be imported (RuntimeError: no driver)"),
+    ],
+)
+def test_what_is_missing_for_sdaa_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    plugin(tmp_path, text, monkeypatch)
+    found = setup.sdaa_toolkit({"PATH": ""})
+    assert found.compiler is None and found.plugin
+    assert message in found.missing
 
 
 def test_none_builds_nothing_and_needs_nothing() -> None:
@@ -61,6 +158,12 @@ def test_no_compiler_builds_nothing_and_says_so(capsys: pytest.CaptureFixture[st
         ("gpu", {}, 'one of auto, none, cpu, cuda, sdaa, got "gpu"'),
         ("cuda", {}, "csrc/cuda/ holds none; the devices there are: cpu"),
         ("sdaa", {}, "csrc/sdaa/ holds none; the devices there are: cpu"),
+        ("sdaa", {"sources": {"cpu", "sdaa"}}, "cannot be done: torch_sdaa is not installed"),
+        (
+            "sdaa",
+            {"sources": {"cpu", "sdaa"}, "sdaa": NO_COMPILER},
+            "cannot be done: the compiler tecocc is nowhere",
+        ),
         ("cpu", {"compiler": None}, "needs a C++ compiler, and c++ was not found"),
         ("auto", {"torch": None}, "torch is not installed"),
     ],
@@ -87,17 +190,24 @@ def test_torch_is_found_from_inside_an_isolated_build(monkeypatch: pytest.Monkey
     # As pip does it: the overlay hides the site-packages from this process, not from a fresh one.
     monkeypatch.setenv("PYTHONNOUSERSITE", "1")
     monkeypatch.setattr(build_backend.importlib.util, "find_spec", lambda name: None)
-    assert build_backend.find_torch() == os.path.dirname(os.path.dirname(torch.__file__))
+    assert build_backend.find_torch()[0] == os.path.dirname(os.path.dirname(torch.__file__))
+
+
+def test_plugin_in_a_folder_of_its_own_is_found(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "torch_sdaa").mkdir()
+    (tmp_path / "torch_sdaa" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert str(tmp_path) in build_backend.find_torch()
 
 
 def test_no_torch_stops_the_build_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_backend, "find_torch", lambda: None)
+    monkeypatch.setattr(build_backend, "find_torch", list)
     monkeypatch.delenv("CORNERNET_OPS_BUILD", raising=False)
     with pytest.raises(SystemExit, match="torch is not installed for .*: install the torch"):
         build_backend.get_requires_for_build_wheel()
 
 
 def test_no_torch_is_no_matter_where_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_backend, "find_torch", lambda: None)
+    monkeypatch.setattr(build_backend, "find_torch", list)
     monkeypatch.setenv("CORNERNET_OPS_BUILD", "none")
     build_backend._provide_torch()
