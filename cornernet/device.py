@@ -25,10 +25,29 @@ _BACKENDS = {"sdaa": "tccl", "cuda": "nccl"}
 _PREFERRED = ("sdaa", "cuda", "xpu", "mps")
 
 
-def _import_plugins() -> None:
-    """Let SDAA's plug-in register its device; torch before 2.5 does not load plug-ins itself."""
-    if importlib.util.find_spec("torch_sdaa") is not None:
-        importlib.import_module("torch_sdaa")
+# Devices that PyTorch knows through a plug-in: its package, and where that comes from.
+_PLUGINS = {"sdaa": ("torch_sdaa", "Tecorigin's torch_sdaa from its Docker images (not on PyPI)")}
+
+# Devices that say they support bfloat16 and compute it in other arithmetic.
+_EMULATED_BF16 = {"sdaa"}
+
+
+def _import_plugins() -> dict[str, str]:
+    """Let plug-ins register their devices; torch before 2.5 does not load plug-ins itself.
+
+    Returns:
+        For each device without its plug-in what to do about it.
+    """
+    missing = {}
+    for kind, (package, source) in _PLUGINS.items():
+        if importlib.util.find_spec(package) is None:
+            missing[kind] = f"install {source}"
+            continue
+        try:
+            importlib.import_module(package)
+        except Exception as error:  # a plug-in looks for its driver when it is imported
+            missing[kind] = f"{package} cannot be imported ({type(error).__name__}: {error})"
+    return missing
 
 
 def _module(kind: str) -> Any:
@@ -71,7 +90,7 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     if kind == "auto":
         kind = found[0]
     if (index and not index.isdigit()) or kind not in found:
-        hint = "install Tecorigin's torch_sdaa" if kind == "sdaa" else f"use one of {found}"
+        hint = _import_plugins().get(kind, f"use one of {found}")
         raise UserError(
             f"--device: expected auto or a device that is there ({', '.join(found)}), "
             f"got {name!r}; {hint}"
@@ -87,7 +106,7 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     device = torch.device(kind, number)
     set_device = getattr(_module(kind), "set_device", None)
     if set_device is not None:
-        set_device(device)
+        set_device(number)
     return device
 
 
@@ -114,7 +133,7 @@ def start_world(name: str) -> World:
         backend = _BACKENDS.get(device.type, "gloo")
         try:
             torch.distributed.init_process_group(backend)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, AssertionError) as error:  # the last: no such back end
             raise UserError(
                 f"{size} processes on {device.type} communicate through {backend}, which could not "
                 f"be started: {error}"
@@ -149,7 +168,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         words = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
         return "bf16" if words & _CPU_BF16_FEATURES else "fp32"
     supported = getattr(_module(device.type), "is_bf16_supported", None)
-    if supported is None:
+    if supported is None or device.type in _EMULATED_BF16:
         return "fp32"
     try:
         native = supported(including_emulation=False)
@@ -162,7 +181,10 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     """The context in which a forward pass runs in `fp32`, `bf16` or `fp16`."""
     if precision == "fp32":
         return contextlib.nullcontext()
+    own = getattr(getattr(_module(device.type), "amp", None), "autocast", None)
     try:
+        if device.type not in ("cpu", "cuda") and own is not None:
+            return own(dtype=_DTYPES[precision])
         return torch.autocast(device.type, dtype=_DTYPES[precision])
     except RuntimeError as error:
         raise UserError(

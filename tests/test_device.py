@@ -28,13 +28,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def only_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_import_plugins", lambda: None)
+    monkeypatch.setattr(module, "_import_plugins", dict)
     monkeypatch.setattr(module, "_module", lambda kind: None)
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, kind: str) -> list[torch.device]:
+def pretend(monkeypatch: pytest.MonkeyPatch, kind: str) -> list[int]:
     """Pretend that there are two devices of a kind; gives those that were made current."""
-    current: list[torch.device] = []
+    current: list[int] = []
     pretended = SimpleNamespace(
         is_available=lambda: True,
         device_count=lambda: 2,
@@ -43,13 +43,13 @@ def pretend(monkeypatch: pytest.MonkeyPatch, kind: str) -> list[torch.device]:
         max_memory_allocated=lambda: 12345,
         get_device_name=lambda index: f"pretended {index}",
     )
-    monkeypatch.setattr(module, "_import_plugins", lambda: None)
+    monkeypatch.setattr(module, "_import_plugins", dict)
     monkeypatch.setattr(module, "_module", lambda name: pretended if name == kind else None)
     return current
 
 
 @pytest.fixture
-def two_accelerators(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
+def two_accelerators(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return pretend(monkeypatch, "xpu")
 
 
@@ -77,7 +77,7 @@ def test_index_in_the_name_wins_over_the_local_rank(two_accelerators) -> None:
 
 def test_chosen_device_becomes_the_current_one(two_accelerators) -> None:
     resolve_device("xpu:1")
-    assert two_accelerators == [torch.device("xpu", 1)]
+    assert two_accelerators == [1]
 
 
 @pytest.mark.parametrize(("name", "rank"), [("xpu:2", 0), ("xpu", 2)])
@@ -92,9 +92,31 @@ def test_device_that_is_not_there_is_refused_with_those_that_are(only_cpu, name:
         resolve_device(name)
 
 
-def test_missing_sdaa_names_the_plugin_to_install(only_cpu: None) -> None:
-    with pytest.raises(UserError, match="install Tecorigin's torch_sdaa"):
+def test_missing_sdaa_names_the_plugin_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(module, "_module", lambda kind: None)
+    with pytest.raises(UserError, match="install Tecorigin's torch_sdaa from its Docker images"):
         resolve_device("sdaa")
+
+
+@pytest.fixture
+def broken_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise OSError("libsdaart.so: cannot open shared object file")
+
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(module.importlib, "import_module", fail)
+    monkeypatch.setattr(module, "_module", lambda kind: None)
+
+
+def test_broken_plugin_is_quoted_where_it_is_asked_for(broken_plugin: None) -> None:
+    with pytest.raises(UserError, match=r"torch_sdaa cannot be imported \(OSError: libsdaart"):
+        resolve_device("sdaa")
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu"])
+def test_broken_plugin_does_not_keep_from_the_cpu(broken_plugin: None, name: str) -> None:
+    assert resolve_device(name) == CPU
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
@@ -116,6 +138,19 @@ def test_automatic_precision_of_a_cpu_follows_its_features(
 
 def test_automatic_precision_of_an_accelerator_follows_its_word(two_accelerators) -> None:
     assert resolve_precision("auto", torch.device("xpu", 0)) == "bf16"
+
+
+def test_automatic_precision_of_sdaa_is_not_its_emulated_bf16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pretend(monkeypatch, "sdaa")
+    assert resolve_precision("auto", SimpleNamespace(type="sdaa")) == "fp32"
+
+
+def test_autocast_of_a_device_with_an_own_one_is_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    amp = SimpleNamespace(autocast=lambda dtype: ("own", dtype))
+    monkeypatch.setattr(module, "_module", lambda kind: SimpleNamespace(amp=amp))
+    assert autocast(torch.device("xpu"), "fp16") == ("own", torch.float16)
 
 
 def test_full_precision_needs_no_autocast() -> None:
@@ -180,3 +215,12 @@ def test_processes_that_cannot_meet_are_told_so(no_launcher, only_cpu, monkeypat
     monkeypatch.setenv("WORLD_SIZE", "2")  # and no address to meet at
     with pytest.raises(UserError, match="2 processes on cpu communicate through gloo"):
         start_world("cpu")
+
+
+def test_missing_communication_library_is_a_sentence(no_launcher, monkeypatch) -> None:
+    pretend(monkeypatch, "sdaa")
+    monkeypatch.setattr(module.torch, "device", lambda kind, index: SimpleNamespace(type=kind))
+    for name, value in (("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="communicate through tccl, which could not be started: "):
+        start_world("sdaa")

@@ -47,6 +47,11 @@ class ProcessGroupTCCL(dist.ProcessGroup):
         super().__init__(rank, size)
         self._gloo = dist.ProcessGroupGloo(store, rank, size, timeout)
 
+    @property
+    def _device_types(self) -> list[torch.device]:
+        # What torch.distributed asks for to know where pickled objects travel.
+        return [torch.device("sdaa")]
+
     def getBackendName(self) -> str:
         return "tccl"
 
