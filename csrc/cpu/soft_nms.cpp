@@ -1,8 +1,9 @@
 // soft_nms on the CPU: contract in cornernet_ops/soft_nms.py.
 //
 // Classes leave each other alone, so each is a list of its own with its best candidate at hand; the
-// next pick is the best of these. Only the picked class's list is gone through again: its scores are
-// lowered, what falls below the minimum leaves it, and its next best is found on the way.
+// next pick is the best of these. Only the picked class's list is gone through again: the overlaps in
+// vectors, then the scores of the few that overlap; what falls below the minimum leaves the list, and
+// its next best is found on the way.
 
 #include "../common/soft_nms.h"
 
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "../common/soft_nms_args.h"
+#include "simd.h"
 
 namespace cornernet {
 namespace {
@@ -34,87 +36,155 @@ struct Settings {
   T merge_exponent;
 };
 
-template <typename T>
-struct Candidate {
-  Box<T> box;
-  T score;
-  T first_score;
-  int64_t index;
-};
-
 // Higher score first; of equal scores the lower index.
 template <typename T>
 bool better(T score, int64_t index, T other_score, int64_t other_index) {
   return score > other_score || (score == other_score && index < other_index);
 }
 
-// The candidates of one class that may still be picked, in the order of their indices.
+// Sums of boxes by their weights, and what they come to.
 template <typename T>
-class ClassList {
- public:
-  void add(const Candidate<T>& candidate) {
-    if (list_.empty() || better(candidate.score, candidate.index, best().score, best().index)) {
-      best_ = list_.size();
+struct WeightedBoxes {
+  Box<T> sum{0, 0, 0, 0};
+  T weight_sum = 0;
+
+  void add(const Box<T>& box, T weight) {
+    if (weight > 0) {
+      sum.x1 += box.x1 * weight;
+      sum.y1 += box.y1 * weight;
+      sum.x2 += box.x2 * weight;
+      sum.y2 += box.y2 * weight;
+      weight_sum += weight;
     }
-    list_.push_back(candidate);
   }
 
-  bool empty() const { return list_.empty(); }
-  const Candidate<T>& best() const { return list_[best_]; }
+  Box<T> mean(const Box<T>& otherwise) const {
+    if (!(weight_sum > 0)) {
+      return otherwise;
+    }
+    return {sum.x1 / weight_sum, sum.y1 / weight_sum, sum.x2 / weight_sum, sum.y2 / weight_sum};
+  }
+};
 
-  // Takes the best candidate out, lowers the others, and returns the box to report.
-  Box<T> pick(const Settings<T>& settings) {
-    const Candidate<T> picked = best();
-    T weight_sum = picked.first_score > 0 ? picked.first_score : T(0);
-    Box<T> sum{
-        picked.box.x1 * weight_sum, picked.box.y1 * weight_sum, picked.box.x2 * weight_sum,
-        picked.box.y2 * weight_sum};
-    size_t kept = 0;
-    size_t next = 0;
-    for (const Candidate<T>& from : list_) {
-      if (from.index == picked.index) {
+// A class's share of the candidates that may still be picked: places in Candidates' rows.
+struct Share {
+  size_t begin;
+  size_t count;
+  size_t best;
+};
+
+// The candidates of a picture, class by class and in each in the order of their indices. Each quantity
+// lies in a row of its own, so that the overlaps of a pick are computed in vectors.
+template <typename T>
+class Candidates {
+ public:
+  Candidates(
+      const T* boxes, const T* scores, const int64_t* labels, int64_t count, T min_score) {
+    for (int64_t i = 0; i < count; ++i) {
+      if (labels[i] >= 0 && scores[i] >= min_score && scores[i] > -INFINITY) {
+        index_.push_back(i);
+      }
+    }
+    std::stable_sort(index_.begin(), index_.end(), [&](int64_t a, int64_t b) {
+      return labels[a] < labels[b];
+    });
+    const size_t total = index_.size();
+    for (auto* row : {&x1_, &y1_, &x2_, &y2_, &score_, &overlap_}) {
+      row->resize(total);
+    }
+    for (size_t i = 0; i < total; ++i) {
+      const int64_t from = index_[i];
+      x1_[i] = boxes[4 * from];
+      y1_[i] = boxes[4 * from + 1];
+      x2_[i] = boxes[4 * from + 2];
+      y2_[i] = boxes[4 * from + 3];
+      score_[i] = scores[from];
+      if (i == 0 || labels[from] != labels[index_[i - 1]]) {
+        shares_.push_back({i, 0, i});
+      }
+      Share& share = shares_.back();
+      ++share.count;
+      if (score_[i] > score_[share.best]) {  // of equal scores the first has the lower index
+        share.best = i;
+      }
+    }
+    first_score_ = score_;
+  }
+
+  std::vector<Share>& shares() { return shares_; }
+  T best_score(const Share& share) const { return score_[share.best]; }
+  int64_t best_index(const Share& share) const { return index_[share.best]; }
+
+  // Takes a class's best candidate out, lowers its others, and returns the box to report.
+  Box<T> pick(Share& share, const Settings<T>& settings) {
+    const Box<T> picked = box(share.best);
+    find_overlaps(picked, share);
+    const bool merges = settings.merge_exponent > 0;
+    WeightedBoxes<T> merged;
+    merged.add(picked, first_score_[share.best]);
+    size_t kept = share.begin;
+    size_t next = share.begin;
+    for (size_t i = share.begin; i < share.begin + share.count; ++i) {
+      if (i == share.best) {
         continue;
       }
-      Candidate<T> candidate = from;
-      const T overlap = box_iou(picked.box, candidate.box);
-      T factor = 1;
-      if (overlap > 0 || settings.iou_threshold <= 0) {
-        factor = suppression_factor(
-            settings.method, overlap, settings.iou_threshold, settings.sigma);
-        if (settings.merge_exponent > 0) {
-          const T weight =
-              candidate.first_score * std::pow(1 - factor, settings.merge_exponent);
-          if (weight > 0) {
-            weight_sum += weight;
-            sum.x1 += candidate.box.x1 * weight;
-            sum.y1 += candidate.box.y1 * weight;
-            sum.x2 += candidate.box.x2 * weight;
-            sum.y2 += candidate.box.y2 * weight;
-          }
+      T score = score_[i];
+      // Most boxes do not overlap, and then no factor changes their scores.
+      if (overlap_[i] > 0 || settings.iou_threshold <= 0) {
+        const T factor = suppression_factor(
+            settings.method, overlap_[i], settings.iou_threshold, settings.sigma);
+        if (merges) {
+          const T weight = first_score_[i] * std::pow(1 - factor, settings.merge_exponent);
+          merged.add(box(i), weight);
         }
-        candidate.score *= factor;
-      }
-      if (factor > 0 && candidate.score >= settings.min_score) {
-        list_[kept] = candidate;
-        if (kept == 0 ||
-            better(candidate.score, candidate.index, list_[next].score, list_[next].index)) {
-          next = kept;
+        score *= factor;
+        if (!(factor > 0 && score >= settings.min_score)) {
+          continue;
         }
-        ++kept;
       }
+      keep(i, kept, score);
+      if (score > score_[next]) {
+        next = kept;
+      }
+      ++kept;
     }
-    list_.resize(kept);
-    best_ = next;
-    if (settings.merge_exponent > 0 && weight_sum > 0) {
-      return {
-          sum.x1 / weight_sum, sum.y1 / weight_sum, sum.x2 / weight_sum, sum.y2 / weight_sum};
-    }
-    return picked.box;
+    share.count = kept - share.begin;
+    share.best = next;
+    return merges ? merged.mean(picked) : picked;
   }
 
  private:
-  std::vector<Candidate<T>> list_;
-  size_t best_ = 0;
+  Box<T> box(size_t i) const { return {x1_[i], y1_[i], x2_[i], y2_[i]}; }
+
+  void find_overlaps(const Box<T>& picked, const Share& share) {
+    const size_t count = share.count;
+    const T* __restrict x1 = x1_.data() + share.begin;
+    const T* __restrict y1 = y1_.data() + share.begin;
+    const T* __restrict x2 = x2_.data() + share.begin;
+    const T* __restrict y2 = y2_.data() + share.begin;
+    T* __restrict overlap = overlap_.data() + share.begin;
+    vectorized([=]() CORNERNET_INLINE_LAMBDA {
+      for (size_t i = 0; i < count; ++i) {
+        overlap[i] = box_iou(picked, {x1[i], y1[i], x2[i], y2[i]});
+      }
+    });
+  }
+
+  void keep(size_t from, size_t to, T score) {
+    score_[to] = score;
+    if (from != to) {
+      x1_[to] = x1_[from];
+      y1_[to] = y1_[from];
+      x2_[to] = x2_[from];
+      y2_[to] = y2_[from];
+      first_score_[to] = first_score_[from];
+      index_[to] = index_[from];
+    }
+  }
+
+  std::vector<T> x1_, y1_, x2_, y2_, score_, first_score_, overlap_;
+  std::vector<int64_t> index_;
+  std::vector<Share> shares_;
 };
 
 // One picture; the outputs hold what stands for no detection.
@@ -123,49 +193,28 @@ void suppress(
     const T* boxes, const T* scores, const int64_t* labels, int64_t count,
     const Settings<T>& settings, int64_t limit, int64_t* picked_index, T* picked_boxes,
     T* picked_scores) {
-  std::vector<int64_t> order;
-  order.reserve(count);
-  for (int64_t i = 0; i < count; ++i) {
-    if (labels[i] >= 0 && scores[i] >= settings.min_score && scores[i] > -INFINITY) {
-      order.push_back(i);
-    }
-  }
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return labels[a] < labels[b];
-  });
-  std::vector<ClassList<T>> classes;
-  for (size_t i = 0; i < order.size(); ++i) {
-    if (i == 0 || labels[order[i]] != labels[order[i - 1]]) {
-      classes.emplace_back();
-    }
-    const int64_t index = order[i];
-    const T* box = boxes + 4 * index;
-    classes.back().add(
-        {{box[0], box[1], box[2], box[3]}, scores[index], scores[index], index});
-  }
-
-  const auto worse = [&](size_t a, size_t b) {
-    const Candidate<T>& other = classes[b].best();
-    const Candidate<T>& one = classes[a].best();
-    return better(other.score, other.index, one.score, one.index);
+  Candidates<T> candidates(boxes, scores, labels, count, settings.min_score);
+  const auto worse = [&](const Share* a, const Share* b) {
+    return better(
+        candidates.best_score(*b), candidates.best_index(*b), candidates.best_score(*a),
+        candidates.best_index(*a));
   };
-  std::priority_queue<size_t, std::vector<size_t>, decltype(worse)> queue(worse);
-  for (size_t i = 0; i < classes.size(); ++i) {
-    queue.push(i);
+  std::priority_queue<Share*, std::vector<Share*>, decltype(worse)> queue(worse);
+  for (Share& share : candidates.shares()) {
+    queue.push(&share);
   }
   for (int64_t pick = 0; pick < limit && !queue.empty(); ++pick) {
-    ClassList<T>& list = classes[queue.top()];
-    const size_t number = queue.top();
+    Share* share = queue.top();
     queue.pop();
-    picked_index[pick] = list.best().index;
-    picked_scores[pick] = list.best().score;
-    const Box<T> box = list.pick(settings);
+    picked_index[pick] = candidates.best_index(*share);
+    picked_scores[pick] = candidates.best_score(*share);
+    const Box<T> box = candidates.pick(*share, settings);
     picked_boxes[4 * pick] = box.x1;
     picked_boxes[4 * pick + 1] = box.y1;
     picked_boxes[4 * pick + 2] = box.x2;
     picked_boxes[4 * pick + 3] = box.y2;
-    if (!list.empty()) {
-      queue.push(number);
+    if (share->count > 0) {
+      queue.push(share);
     }
   }
 }
