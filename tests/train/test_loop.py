@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -257,12 +256,10 @@ def test_low_precision_trains(shapes: Path, tmp_path: Path, precision: str) -> N
 
 
 def torchrun(processes: int, *program: str) -> subprocess.CompletedProcess[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # Stand-alone: on a port that the launcher holds from the start, so nobody else can take it.
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes),
-        "--master_port", str(port), *program,
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node",
+        str(processes), *program,
     ]  # fmt: skip
     return subprocess.run(
         command,
