@@ -86,7 +86,7 @@ CORNERNET_INLINE bool any_above(const T* cells, Key<T> threshold) {
   using Found = typename IntegerOf<sizeof(Key<T>)>::type;
   Found found = 0;
   for (int64_t i = 0; i < kBlock; ++i) {
-    found |= static_cast<Found>(-(rough_key(cells[i]) > threshold));
+    found |= rough_key(cells[i]) > threshold ? Found(-1) : Found(0);  // widened by no arithmetic
   }
   return found != 0;
 }
