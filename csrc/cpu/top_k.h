@@ -14,10 +14,13 @@ struct Ranked {
   int64_t rank;  // of equal scores the lower rank is the better
 };
 
-template <typename Score>
-bool better(const Ranked<Score>& a, const Ranked<Score>& b) {
-  return a.score > b.score || (a.score == b.score && a.rank < b.rank);
-}
+// A type and not a function, which sorting would call through a pointer.
+struct Better {
+  template <typename Score>
+  bool operator()(const Ranked<Score>& a, const Ranked<Score>& b) const {
+    return a.score > b.score || (a.score == b.score && a.rank < b.rank);
+  }
+};
 
 // Drops all but the best k, which are left in no particular order but for the last, the worst.
 template <typename Score>
@@ -25,8 +28,7 @@ void drop_rest(std::vector<Ranked<Score>>& candidates, int64_t k) {
   if (static_cast<int64_t>(candidates.size()) <= k) {
     return;
   }
-  std::nth_element(
-      candidates.begin(), candidates.begin() + (k - 1), candidates.end(), better<Score>);
+  std::nth_element(candidates.begin(), candidates.begin() + (k - 1), candidates.end(), Better());
   candidates.resize(static_cast<size_t>(k));
 }
 
@@ -34,7 +36,7 @@ void drop_rest(std::vector<Ranked<Score>>& candidates, int64_t k) {
 template <typename Score>
 void keep_best(std::vector<Ranked<Score>>& candidates, int64_t k) {
   drop_rest(candidates, k);
-  std::sort(candidates.begin(), candidates.end(), better<Score>);
+  std::sort(candidates.begin(), candidates.end(), Better());
 }
 
 // Offers have to come in the order of their ranks. Then an equal score never replaces another, and
