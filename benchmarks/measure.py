@@ -43,11 +43,12 @@ class Case:
     part: str  # such as "forward"; summaries are made for each part of an op
     variant: str  # such as a direction
     setting: str  # dtype, layout, shape
-    moved: int  # bytes that have to be read and written at least once
+    moved: int  # bytes that have to be read and written at least once; 0 if that says nothing
     call: Call  # the op itself
     others: Mapping[str, Call]  # "reference" and peers, by name
     floor: Call | None = None  # reads and writes as many bytes and does nothing else
     same: Callable[[Any, Any], None] = field(default=exactly)  # raises AssertionError
+    pictures: int = 0  # that a call goes through, where these are what is counted
 
     def __str__(self) -> str:
         return " ".join(word for word in (self.op, self.part, self.variant, self.setting) if word)
@@ -78,11 +79,13 @@ class Result:
     setting: str
     threads: int
     moved: int
+    pictures: int
     times: Mapping[str, Times]
 
     @property
-    def gigabytes_per_second(self) -> float:
-        return self.moved / self.times[OP].median / 1e9
+    def rate(self) -> float:
+        """Pictures a second where pictures are counted, else gigabytes."""
+        return (self.pictures or self.moved / 1e9) / self.times[OP].median
 
     @property
     def floors(self) -> float | None:
@@ -133,7 +136,8 @@ def measure(case: Case, device: torch.device, threads: int, seconds: float) -> R
         times = _take_turns(contenders, synchronizer(device), seconds)
     finally:
         torch.set_num_threads(before)
-    return Result(case.op, case.part, case.variant, case.setting, threads, case.moved, times)
+    what = (case.op, case.part, case.variant, case.setting)
+    return Result(*what, threads, case.moved, case.pictures, times)
 
 
 def _compare(case: Case) -> None:

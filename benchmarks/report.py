@@ -66,7 +66,8 @@ def print_table(results: Sequence[Result], console: Console) -> None:
     table = Table(title=results[0].op, title_justify="left", title_style="bold")
     for heading in ("part", "variant", "setting"):
         table.add_column(heading, no_wrap=True)
-    headings = ("threads", "ms", "quartiles", "GB/s", "× floor", *(f"{p} / op" for p in peers))
+    rate = "pictures/s" if results[0].pictures else "GB/s"
+    headings = ("threads", "ms", "quartiles", rate, "× floor", *(f"{p} / op" for p in peers))
     for heading in headings:
         table.add_column(heading, justify="right")
 
@@ -82,7 +83,7 @@ def print_table(results: Sequence[Result], console: Console) -> None:
             str(r.threads),
             f"{t.median * 1e3:.3f}",
             f"{t.lower * 1e3:.3f}–{t.upper * 1e3:.3f}",
-            f"{r.gigabytes_per_second:.1f}",
+            f"{r.rate:.3g}",
             ratio(r.floors),
             *(ratio(r.faster_than(peer)) for peer in peers),
         )

@@ -1,7 +1,8 @@
 """Random changes to training pictures, as in MMDetection's CornerNet.
 
 Each change is a pair: one function draws its parameters, another applies them, so that a test can
-apply parameters of its own. Pictures are [H, W, 3] RGB float32 in 0..255.
+apply parameters of its own. Pictures are [H, W, 3] RGB, as read uint8, and float32 in 0..255 from the
+first change on.
 """
 
 from __future__ import annotations
@@ -72,6 +73,9 @@ class Photometry:
     channels: tuple[int, int, int] | None = None
 
 
+UNCHANGED = Photometry()
+
+
 def draw_photometry(config: AugmentConfig, rng: np.random.Generator) -> Photometry:
     """Each change happens half of the time."""
 
@@ -97,27 +101,40 @@ def draw_photometry(config: AugmentConfig, rng: np.random.Generator) -> Photomet
 
 
 def distort(image: np.ndarray, change: Photometry) -> np.ndarray:
-    """Apply colour changes to a float32 picture; values may leave 0..255."""
+    """Apply colour changes to a picture; the result is float32, and values may leave 0..255."""
     pixels: np.ndarray = image.astype(np.float32)  # a copy
     if change.brightness is not None:
-        pixels = pixels + change.brightness
+        pixels += change.brightness
     if change.contrast is not None and change.contrast_first:
-        pixels = pixels * change.contrast
+        pixels *= change.contrast
     if change.saturation is not None or change.hue is not None:
         hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)  # H in 0..360, S in 0..1
-        if change.saturation is not None:
-            hsv[..., 1] = hsv[..., 1] * change.saturation
-            if change.saturation > 1:
-                np.clip(hsv[..., 1], 0, 1, out=hsv[..., 1])
+        saturation = 1.0 if change.saturation is None else change.saturation
+        matrix = np.diag([1.0, saturation, 1.0, 0.0])[:3]
+        matrix[0, 3] = change.hue or 0.0
+        hsv = cv2.transform(hsv, matrix)
         if change.hue is not None:
-            hue = hsv[..., 0] + change.hue
-            hsv[..., 0] = np.where(hue > 360, hue - 360, np.where(hue < 0, hue + 360, hue))
+            _wrap_hue(hsv, change.hue)
+        if saturation > 1:
+            hsv = cv2.min(hsv, (math.inf, 1.0, math.inf, 0.0))
         pixels = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
     if change.contrast is not None and not change.contrast_first:
-        pixels = pixels * change.contrast
+        pixels *= change.contrast
     if change.channels is not None:
-        pixels = np.ascontiguousarray(pixels[..., list(change.channels)])
+        swapped = np.empty_like(pixels)
+        pairs = [index for pair in zip(change.channels, range(3), strict=True) for index in pair]
+        cv2.mixChannels([pixels], [swapped], pairs)
+        pixels = swapped
     return pixels
+
+
+def _wrap_hue(hsv: np.ndarray, added: float) -> None:
+    """Bring the hue back into 0..360, in place, after a number below 360 was added."""
+    hue = cv2.extractChannel(hsv, 0)  # NumPy is slow where it has to step over the others
+    outside = hue > 360 if added > 0 else hue < 0
+    if outside.any():
+        hue[outside] -= math.copysign(360, added)
+        cv2.insertChannel(hue, hsv, 0)
 
 
 @dataclass(frozen=True)
@@ -180,10 +197,18 @@ def draw_crop(
     return Crop(side, (int((x1 + x2) / 2), int((y1 + y2) / 2)))
 
 
-def cut(sample: Sample, crop: Crop, fill: tuple[float, float, float]) -> Sample:
+def cut(
+    sample: Sample, crop: Crop, fill: tuple[float, float, float], change: Photometry = UNCHANGED
+) -> Sample:
     """Cut a square, filled with a colour where it leaves the picture.
 
     Boxes whose centre is cut away go; the others are moved and clipped.
+
+    Args:
+        sample: the picture.
+        crop: the square.
+        fill: RGB colour outside the picture, 0..255.
+        change: of the picture's colours; made here so that only what is kept needs the work.
     """
     height, width = sample.image.shape[:2]
     left, top, right, bottom = crop.window(height, width)
@@ -191,11 +216,15 @@ def cut(sample: Sample, crop: Crop, fill: tuple[float, float, float]) -> Sample:
     half = crop.side // 2
     # The square's centre, (half, half) on the canvas, is the picture's (x, y).
     origin_x, origin_y = half - (x - left), half - (y - top)
-    canvas = np.empty((crop.side, crop.side, 3), np.float32)
-    canvas[:] = fill
-    canvas[origin_y : origin_y + bottom - top, origin_x : origin_x + right - left] = sample.image[
-        top:bottom, left:right
-    ]
+    canvas = cv2.copyMakeBorder(
+        distort(sample.image[top:bottom, left:right], change),
+        origin_y,
+        crop.side - origin_y - (bottom - top),
+        origin_x,
+        crop.side - origin_x - (right - left),
+        cv2.BORDER_CONSTANT,
+        value=fill,
+    )
     kept = _centres_inside(sample.boxes, crop, height, width)
     shift = np.array([origin_x - left, origin_y - top] * 2, np.float32)
 
@@ -223,7 +252,7 @@ def mirror(sample: Sample) -> Sample:
 
     return replace(
         sample,
-        image=np.ascontiguousarray(sample.image[:, ::-1]),
+        image=cv2.flip(sample.image, 1),
         boxes=flipped(sample.boxes),
         crowd_boxes=flipped(sample.crowd_boxes),
     )
@@ -243,13 +272,13 @@ def augment(
         fill: RGB colour outside the picture, 0..255.
         rng: all randomness comes from here.
     """
-    image = distort(sample.image.astype(np.float32), draw_photometry(config, rng))
-    sample = replace(sample, image=image)
+    change = draw_photometry(config, rng)
     crop = draw_crop(
         sample,
         config,
         lambda low, high: int(rng.integers(low, high)),
         lambda options: options[int(rng.integers(len(options)))],
     )
-    sample = resize_sample(cut(sample, crop, fill), (config.crop_size, config.crop_size))
+    sample = cut(sample, crop, fill, change)
+    sample = resize_sample(sample, (config.crop_size, config.crop_size))
     return mirror(sample) if rng.random() < config.flip else sample
