@@ -24,8 +24,12 @@ _QUICK_SECONDS = 0.05
 _FULL_SECONDS = 0.5
 
 
+# What is measured only when it is named: it takes minutes, gigabytes of memory, or both.
+NAMED_ONLY = ("inference", "loader", "train")
+
+
 def names() -> list[str]:
-    """The ops that have benchmarks: the stems of the files bench_<op>.py."""
+    """What there are benchmarks of: the stems of the files bench_<name>.py."""
     files = Path(__file__).parent.glob(f"{PREFIX}*.py")
     return sorted(file.stem.removeprefix(PREFIX) for file in files)
 
@@ -34,16 +38,16 @@ def run(
     chosen: Sequence[str],
     device: torch.device,
     full: bool,
-    threads: Sequence[int],
+    threads: Sequence[int] | None,
     console: Console,
 ) -> list[Result]:
-    """Measures the cases of the chosen ops and prints a table for each."""
+    """Measures the cases of what was chosen and prints a table for each name."""
     results: list[Result] = []
     for name in chosen:
         module = importlib.import_module(f"{__package__}.{PREFIX}{name}")
         mine = []
         for case in module.cases(device, full):
-            for count in threads:
+            for count in threads or _usual_threads(name, device):
                 if console.is_terminal:
                     console.print(f"{case}, {count} threads", end="\r", overflow="crop")
                 seconds = _FULL_SECONDS if full else _QUICK_SECONDS
@@ -57,7 +61,12 @@ def run(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="an op; all of them by default")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"one of {', '.join(names())}; all but {', '.join(NAMED_ONLY)} by default",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a bar chart (PNG) there")
     parser.add_argument("--device", default="cpu", help="where to measure (default: cpu)")
@@ -69,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         nargs="+",
         metavar="N",
-        help="numbers of threads (default on the CPU: 1 and all, elsewhere all)",
+        help="numbers of threads (default for ops on the CPU: 1 and all; else all)",
     )
     options = parser.parse_args(arguments)
     try:
@@ -78,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not path.parent.is_dir():
                 raise UserError(f"{path}: expected its folder {path.parent} to be there")
         device = resolve_device(options.device)
-        threads = _threads(options.threads, device)
+        threads = _checked_threads(options.threads)
         # Where nobody looks at it line by line, the table is as wide as it needs.
         console = Console() if sys.stdout.isatty() else Console(width=160)
         results = run(chosen, device, options.full, threads, console)
@@ -97,16 +106,20 @@ def _chosen(wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in known:
             raise UserError(f"expected NAME to be one of {', '.join(known)}, got {name!r}")
-    return list(dict.fromkeys(wanted)) or known
+    return list(dict.fromkeys(wanted)) or [name for name in known if name not in NAMED_ONLY]
 
 
-def _threads(wanted: Sequence[int] | None, device: torch.device) -> list[int]:
-    everything = torch.get_num_threads()
-    if wanted is None:
-        wanted = [1, everything] if device.type == "cpu" else [everything]
-    if min(wanted) < 1:
+def _checked_threads(wanted: Sequence[int] | None) -> list[int] | None:
+    if wanted is not None and min(wanted) < 1:
         raise UserError(f"--threads: expected numbers of at least 1, got {min(wanted)}")
-    return sorted(set(wanted))
+    return None if wanted is None else sorted(set(wanted))
+
+
+def _usual_threads(name: str, device: torch.device) -> list[int]:
+    everything = torch.get_num_threads()
+    if device.type != "cpu" or name in NAMED_ONLY:
+        return [everything]
+    return sorted({1, everything})
 
 
 if __name__ == "__main__":

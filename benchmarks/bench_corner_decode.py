@@ -11,6 +11,7 @@ from torch import Tensor
 from cornernet_ops import corner_decode, corner_peaks, reference
 from cornernet_ops.checks import dtype_name
 
+from . import mmdetection
 from .bench_corner_peaks import pooled
 from .measure import Case
 
@@ -133,7 +134,11 @@ def _cases(setting: str, maps: Maps) -> Iterator[Case]:
     # Probabilities of 16 bits have so many ties that top-k finds other corners than we do.
     comparable = maps.tl_heat.dtype == torch.float32
     if comparable:
-        others["mmdetection"] = lambda: mmdetection_pairs(mmdetection_peaks(maps), maps)
+        others["like mmdetection"] = lambda: mmdetection_pairs(mmdetection_peaks(maps), maps)
+        if mmdetection.available():
+            others["mmdetection"] = lambda: mmdetection.decode(
+                *maps, topk=TOPK, max_pairs=PAIRS, distance_threshold=DISTANCE
+            )
     yield Case(
         op="corner_decode",
         part="peaks and pairs",
@@ -148,7 +153,7 @@ def _cases(setting: str, maps: Maps) -> Iterator[Case]:
     corners = peaks_of(corner_peaks, maps)
     others = {"reference": lambda: pairs_of(reference.corner_decode, corners)}
     if comparable:
-        others["mmdetection"] = lambda: mmdetection_pairs(corners, maps)
+        others["like mmdetection"] = lambda: mmdetection_pairs(corners, maps)
     yield Case(
         op="corner_decode",
         part="pairs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from cornernet_ops import corner_targets, reference
 from cornernet_ops.corner_targets import gaussian_radius
 from cornernet_ops.testing import assert_close
 
+from . import mmdetection
 from .measure import Case
 
 PIXELS = 511
@@ -41,7 +42,7 @@ def zeros(pictures: int, classes: int, device: torch.device) -> list[Tensor]:
 def one_by_one(
     boxes: Tensor, labels: Tensor, images: Tensor, *, batch: int, num_classes: int, **_: Any
 ) -> list[Tensor]:
-    """The way of MMDetection: box by box, corner by corner, numbers fetched from their tensors."""
+    """As MMDetection does it: box by box, corner by corner, numbers fetched from their tensors."""
     maps = zeros(batch, num_classes, boxes.device)
     cells: list[list[int]] = [[], []]
     for box, label, image in zip(boxes, labels, images, strict=True):
@@ -67,6 +68,26 @@ def one_by_one(
     return [*maps, *(torch.tensor(found, device=boxes.device) for found in cells)]
 
 
+def mmdetections(
+    boxes: Tensor, labels: Tensor, images: Tensor, *, batch: int, num_classes: int, **_: Any
+) -> list[Tensor]:
+    """MMDetection's own, its maps in the order of ours; it has cells where we have masks too."""
+    found = mmdetection.targets(
+        [boxes[images == n] for n in range(batch)],
+        [labels[images == n] for n in range(batch)],
+        num_classes,
+        CELLS,
+        PIXELS,
+    )
+    names = ("topleft_heatmap", "bottomright_heatmap", "topleft_offset", "bottomright_offset")
+    return [found[name] for name in names]
+
+
+def same_maps(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    """Equal but for rounding, as far as the other has them."""
+    assert_close(tuple(actual[: len(expected)]), tuple(expected))
+
+
 def cases(device: torch.device, full: bool) -> Iterator[Case]:
     settings = [(6, 20, 80)] + [(1, 20, 80), (6, 100, 80), (6, 20, 3)] * full
     for pictures, each, classes in settings:
@@ -85,6 +106,12 @@ def cases(device: torch.device, full: bool) -> Iterator[Case]:
 
 def _case(setting: str, tensors: tuple[Tensor, ...], numbers: dict[str, Any]) -> Case:
     batch, classes = numbers["batch"], numbers["num_classes"]
+    others: dict[str, Callable[[], Sequence[Tensor]]] = {
+        "reference": lambda: reference.corner_targets(*tensors, **numbers),
+        "one by one": lambda: one_by_one(*tensors, **numbers),
+    }
+    if mmdetection.available():
+        others["mmdetection"] = lambda: mmdetections(*tensors, **numbers)
     return Case(
         op="corner_targets",
         part="all maps",
@@ -92,10 +119,7 @@ def _case(setting: str, tensors: tuple[Tensor, ...], numbers: dict[str, Any]) ->
         setting=setting,
         moved=4 * batch * (2 * classes + 6) * CELLS * CELLS,
         call=lambda: corner_targets(*tensors, **numbers),
-        others={
-            "reference": lambda: reference.corner_targets(*tensors, **numbers),
-            "one by one": lambda: one_by_one(*tensors, **numbers),
-        },
+        others=others,
         floor=lambda: zeros(batch, classes, tensors[0].device),
-        same=assert_close,
+        same=same_maps,
     )

@@ -74,7 +74,8 @@ def _pictures(folder: Path) -> Path:
     (folder / "train").mkdir()
     (folder / "annotations").mkdir()
     random = np.random.default_rng(0)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number in range(PICTURES):
         smooth = cv2.resize(random.random((15, 20, 3)) * 255, SIZE, interpolation=cv2.INTER_CUBIC)
         pixels = np.clip(smooth + random.normal(0, NOISE, smooth.shape), 0, 255).astype(np.uint8)

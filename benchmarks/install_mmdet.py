@@ -1,10 +1,10 @@
 """Installs MMDetection 3.3.0 for comparisons: `python -m benchmarks.install_mmdet`.
 
-Into the environment that runs it; use one of its own. mmcv 2.1.0, which mmdet 3.3.0 asks for, has no
-wheel for current PyTorch and does not build against it. CornerNet needs little of it: its Python
-code, and one compiled function, soft-NMS. So mmcv's Python is taken from its released sources, of its
-C++ the two files with (soft-)NMS are compiled as they are, and its other compiled functions fail
-when they are called.
+Into the environment that runs it; use one of its own. mmcv 2.1.0, which mmdet 3.3.0 asks for, has
+no wheel for current PyTorch and does not build against it. CornerNet needs little of it: its Python
+code, and one compiled function, soft-NMS. So mmcv's Python is taken from its released sources, of
+its C++ the two files with (soft-)NMS are compiled as they are, and its other compiled functions
+fail when they are called.
 """
 
 from __future__ import annotations

@@ -153,22 +153,29 @@ def _compare(case: Case) -> None:
 def _take_turns(
     contenders: Mapping[str, Call], synchronize: Callable[[], None], seconds: float
 ) -> dict[str, Times]:
-    def sample(call: Call, repeats: int) -> float:
-        # Once without the clock: otherwise the caches, and how much memory the allocator holds, are
-        # as the contender before has left them, and the next one pays or profits.
-        call()
-        synchronize()
+    def timed(call: Call, repeats: int) -> float:
         start = time.perf_counter()
         for _ in range(repeats):
             call()
         synchronize()
         return (time.perf_counter() - start) / repeats
 
-    # The first sample only says how long a call takes.
+    def sample(call: Call, repeats: int, warm: bool = True) -> float:
+        # Once without the clock: otherwise the caches, and how much memory the allocator holds, are
+        # as the contender before has left them, and the next one pays or profits.
+        if warm:
+            call()
+            synchronize()
+        return timed(call, repeats)
+
+    # The first samples only say how long a call takes.
+    lengths = {name: sample(call, 1) for name, call in contenders.items()}
     repeats = {
-        name: max(1, math.ceil(_SAMPLE_SECONDS / max(sample(call, 1), 1e-9)))
-        for name, call in contenders.items()
+        name: max(1, math.ceil(_SAMPLE_SECONDS / max(seconds, 1e-9)))
+        for name, seconds in lengths.items()
     }
+    # What a contender leaves behind is nothing to a second's work.
+    cold = {name for name, seconds in lengths.items() if seconds > 1}
     samples: dict[str, list[float]] = {name: [] for name in contenders}
 
     def goes_on(name: str) -> bool:
@@ -178,5 +185,5 @@ def _take_turns(
 
     while turns := [name for name in contenders if goes_on(name)]:
         for name in turns:
-            samples[name].append(sample(contenders[name], repeats[name]))
+            samples[name].append(sample(contenders[name], repeats[name], name not in cold))
     return {name: Times.of(taken) for name, taken in samples.items()}

@@ -54,12 +54,64 @@ def detector(state: dict[str, Tensor], device: torch.device) -> Any:
     return model.to(device)
 
 
-def head(num_classes: int) -> Any:
+@functools.cache
+def _head(num_classes: int) -> Any:
     """Its head, for the functions around the network that it holds."""
     from mmdet.registry import MODELS
 
     settings = dict(_config().model.bbox_head, num_classes=num_classes)
     return MODELS.build(settings | {"test_cfg": _config().model.test_cfg})
+
+
+def decode(
+    tl_heat: Tensor,
+    br_heat: Tensor,
+    tl_embedding: Tensor,
+    br_embedding: Tensor,
+    tl_offset: Tensor,
+    br_offset: Tensor,
+    *,
+    topk: int,
+    max_pairs: int,
+    distance_threshold: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes in cells, scores and labels from its `_decode_heatmap`, of maps of logits."""
+    boxes, scores, labels = _head(tl_heat.shape[1])._decode_heatmap(
+        tl_heat.sigmoid(),
+        br_heat.sigmoid(),
+        tl_offset,
+        br_offset,
+        tl_embedding,
+        br_embedding,
+        img_meta={"batch_input_shape": tuple(tl_heat.shape[2:])},
+        k=topk,
+        kernel=3,
+        distance_threshold=distance_threshold,
+        num_dets=max_pairs,
+    )
+    return boxes, scores.flatten(1), labels.flatten(1)
+
+
+def targets(
+    boxes: list[Tensor], labels: list[Tensor], num_classes: int, cells: int, pixels: int
+) -> dict[str, Any]:
+    """What its `get_targets` makes of a batch's boxes in pixels."""
+    shape = (len(boxes), num_classes, cells, cells)
+    found: dict[str, Any] = _head(num_classes).get_targets(
+        boxes, labels, shape, (pixels, pixels), with_corner_emb=True
+    )
+    return found
+
+
+def soft_nms(
+    boxes: Tensor, scores: Tensor, labels: Tensor, *, sigma: float, min_score: float
+) -> tuple[Tensor, Tensor]:
+    """Its boxes with their scores, from the best on, [K, 5], and the indices of these."""
+    from mmcv.ops import batched_nms
+
+    settings = {"type": "soft_nms", "method": "gaussian", "sigma": sigma, "min_score": min_score}
+    found: tuple[Tensor, Tensor] = batched_nms(boxes, scores, labels, settings)
+    return found
 
 
 def _pipeline(steps: list[Any], without: tuple[str, ...]) -> Any:
@@ -80,7 +132,7 @@ def detect(model: Any) -> Any:
         batch = {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
         with torch.no_grad():
             found = model.eval().test_step(batch)[0].pred_instances
-        return found.bboxes, found.scores, found.labels
+        return found.bboxes.cpu(), found.scores.cpu(), found.labels.cpu()
 
     return call
 
@@ -117,6 +169,6 @@ def train_step(model: Any, images: Tensor, boxes: list[Tensor], labels: list[Ten
     def call() -> Tensor:
         model.train()
         logged = model.train_step(batch, wrapper)
-        return logged["loss"].detach()
+        return logged["loss"].detach().cpu()
 
     return call

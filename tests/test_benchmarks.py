@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import __main__ as command
-from benchmarks import maps
+from benchmarks import bench_loader, maps, networks
 from benchmarks.measure import Case, Disagreement, Times, measure
 from benchmarks.report import summaries
 
@@ -30,6 +30,11 @@ def add() -> Tensor:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maps, "QUICK_SHAPES", [(1, 2, 8, 9)])
     monkeypatch.setattr(command, "_QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(bench_loader, "PICTURES", 2)
+    monkeypatch.setattr(networks, "RECIPE", "tiny")
+    monkeypatch.setattr(networks, "SIDE", 127)
+    monkeypatch.setattr(networks, "PICTURE_SIDE", 120)
+    monkeypatch.setattr(networks, "MATRIX_SIDE_CPU", 64)
 
 
 @pytest.mark.parametrize("name", command.names())
@@ -39,10 +44,12 @@ def test_a_tiny_run_writes_table_json_and_plot(tiny, name, tmp_path: Path, capsy
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["machine"]["torch"] == torch.__version__
     assert {r["op"] for r in run["results"]} == {name}
-    assert all({"op", "reference"} <= set(r["times"]) for r in run["results"])
+    peer = {"loader": "op", "inference": "plain", "train": "plain"}.get(name, "reference")
+    assert all({"op", peer} <= set(r["times"]) for r in run["results"])
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
     output = capsys.readouterr().out
-    assert "GB/s" in output and "geometric mean" in output
+    assert ("pictures/s" if name in command.NAMED_ONLY else "GB/s") in output
+    assert "geometric mean" in output
 
 
 def test_contenders_are_timed_and_threads_are_put_back() -> None:

@@ -1,8 +1,8 @@
 """Random changes to training pictures, as in MMDetection's CornerNet.
 
 Each change is a pair: one function draws its parameters, another applies them, so that a test can
-apply parameters of its own. Pictures are [H, W, 3] RGB, as read uint8, and float32 in 0..255 from the
-first change on.
+apply parameters of its own. Pictures are [H, W, 3] RGB in 0..255: uint8 as they are read, float32
+from the first change on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from cornernet.structures import Sample
 _CENTRE_TRIES = 50
 # How many crop sizes are tried before a crop is centred on a box.
 _SIZE_TRIES = 20
+# An upper bound of hue, saturation and value, as OpenCV wants it: a column of four.
+_MOST_SATURATED = np.array([[math.inf], [1], [math.inf], [0]])
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -116,7 +118,7 @@ def distort(image: np.ndarray, change: Photometry) -> np.ndarray:
         if change.hue is not None:
             _wrap_hue(hsv, change.hue)
         if saturation > 1:
-            hsv = cv2.min(hsv, (math.inf, 1.0, math.inf, 0.0))
+            hsv = cv2.min(hsv, _MOST_SATURATED)
         pixels = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
     if change.contrast is not None and not change.contrast_first:
         pixels *= change.contrast
@@ -130,10 +132,12 @@ def distort(image: np.ndarray, change: Photometry) -> np.ndarray:
 
 def _wrap_hue(hsv: np.ndarray, added: float) -> None:
     """Bring the hue back into 0..360, in place, after a number below 360 was added."""
-    hue = cv2.extractChannel(hsv, 0)  # NumPy is slow where it has to step over the others
+    hue: np.ndarray = cv2.extractChannel(
+        hsv, 0
+    )  # NumPy is slow where it has to step over the others
     outside = hue > 360 if added > 0 else hue < 0
     if outside.any():
-        hue[outside] -= math.copysign(360, added)
+        hue[outside] -= np.float32(math.copysign(360, added))
         cv2.insertChannel(hue, hsv, 0)
 
 
