@@ -71,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
         help="start from these weights, also of MMDetection or the original repository; for other "
         "classes, what depends on them starts at random",
     )
+    train.add_argument(
+        "--find-batch",
+        action="store_true",
+        help="do not train; try how many pictures a step the device has memory for, and say so",
+    )
     train.set_defaults(run=_train)
 
     evaluate = verb(
@@ -185,13 +190,16 @@ def _inference_settings(arguments: argparse.Namespace) -> list[str]:
 def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
     from cornernet.device import end_world, start_world
-    from cornernet.train.loop import train
+    from cornernet.train.loop import say_largest_batch, train
 
     init = [] if arguments.init is None else ["--train.init", arguments.init]
     config = load_recipe(arguments.recipe, [*settings, *init])
     world = start_world(arguments.device)
     try:
-        train(config, arguments.data, arguments.output, world, arguments.resume)
+        if arguments.find_batch:
+            say_largest_batch(config, arguments.data, world)
+        else:
+            train(config, arguments.data, arguments.output, world, arguments.resume)
     finally:
         end_world()
 

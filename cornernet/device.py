@@ -217,10 +217,23 @@ def has_fused_optimizer(device: torch.device) -> bool:
     return device.type in ("cpu", "cuda")
 
 
+def has_own_memory(device: torch.device) -> bool:
+    """Whether the device refuses what its memory cannot hold; the CPU's system stops processes."""
+    return device.type != "cpu"
+
+
 def peak_memory(device: torch.device) -> int | None:
     """Most bytes the device's allocator has held at once; None where it does not count."""
     counter = getattr(_module(device.type), "max_memory_allocated", None)
-    return None if device.type == "cpu" or counter is None else int(counter())
+    return int(counter()) if has_own_memory(device) and counter is not None else None
+
+
+def release_memory(device: torch.device) -> None:
+    """Give the device back what its allocator keeps in reserve, and count the peak anew."""
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        function = getattr(_module(device.type), name, None)
+        if has_own_memory(device) and function is not None:
+            function()
 
 
 def describe(kind: str) -> str:

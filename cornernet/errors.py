@@ -8,3 +8,7 @@ which knows nothing of this package can catch it too.
 
 class UserError(ValueError):
     """Bad input from outside the program: a file, a folder, a setting, a device."""
+
+
+class OutOfMemory(UserError):
+    """The device's or the machine's memory does not suffice for what was asked for."""

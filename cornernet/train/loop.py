@@ -22,6 +22,7 @@ from cornernet.plots import draw_detections, save_curves, save_sheet
 from cornernet.predict import detect
 from cornernet.structures import Batch
 from cornernet.train.checkpoint import RunFolder
+from cornernet.train.fit import largest_batch
 from cornernet.train.log import RunLog
 from cornernet.train.trainer import LOSSES, Trainer
 
@@ -118,6 +119,17 @@ def train(
     numbers = "  ".join(f"{name}={best.metrics[name]:.3f}" for name in ("AP", "AP50", "AP75"))
     log.say(f"best: {numbers}  ({folder.best})")
     return best.metrics
+
+
+def say_largest_batch(config: Config, data: str | Path, world: World) -> None:
+    """Print the largest `train.batch_size` that fits the device, for a recipe and its data."""
+    training_split, _ = _read_data(config, data)
+    fit = largest_batch(_with_classes(config, training_split), world)
+    peak = "" if fit.peak is None else f" ({fit.peak / 2**30:.2f} GiB at its peak)"
+    print(
+        f"--train.batch_size {fit.batch_size} is the largest that fits {world.device}{peak}; leave "
+        "some memory for pictures with more objects and for whoever else uses the device"
+    )
 
 
 def _read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDataset]:

@@ -22,7 +22,7 @@ from cornernet.device import (
     is_out_of_memory,
     resolve_precision,
 )
-from cornernet.errors import UserError
+from cornernet.errors import OutOfMemory, UserError
 from cornernet.losses import corner_counts, detection_losses
 from cornernet.model.detector import CornerDetector, to_channels_last
 from cornernet.model.weights import Weights, load_state
@@ -160,8 +160,8 @@ class Trainer:
             The losses, the gradient's norm before clipping and the learning rate.
 
         Raises:
-            UserError: a loss or the gradient is not finite, or memory does not suffice; the weights
-                are left as they were.
+            UserError: a loss or the gradient is not finite; the weights are left as they were.
+            OutOfMemory: the same, for want of memory.
         """
         rate = learning_rate(self.step, steps_per_epoch, self.config.train)
         for group in self.optimizer.param_groups:
@@ -172,17 +172,18 @@ class Trainer:
             losses = self.backward(batch.to(self.world.device))
         except (MemoryError, RuntimeError) as error:
             if is_out_of_memory(error):
-                raise UserError(self._out_of_memory(batch, error)) from None
+                raise OutOfMemory(self._out_of_memory(batch, error)) from None
             raise
-        values = dict(zip(LOSSES, losses.tolist(), strict=True))
-        self._check_finite(values, batch)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(
             self.model.parameters(), self.config.train.clip_norm or math.inf
         )
-        gradient = {"gradient": float(norm)}
+        # The one place of a step where the host waits for the device: before weights are changed.
+        *found, gradient_norm = torch.cat([losses, norm.detach().float()[None]]).tolist()
+        values = dict(zip(LOSSES, found, strict=True))
+        self._check_finite(values, batch)
         if not self.scaler.is_enabled():  # an active scaler skips such a step and scales less
-            self._check_finite(gradient, batch)
+            self._check_finite({"gradient": gradient_norm}, batch)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.scaler.is_enabled() and self.scaler.get_scale() < 1:
@@ -191,7 +192,7 @@ class Trainer:
             self.average.update(self.model)
         self.step += 1
         record = {f"loss/{name}": value for name, value in values.items()}
-        return {**record, "gradient_norm": gradient["gradient"], "learning_rate": rate}
+        return {**record, "gradient_norm": gradient_norm, "learning_rate": rate}
 
     def _out_of_memory(self, batch: Batch, error: BaseException) -> str:
         number, _, height, width = batch.images.shape
