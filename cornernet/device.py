@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,9 @@ def start_world(name: str) -> World:
 def end_world() -> None:
     """Leave the process group, if there is one."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # Old versions of gloo (torch 2.4's at least) wait here for their threads without letting
+        # them into the interpreter, which they need to let go of the last exchange's tensors.
+        time.sleep(0.1)
         torch.distributed.destroy_process_group()
 
 
