@@ -8,12 +8,13 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 # What the compiled ops are made of: the package is installed again when one of these changes.
 SOURCES := $(shell find csrc -type f) setup.py pyproject.toml constraints.txt
 
-.PHONY: help install demo test test-matrix sanitize lint clean
+.PHONY: help install demo test test-sdaa test-matrix sanitize lint clean
 
 help:
 	@echo "make demo         train a small CornerNet on drawn shapes, about 7 minutes on 2 cores"
 	@echo "make test         ruff, mypy and all tests, at most 12 minutes on 2 cores"
 	@echo "make install      $(VENV) with the package, ready to use"
+	@echo "make test-sdaa    the ops and the detector on a simulated SDAA card, 3 minutes on 2 cores"
 	@echo "make test-matrix  the tests on the oldest to the newest PyTorch; downloads gigabytes"
 	@echo "make sanitize     the ops' tests under GCC's address, undefined and thread sanitizers, 10 minutes"
 	@echo "make clean        remove build products and $(VENV)"
@@ -57,6 +58,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What it builds and runs: tests/sdaa.sh.
+test-sdaa: $(VENV)/.dev
+	PYTHON=$(BIN)/python bash tests/sdaa.sh
 
 # Each line: a Python, a torch. See tests/matrix.sh.
 test-matrix:

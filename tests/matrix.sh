@@ -5,13 +5,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# PyTorch, Python. PYTHON_3_10=/path/to/python names an interpreter that is not on the PATH.
-matrix=("2.4.0 3.10" "2.7.1 3.11" "2.15.0 3.12")
+# PyTorch, Python, and whether Tecorigin has a torch_sdaa for it: then the tests on the simulated
+# card are run too. PYTHON_3_10=/path/to/python names an interpreter that is not on the PATH.
+matrix=("2.4.0 3.10 sdaa" "2.7.1 3.11 sdaa" "2.15.0 3.12")
 
 results=()
 failed=0
 for row in "${matrix[@]}"; do
-  read -r torch version <<<"$row"
+  read -r torch version device <<<"$row"
   if [[ -n "${ROWS:-}" && " $ROWS " != *" $torch "* ]]; then
     continue
   fi
@@ -32,6 +33,9 @@ for row in "${matrix[@]}"; do
     "$bin/python" -m pip install -q --disable-pip-version-check -e '.[dev]' "torch==$torch"
     "$bin/python" -m cornernet_ops
     "$bin/python" -m pytest -q
+    if [[ "$device" == sdaa ]]; then
+      PYTHON="$bin/python" bash "$OLDPWD/tests/sdaa.sh" -q
+    fi
   ); then
     results+=("torch $torch, Python $version: passed")
   else

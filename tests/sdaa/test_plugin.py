@@ -16,7 +16,7 @@ import torch_sdaa
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from cornernet.device import is_out_of_memory
+from cornernet.device import end_world, is_out_of_memory
 
 if not torch_sdaa.__version__.endswith("simulator"):
     pytest.skip("about the simulator, and there is a card", allow_module_level=True)
@@ -255,7 +255,7 @@ def alone(tmp_path: Path):
         "tccl", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
     )
     yield
-    torch.distributed.destroy_process_group()
+    end_world()
 
 
 def test_tccl_adds_up_gathers_and_spreads(alone: None) -> None:
