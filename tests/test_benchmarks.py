@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import __main__ as command
-from benchmarks import bench_loader, maps, networks
+from benchmarks import bench_loader, maps, memory, networks
 from benchmarks.measure import Case, Disagreement, Times, measure
 from benchmarks.report import summaries
 
@@ -89,3 +89,9 @@ def test_mistakes_are_answered_with_a_sentence(tiny, arguments, sentence, capsys
     assert command.main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("benchmarks: ") and sentence in error and error.count("\n") == 1
+
+
+def test_memory_of_a_step_is_that_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "RECIPE", "tiny")
+    monkeypatch.setattr(networks, "SIDE", 127)
+    assert memory.peak_of("fp32", 1, CPU) > 50 * 2**20
