@@ -78,6 +78,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(run=_train)
 
+    check = verb("check", "Compare a batch's losses and gradients on a device with the CPU's.")
+    check.add_argument("recipe", metavar="RECIPE", help="as for train, with its settings")
+    check.add_argument("--data", required=True, metavar="DIR", help="as for train")
+    check.add_argument("--device", default="auto", help=_DEVICE_HELP)
+    check.add_argument("--json", metavar="FILE", help="write the figures there")
+    check.set_defaults(run=_check)
+
+    compare = verb("compare", "Compare the losses of two runs, line by line of their logs.")
+    compare.add_argument("source", metavar="RUN", help="folder of a run")
+    compare.add_argument("reference", metavar="REFERENCE", help="folder of another one")
+    compare.set_defaults(run=_compare)
+
+    zoo = verb("modelzoo", "Write a contribution to Tecorigin's model zoo from a run.")
+    zoo.add_argument("source", metavar="RUN", help="folder of the run on SDAA")
+    zoo.add_argument("--output", required=True, metavar="DIR", help="the folder to make")
+    zoo.add_argument(
+        "--package",
+        required=True,
+        metavar="SOURCE",
+        help="where pip installs cornernet from, with the commit: git+https://…@COMMIT",
+    )
+    zoo.add_argument("--reference", metavar="RUN", help="folder of the same run elsewhere")
+    zoo.add_argument("--check", metavar="FILE", help="what `cornernet check --json FILE` wrote")
+    zoo.add_argument(
+        "--processes", type=int, default=4, metavar="N", help="of the training (default: 4, a card)"
+    )
+    zoo.set_defaults(run=_modelzoo)
+
     evaluate = verb(
         "evaluate",
         "Compute COCO's twelve numbers on a split.",
@@ -190,14 +218,21 @@ def _inference_settings(arguments: argparse.Namespace) -> list[str]:
 def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
     from cornernet.device import end_world, start_world
-    from cornernet.train.loop import say_largest_batch, train
+    from cornernet.train.fit import largest_batch
+    from cornernet.train.loop import read_data, train, with_classes
 
     init = [] if arguments.init is None else ["--train.init", arguments.init]
     config = load_recipe(arguments.recipe, [*settings, *init])
     world = start_world(arguments.device)
     try:
         if arguments.find_batch:
-            say_largest_batch(config, arguments.data, world)
+            split, _ = read_data(config, arguments.data)
+            fit = largest_batch(with_classes(config, split), world)
+            peak = "" if fit.peak is None else f" ({fit.peak / 2**30:.2f} GiB at its peak)"
+            print(
+                f"--train.batch_size {fit.batch_size} is the largest that fits {world.device}"
+                f"{peak}; leave some memory for pictures with more objects and for others"
+            )
         else:
             train(config, arguments.data, arguments.output, world, arguments.resume)
     finally:
@@ -378,21 +413,104 @@ def _synthesize(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 
 def _env(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     _refuse(settings)
+    print(_environment())
+
+
+def _environment() -> str:
+    """What is installed and which devices are there, for a report."""
     from importlib import metadata
 
     from cornernet import __version__
     from cornernet.device import available_kinds, describe
     from cornernet_ops.__main__ import report
 
-    print(f"cornernet {__version__}")
+    lines = [f"cornernet {__version__}"]
     for name in ("numpy", "opencv-python-headless", "pycocotools", "jsonargparse", "matplotlib"):
         try:
-            print(f"{name} {metadata.version(name)}")
+            lines.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
-            print(f"{name} is not installed")
-    for kind in available_kinds():
-        print(f"device {kind}: {describe(kind)}")
-    print(report())
+            lines.append(f"{name} is not installed")
+    lines += [f"device {kind}: {describe(kind)}" for kind in available_kinds()]
+    return "\n".join([*lines, report()])
+
+
+def _check(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    from cornernet.config import load_recipe
+    from cornernet.device import World, resolve_device
+    from cornernet.train.compare import compare_batch
+
+    _check_writable(arguments.json)
+    config = load_recipe(arguments.recipe, settings)
+    found = compare_batch(config, arguments.data, World(resolve_device(arguments.device)))
+    summary = found.summary()
+    print(f"one batch on {found.device} in {found.precision}, against the CPU in fp32")
+    for name, (value, wanted) in found.losses.items():
+        print(f"  {name:12s} {value:.6f}  CPU {wanted:.6f}")
+    print(f"  all gradients are {found.gradient_error:.2e} off")
+    print(f"  the worst is {found.worst_error:.2e} off: {found.worst}")
+    if arguments.json is not None:
+        _write_json(arguments.json, summary)
+    _conclude(summary["passes"], f"wanted at most {summary['tolerance']} in the loss and in all")
+
+
+def _compare(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    _refuse(settings)
+    from rich.console import Console
+    from rich.table import Table
+
+    from cornernet.modelzoo import losses_pass, losses_verdict
+    from cornernet.train.compare import compare_losses, training_records
+
+    errors = compare_losses(
+        training_records(arguments.source), training_records(arguments.reference)
+    )
+    table = Table("loss", "mean absolute relative error", "largest", "at step", "signed mean")
+    for error in errors:
+        numbers = (error.mean, error.largest, error.largest_step, error.signed_mean)
+        table.add_row(error.name, *(f"{value:.4g}" for value in numbers))
+    Console().print(table)
+    _conclude(losses_pass(errors), losses_verdict(errors))
+
+
+def _modelzoo(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
+    _refuse(settings)
+    from cornernet.modelzoo import write_contribution
+
+    batch = None
+    if arguments.check is not None:
+        try:
+            batch = json.loads(Path(arguments.check).read_text(encoding="utf-8"))
+            batch["passes"], batch["gradient_error"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"--check: expected a file that `cornernet check --json` wrote, got "
+                f"{arguments.check} ({type(error).__name__}: {error})"
+            ) from None
+    verdict = write_contribution(
+        arguments.source,
+        arguments.output,
+        arguments.package,
+        _environment(),
+        arguments.reference,
+        batch,
+        arguments.processes,
+    )
+    print(f"{arguments.output}: README.md, config.yaml, requirements.txt, run_scripts, the losses")
+    if verdict is None:
+        print("without a comparison: --reference RUN and --check FILE add them")
+    else:
+        _conclude(verdict, "see README.md there")
+
+
+def _conclude(passed: bool, text: str) -> None:
+    """The last line of a comparison, which also decides the exit status."""
+    print(text if text.startswith(("passes", "FAILS")) else f"{_word(passed)}: {text}")
+    if not passed:
+        sys.exit(1)
+
+
+def _word(passed: bool) -> str:
+    return "passes" if passed else "FAILS"
 
 
 def _refuse(settings: Sequence[str]) -> None:

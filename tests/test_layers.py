@@ -29,8 +29,10 @@ ALLOWED = {
     "predict": LEAVES | {"data", "model", "decode"},
     "evaluate": LEAVES | {"data", "model", "decode", "predict"},
     "train": LEAVES | {"data", "model", "targets", "losses", "evaluate", "predict", "plots"},
+    "modelzoo": LEAVES | {"train"},
     "api": LEAVES | {"data", "model", "predict"},
-    "cli": LEAVES | {"api", "data", "model", "predict", "evaluate", "train", "plots", ""},
+    "cli": LEAVES
+    | {"api", "data", "model", "predict", "evaluate", "train", "plots", "modelzoo", ""},
     "__main__": {"cli"},
     "": {"api", "errors"},
 }

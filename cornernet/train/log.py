@@ -1,4 +1,5 @@
-"""Where a run's numbers go: metrics.jsonl always, TensorBoard if installed, the terminal."""
+"""Where a run's numbers go: metrics.jsonl and the terminal; TensorBoard and tcap_dllogger, which
+Tecorigin's model zoo asks for, where they are installed."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,25 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+# What Tecorigin's model zoo calls the values of each kind of record, and wants to know of them.
+_LOSS = {"unit": "", "GOAL": "MINIMIZE", "STAGE": "TRAIN"}
+_ACCURACY = {"unit": "", "GOAL": "MAXIMIZE", "STAGE": "VALID"}
+_SPEED = {"unit": "imgs/s", "format": ":.3f", "GOAL": "MAXIMIZE", "STAGE": "TRAIN"}
+_ZOO: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
+    "train": {
+        "loss/total": ("train.loss", _LOSS),
+        "loss/focal": ("train.loss_focal", _LOSS),
+        "loss/pull": ("train.loss_pull", _LOSS),
+        "loss/push": ("train.loss_push", _LOSS),
+        "loss/offset": ("train.loss_offset", _LOSS),
+        "images_per_second": ("train.ips", _SPEED),
+    },
+    "val": {name: (f"val.{name}", _ACCURACY) for name in ("AP", "AP50", "AP75")},
+}
+
+
 class RunLog:
-    """Records of a run, to a file, to TensorBoard and to the terminal.
+    """Records of a run, to a file, to the terminal, and to loggers that are installed.
 
     On a terminal a progress bar shows the epoch; elsewhere, as in a log file, plain lines do.
 
@@ -52,7 +70,8 @@ class RunLog:
         self.is_main = is_main
         self.console = Console(quiet=not is_main, highlight=False)
         self.records: list[dict[str, Any]] = []
-        self._board = None
+        self._board: Any = None
+        self._zoo: Any = None
         if not is_main:
             return
         self.records = [r for r in read_records(self.path) if r["step"] <= resume_step]
@@ -60,11 +79,19 @@ class RunLog:
         kept = "".join(json.dumps(record) + "\n" for record in self.records)
         with replacing(self.path) as temporary:
             temporary.write_text(kept, encoding="utf-8")
-        try:
+        with suppress(ImportError):
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
+
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
+        with suppress(ImportError):
+            from tcap_dllogger import JSONStreamBackend, Logger, Verbosity
+
+            # A file for each part of a run that was stopped: the logger writes over old ones.
+            path = folder / f"tcap_dllogger-{resume_step}.json"
+            self._zoo = Logger([JSONStreamBackend(Verbosity.VERBOSE, str(path))])
+            for names in _ZOO.values():
+                for name, about in names.values():
+                    self._zoo.metadata(name, about)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Append a record: `kind` is "train" or "val", `step` the number of steps done."""
@@ -85,6 +112,9 @@ class RunLog:
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._board.add_scalar(f"{kind}/{name}", value, step)
+        if self._zoo is not None:
+            data = {zoo: values[name] for name, (zoo, _) in _ZOO[kind].items() if name in values}
+            self._zoo.log(step=step, data={"rank": 0, **data})  # the only one that logs
 
     def say(self, text: str) -> None:
         """A line for people, above the progress bar if there is one."""
@@ -114,3 +144,5 @@ class RunLog:
         """Finish writing."""
         if self._board is not None:
             self._board.close()
+        if self._zoo is not None:
+            self._zoo.flush()

@@ -22,7 +22,6 @@ from cornernet.plots import draw_detections, save_curves, save_sheet
 from cornernet.predict import detect
 from cornernet.structures import Batch
 from cornernet.train.checkpoint import RunFolder
-from cornernet.train.fit import largest_batch
 from cornernet.train.log import RunLog
 from cornernet.train.trainer import LOSSES, Trainer
 
@@ -60,8 +59,8 @@ def train(
     folder = RunFolder(Path(output))
     if not resume:
         folder.check_free()
-    training_split, validation_split = _read_data(config, data)
-    config = _with_classes(config, training_split)
+    training_split, validation_split = read_data(config, data)
+    config = with_classes(config, training_split)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     checkpoint = folder.read_checkpoint(config) if resume else None
@@ -121,18 +120,8 @@ def train(
     return best.metrics
 
 
-def say_largest_batch(config: Config, data: str | Path, world: World) -> None:
-    """Print the largest `train.batch_size` that fits the device, for a recipe and its data."""
-    training_split, _ = _read_data(config, data)
-    fit = largest_batch(_with_classes(config, training_split), world)
-    peak = "" if fit.peak is None else f" ({fit.peak / 2**30:.2f} GiB at its peak)"
-    print(
-        f"--train.batch_size {fit.batch_size} is the largest that fits {world.device}{peak}; leave "
-        "some memory for pictures with more objects and for whoever else uses the device"
-    )
-
-
-def _read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDataset]:
+def read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDataset]:
+    """The training and the validation split of a folder, as a recipe wants them."""
     training = CocoDataset(
         data,
         config.data.train_split,
@@ -150,7 +139,8 @@ def _read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDatas
     return training, validation
 
 
-def _with_classes(config: Config, dataset: CocoDataset) -> Config:
+def with_classes(config: Config, dataset: CocoDataset) -> Config:
+    """A recipe with the number of classes of its data."""
     number = len(dataset.classes)
     if config.model.num_classes not in (0, number):
         raise UserError(

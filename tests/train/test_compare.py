@@ -1,0 +1,127 @@
+"""Two devices are compared by the size of each error; nothing cancels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import SMALL_MODEL
+
+from cornernet.cli import main
+from cornernet.config import Config
+from cornernet.data.synthetic import synthesize
+from cornernet.device import World
+from cornernet.errors import UserError
+from cornernet.train.compare import compare_batch, compare_losses, training_records
+from cornernet.train.trainer import LOSSES, Trainer
+
+CPU = World(torch.device("cpu"))
+
+
+def records(*totals: float | None, first: int = 10) -> dict[int, dict[str, Any]]:
+    steps = range(first, first + 10 * len(totals), 10)
+    return {
+        step: {"kind": "train", "step": step, **{f"loss/{name}": total for name in LOSSES}}
+        for step, total in zip(steps, totals, strict=True)
+    }
+
+
+def write_run(folder: Path, *totals: float) -> Path:
+    folder.mkdir()
+    lines = "".join(json.dumps(record) + "\n" for record in records(*totals).values())
+    (folder / "metrics.jsonl").write_text(lines)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthesize(
+        tmp_path_factory.mktemp("data") / "shapes", train=4, val=2, min_side=96, max_side=128
+    )
+
+
+def config(**training: Any) -> Config:
+    return Config.from_dict(
+        {
+            "model": SMALL_MODEL,
+            "data": {"workers": 0},
+            "augment": {"crop_size": 64, "crop_border": 32},
+            "train": {"batch_size": 2, "precision": "fp32"} | training,
+        }
+    )
+
+
+def test_errors_of_both_signs_do_not_cancel() -> None:
+    total = compare_losses(records(1.5, 0.5), records(1.0, 1.0))[0]
+    assert (total.name, total.steps, total.signed_mean) == ("total", 2, 0.0)
+    assert (total.mean, total.largest, total.largest_step) == (0.5, 0.5, 10)
+
+
+def test_steps_that_one_run_lacks_are_left_out() -> None:
+    total = compare_losses(records(1.0, 2.0, 3.0), records(2.0, 6.0, first=20))[0]
+    assert total.steps == 2 and total.mean == pytest.approx((0 + 0.5) / 2)
+    assert total.largest_step == 30
+
+
+def test_runs_without_a_common_step_are_refused() -> None:
+    with pytest.raises(UserError, match="from 10 to 10 and from 15 to 15 with none in common"):
+        compare_losses(records(1.0), records(1.0, first=15))
+
+
+def test_loss_that_is_no_number_is_refused() -> None:
+    with pytest.raises(UserError, match="finite losses, found another loss/total at step 20"):
+        compare_losses(records(1.0, None), records(1.0, 1.0))
+
+
+def test_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected the losses of a run, found no such file"):
+        training_records(tmp_path)
+
+
+def test_cpu_has_its_own_gradients(shapes: Path) -> None:
+    found = compare_batch(config(), shapes, CPU)
+    assert found.gradient_error == found.worst_error == found.loss_error == 0
+    assert found.summary()["passes"] and set(found.losses) == set(LOSSES)
+
+
+def test_wrong_gradient_is_found_where_it_is(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backward = Trainer.backward
+    calls = []
+
+    def broken(self: Trainer, batch: Any) -> torch.Tensor:
+        losses = backward(self, batch)
+        calls.append(self)
+        if len(calls) == 1:  # the device's
+            weight = dict(self.model.named_parameters())["head.tl_heat.0.1.conv.weight"]
+            assert weight.grad is not None
+            weight.grad *= -1
+        return losses
+
+    monkeypatch.setattr(Trainer, "backward", broken)
+    found = compare_batch(config(), shapes, CPU)
+    assert found.worst == "head.tl_heat.0.1.conv.weight" and found.worst_error == pytest.approx(2)
+    assert found.loss_error == 0 and not found.summary()["passes"]
+
+
+def test_runs_are_compared_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = write_run(tmp_path / "a", 1.0, 2.0), write_run(tmp_path / "b", 1.01, 2.0)
+    main(["compare", str(first), str(second)])
+    assert "passes: the mean of the total loss's absolute relative" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", str(first), str(write_run(tmp_path / "c", 1.5, 1.0))])
+    assert stop.value.code == 1 and "FAILS" in capsys.readouterr().out
+
+
+def test_batch_is_checked_on_the_command_line(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["check", "tiny", "--data", str(shapes), "--device", "cpu", "--json",
+          str(tmp_path / "check.json"), "--augment.crop_size", "64", "--data.workers", "0",
+          "--train.batch_size", "2", "--train.precision", "fp32"])  # fmt: skip
+    assert "passes: wanted at most 0.05" in capsys.readouterr().out
+    assert json.loads((tmp_path / "check.json").read_text())["gradient_error"] == 0
