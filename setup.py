@@ -9,8 +9,8 @@ decision:
     cpu     the CPU kernels; no compiler is an error
     cuda, sdaa   the CPU kernels and those of the device; a missing compiler is an error
 
-The kernels for SDAA are a module of their own, built by the vendor's extension builder, so that
-nothing of the CPU's build depends on how that one works.
+The kernels for CUDA are part of the CPU's module. Those for SDAA are a module of their own, built
+by the vendor's extension builder, so that nothing of the CPU's build depends on how that one works.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -42,6 +44,8 @@ CHOICES = ("auto", "none", "cpu", "cuda", "sdaa")
 OPENMP = [] if sys.platform == "darwin" else ["-fopenmp"]  # Apple's compiler has none
 COMPILE_FLAGS = ["-O3", "-g0", *OPENMP, "-ffp-contract=off", "-fvisibility=hidden", "-Wall"]
 LINK_FLAGS = OPENMP
+# --fmad=false is nvcc's word for -ffp-contract=off.
+NVCC_FLAGS = ["-O3", "--fmad=false", "-Xcompiler=-fvisibility=hidden"]
 SDAA_COMPILE_FLAGS = {
     "cxx": ["-O3", "-g0", "-fvisibility=hidden", "-Wall"],
     "tecocc": ["-O3", "-std=c++17"],
@@ -65,7 +69,7 @@ class Toolkit:
 
     compiler: str | None  # the path of the device's compiler, None if something is missing
     missing: str = ""  # what, as half a sentence
-    plugin: bool = True  # whether PyTorch's plug-in for the device is there
+    plugin: bool = True  # whether this PyTorch can use the device at all
 
 
 def decide(
@@ -74,6 +78,7 @@ def decide(
     compiler: str | None,
     sources: set[str],
     sdaa: Toolkit,
+    cuda: Toolkit,
 ) -> Decision:
     """The decision, from what was asked for and what is there.
 
@@ -83,6 +88,7 @@ def decide(
         compiler: the path of the C++ compiler, None if there is none.
         sources: the devices that csrc/ has kernels for.
         sdaa: what `sdaa_toolkit` found.
+        cuda: what `cuda_toolkit` found.
 
     Raises:
         SystemExit: with one sentence, if what was asked for cannot be built.
@@ -120,16 +126,20 @@ def decide(
         return decision(
             [], f"no C++ compiler ({name}) was found when this was installed: install one"
         )
-    if wanted == "sdaa" and sdaa.compiler is None:
-        raise SystemExit(f"cornernet: CORNERNET_OPS_BUILD=sdaa cannot be done: {sdaa.missing}")
     reason = f"compiled with {compiler}"
     built = {"cpu", device}
-    if "sdaa" in sources and wanted in ("auto", "sdaa"):
-        if sdaa.compiler is not None:
-            built.add("sdaa")
-            reason += f" and {sdaa.compiler}"
-        elif sdaa.plugin:
-            reason += f"; none for sdaa, where the references will serve: {sdaa.missing}"
+    for other, toolkit in (("cuda", cuda), ("sdaa", sdaa)):
+        if other not in sources or wanted not in ("auto", other):
+            continue
+        if toolkit.compiler is not None:
+            built.add(other)
+            reason += f" and {toolkit.compiler}"
+        elif wanted == other:
+            raise SystemExit(
+                f"cornernet: CORNERNET_OPS_BUILD={other} cannot be done: {toolkit.missing}"
+            )
+        elif toolkit.plugin:
+            reason += f"; none for {other}, where the references will serve: {toolkit.missing}"
     return decision(sorted(built), reason)
 
 
@@ -178,6 +188,49 @@ def sdaa_toolkit(environment: Mapping[str, str]) -> Toolkit:
     return Toolkit(compiler)
 
 
+def cuda_toolkit() -> Toolkit:
+    """An nvcc of the CUDA that torch was built with, or what is wrong with the one there is."""
+    if importlib.util.find_spec("torch") is None:
+        return Toolkit(None, "torch is not installed", plugin=False)
+    import torch
+    from torch.utils import cpp_extension
+
+    if torch.version.cuda is None:
+        return Toolkit(
+            None,
+            f"torch {torch.__version__} is one without CUDA: install one with it",
+            plugin=False,
+        )
+    home = cpp_extension.CUDA_HOME
+    compiler = shutil.which("nvcc", path=os.path.join(home, "bin")) if home else None
+    if compiler is None:
+        return Toolkit(
+            None,
+            f"the compiler nvcc is not in {home or '$CUDA_HOME'}/bin; install the toolkit of CUDA "
+            f"{torch.version.cuda} and set CUDA_HOME to its folder",
+        )
+    if home and not Path(home, "include", "cuda_runtime.h").exists():
+        return Toolkit(
+            None,
+            f"{home}/include holds no cuda_runtime.h; set CUDA_HOME to the folder of the toolkit",
+        )
+    return matching_nvcc(compiler, torch.version.cuda)
+
+
+def matching_nvcc(compiler: str, wanted: str) -> Toolkit:
+    """The nvcc at this path, if it is of the major version of the CUDA that is wanted."""
+    said = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+    found = re.search(r"release (\d+)\.(\d+)", said)
+    version = ".".join(found.groups()) if found else "an unknown version"
+    if version.partition(".")[0] != wanted.partition(".")[0]:
+        return Toolkit(
+            None,
+            f"{compiler} is of CUDA {version} and torch of CUDA {wanted}; install a toolkit of "
+            f"CUDA {wanted.partition('.')[0]} and set CUDA_HOME to its folder",
+        )
+    return Toolkit(compiler)
+
+
 def device_sources() -> set[str]:
     return {
         folder.name
@@ -215,19 +268,20 @@ def pybind11_headers() -> list[str]:
 
 def extensions(decision: Decision) -> list[Any]:
     """The module _C, and _sdaa where the vendor's tools are there to build it."""
-    from torch.utils.cpp_extension import CppExtension
+    from torch.utils.cpp_extension import CppExtension, CUDAExtension
 
     devices = [device for device in decision.built if device != "sdaa"]
-    compiled = CppExtension(
+    extension = CUDAExtension if "cuda" in devices else CppExtension
+    compiled = extension(
         f"{PACKAGE}._C",
-        ["csrc/module.cpp", *(file for device in devices for file in files(device, ".cpp"))],
+        ["csrc/module.cpp", *(file for device in devices for file in files(device, ".cpp", ".cu"))],
         include_dirs=pybind11_headers(),
         define_macros=[
             ("CORNERNET_TORCH_VERSION", f'"{decision.torch}"'),
             ("CORNERNET_DEVICES", f'"{" ".join(devices)}"'),
             ("CORNERNET_FLAGS", f'"{" ".join(COMPILE_FLAGS)}"'),
         ],
-        extra_compile_args=COMPILE_FLAGS,
+        extra_compile_args={"cxx": COMPILE_FLAGS, "nvcc": NVCC_FLAGS},
         extra_link_args=LINK_FLAGS,
     )
     if "sdaa" not in decision.built:
@@ -276,11 +330,26 @@ def commands(decision: Decision) -> dict[str, Any]:
         def build_extensions(self) -> None:
             every: list[Any] = self.distribution.ext_modules
             self.extensions = [ext for ext in every if ext.name != SDAA_MODULE]
+            self._name_objects_apart()
             super().build_extensions()
             self.extensions = every
             own = [ext for ext in every if ext.name == SDAA_MODULE]
             if own:
                 self._run_vendors_build(own)
+
+        def _name_objects_apart(self) -> None:
+            """An op's kernels and their torch side have one stem, and so would their objects."""
+            compiler: Any = self.compiler
+            by_stem = compiler.object_filenames
+
+            def by_name(sources: list[str], *args: Any, **kwargs: Any) -> list[str]:
+                objects = [Path(name) for name in by_stem(sources, *args, **kwargs)]
+                return [
+                    str(path.with_suffix(f".cu{path.suffix}") if source.endswith(".cu") else path)
+                    for source, path in zip(sources, objects, strict=True)
+                ]
+
+            compiler.object_filenames = by_name
 
         def _run_vendors_build(self, own: list[Any]) -> None:
             from torch_sdaa.utils.cpp_extension import BuildExtension as VendorsBuildExtension
@@ -305,6 +374,7 @@ def main() -> None:
         find_compiler(os.environ),
         device_sources(),
         sdaa_toolkit(os.environ),
+        cuda_toolkit(),
     )
     announce(decision)
     setup(

@@ -31,12 +31,16 @@ build_backend = load("build_backend")
 NO_PLUGIN = setup.Toolkit(None, "torch_sdaa is not installed", plugin=False)
 NO_COMPILER = setup.Toolkit(None, "the compiler tecocc is nowhere")
 SDAA = setup.Toolkit("/opt/tecoai/bin/tecocc")
+NO_CUDA = setup.Toolkit(None, "this torch is one without CUDA", plugin=False)
+NO_NVCC = setup.Toolkit(None, "the compiler nvcc is nowhere")
+CUDA = setup.Toolkit("/usr/local/cuda/bin/nvcc")
 
 
 def decide(wanted: str | None = None, **changed):
     environment = {} if wanted is None else {"CORNERNET_OPS_BUILD": wanted}
     arguments = {
-        "torch": "2.13.0", "compiler": "/usr/bin/c++", "sources": {"cpu"}, "sdaa": NO_PLUGIN
+        "torch": "2.13.0", "compiler": "/usr/bin/c++", "sources": {"cpu"}, "sdaa": NO_PLUGIN,
+        "cuda": NO_CUDA,
     }  # fmt: skip
     return setup.decide(environment, **{**arguments, **changed})
 
@@ -48,8 +52,47 @@ def test_cpu_kernels_are_built_where_there_is_a_compiler(wanted: str | None) -> 
     assert decision.torch == "2.13.0"
 
 
-def test_a_device_comes_on_top_of_the_cpu() -> None:
-    assert decide("cuda", sources={"cpu", "cuda"}).built == ["cpu", "cuda"]
+@pytest.mark.parametrize("wanted", ["auto", "cuda"])
+def test_cuda_is_built_where_its_compiler_is(wanted: str) -> None:
+    decision = decide(wanted, sources={"cpu", "cuda"}, cuda=CUDA)
+    assert decision.built == ["cpu", "cuda"]
+    assert decision.reason == "compiled with /usr/bin/c++ and /usr/local/cuda/bin/nvcc"
+
+
+def test_cuda_is_not_mentioned_where_torch_is_without() -> None:
+    decision = decide(sources={"cpu", "cuda"})
+    assert decision.built == ["cpu"]
+    assert "cuda" not in decision.reason
+
+
+def test_torch_for_cuda_without_its_compiler_gets_the_references_and_a_sentence() -> None:
+    decision = decide(sources={"cpu", "cuda"}, cuda=NO_NVCC)
+    assert decision.built == ["cpu"]
+    assert decision.reason.endswith(
+        "; none for cuda, where the references will serve: the compiler nvcc is nowhere"
+    )
+
+
+def nvcc(folder: Path, says: str) -> str:
+    compiler = folder / "nvcc"
+    compiler.write_text(f"#!/bin/sh\necho '{says}'\n")
+    compiler.chmod(0o755)
+    return str(compiler)
+
+
+def test_nvcc_of_another_minor_version_serves(tmp_path: Path) -> None:
+    compiler = nvcc(tmp_path, "Cuda compilation tools, release 12.4, V12.4.131")
+    assert setup.matching_nvcc(compiler, "12.8") == setup.Toolkit(compiler)
+
+
+@pytest.mark.parametrize(
+    ("says", "version"), [("tools, release 13.0, V13.0.88", "13.0"), ("", "an unknown version")]
+)
+def test_nvcc_of_another_major_version_is_refused(tmp_path: Path, says: str, version: str) -> None:
+    compiler = nvcc(tmp_path, says)
+    toolkit = setup.matching_nvcc(compiler, "12.8")
+    assert toolkit.compiler is None and toolkit.plugin
+    assert f"nvcc is of CUDA {version} and torch of CUDA 12.8; install" in toolkit.missing
 
 
 @pytest.mark.parametrize("wanted", ["auto", "sdaa"])
@@ -159,6 +202,12 @@ def test_no_compiler_builds_nothing_and_says_so(capsys: pytest.CaptureFixture[st
         ("cuda", {}, "csrc/cuda/ holds none; the devices there are: cpu"),
         ("sdaa", {}, "csrc/sdaa/ holds none; the devices there are: cpu"),
         ("sdaa", {"sources": {"cpu", "sdaa"}}, "cannot be done: torch_sdaa is not installed"),
+        ("cuda", {"sources": {"cpu", "cuda"}}, "cannot be done: this torch is one without CUDA"),
+        (
+            "cuda",
+            {"sources": {"cpu", "cuda"}, "cuda": NO_NVCC},
+            "cannot be done: the compiler nvcc is nowhere",
+        ),
         (
             "sdaa",
             {"sources": {"cpu", "sdaa"}, "sdaa": NO_COMPILER},
