@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 # What the compiled ops are made of: the package is installed again when one of these changes.
 SOURCES := $(shell find csrc -type f) setup.py pyproject.toml constraints.txt
 
-.PHONY: help install demo test test-sdaa test-matrix sanitize lint clean
+.PHONY: help install demo test test-sdaa test-matrix sanitize cuda-compile lint clean
 
 help:
 	@echo "make demo         train a small CornerNet on drawn shapes, about 7 minutes on 2 cores"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-sdaa    the ops and the detector on a simulated SDAA card, 3 minutes on 2 cores"
 	@echo "make test-matrix  the tests on the oldest to the newest PyTorch; downloads gigabytes"
 	@echo "make sanitize     the ops' tests under GCC's address, undefined and thread sanitizers, 10 minutes"
+	@echo "make cuda-compile the CUDA kernels by nvcc, for three generations of GPUs; needs no GPU"
 	@echo "make clean        remove build products and $(VENV)"
 
 install: $(VENV)/.installed
@@ -70,6 +71,9 @@ test-matrix:
 # What it looks for and what that proves: tests/sanitize.sh.
 sanitize: $(VENV)/.dev
 	PYTHON=$(BIN)/python bash tests/sanitize.sh
+
+cuda-compile: $(VENV)/.dev
+	$(BIN)/python -m pytest -rs tests/cuda_on_host/test_cuda_compile.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info cornernet_ops/_C*.so cornernet_ops/_build.json .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,332 @@
+// corner_pool on CUDA: contract in cornernet_ops/corner_pool.py.
+//
+// Memory is all that this op should wait for: every tensor is gone through once, in vectors of 16
+// bytes where addresses allow, with several loads of every thread under way before the first is
+// used. Lines are cut into pieces that threads take side by side, because the lines of a batch
+// alone are too few to keep a GPU's memory busy:
+//
+// columns  (across the innermost dimension) a warp takes some rows of 32 neighbouring vectors, the
+//          warps of a block take the rows below each other. They tell each other the maxima of
+//          their pieces through shared memory.
+// lines    (along the innermost dimension) as many lanes of a warp as a line has vectors take a
+//          line, and several lines at once. They tell each other by shuffles.
+//
+// Either way a tile of pieces moves along the line, whatever its length. Backward needs no indices
+// and no atomics: in each piece it finds anew where maxima began, adds up the gradients from there
+// to the next one, and knows from the other pieces what came before and what follows. A maximum
+// that lasts beyond its tile is the one thing carried on, and is written again when it ends.
+
+#include "corner_pool.h"
+
+#include "element.h"
+#include "launch.h"
+#include "pool.h"
+
+namespace cornernet {
+namespace {
+
+// Lines that lanes take at once; two tensors are loaded.
+constexpr int kLinesBackward = 2;
+
+// For one column: a thread's gradients up to its first mark, which belong to a maximum of an
+// earlier piece. Bit r of `marks` says that row r is a maximum itself.
+template <typename W, int kCount>
+__device__ W before_first_mark(const W (&g)[kCount], unsigned marks) {
+  W sum = 0;
+  bool open = true;
+#pragma unroll
+  for (int r = 0; r < kCount; ++r) {
+    open = open && (marks >> r & 1) == 0;
+    sum += open ? g[r] : W(0);
+  }
+  return sum;
+}
+
+// The gradients at and after the last mark, and `following`, what later pieces add to them.
+template <typename W, int kCount>
+__device__ W from_last_mark(const W (&g)[kCount], unsigned marks, W following) {
+  W sum = following;
+  bool open = true;
+#pragma unroll
+  for (int r = kCount - 1; r >= 0; --r) {
+    sum += open ? g[r] : W(0);
+    open = open && (marks >> r & 1) == 0;
+  }
+  return sum;
+}
+
+__device__ inline int last_mark(unsigned marks) {
+  return 31 - __clz(static_cast<int>(marks));
+}
+
+// Turns gradients of the results into those of the elements: the sums from each mark to the next, 0
+// elsewhere.
+template <typename W, int kCount>
+__device__ void gather_to_marks(W (&g)[kCount], unsigned marks, W following) {
+  W sum = following;
+#pragma unroll
+  for (int r = kCount - 1; r >= 0; --r) {
+    sum += g[r];
+    const bool mark = (marks >> r & 1) != 0;
+    g[r] = mark ? sum : W(0);
+    sum = mark ? W(0) : sum;
+  }
+}
+
+// A maximum that lasts beyond its tile: where it was met, and its gradients so far.
+template <typename W>
+struct Lasting {
+  int64_t row;  // below 0: there is none
+  W sum;
+};
+
+template <typename T, int N>
+__global__ void __launch_bounds__(kMostPiecesOfTwo* kWarp, 2) pool_columns_backward(
+    const T* __restrict__ g, const T* __restrict__ x, T* __restrict__ dx, Scan scan) {
+  using W = Wide<T>;
+  __shared__ Told<W, N, kMostPiecesOfTwo> told;
+  __shared__ Told<W, N, kMostPiecesOfTwo> heads;  // the gradients up to each piece's first mark
+  __shared__ Told<bool, N, kMostPiecesOfTwo> is_marked;  // whether it has a mark
+  __shared__ Lasting<W> lasting[N][kWarp];  // the first piece's; here to spare registers
+  __shared__ Lasting<W> opened[N][kWarp];
+  const Columns<N> columns(scan);
+  const int lane = columns.lane;
+  const int64_t tile = static_cast<int64_t>(columns.pieces) * kRows<N>;
+  W carry[N];
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+    carry[n] = lowest<W>();
+    if (columns.piece == 0) {
+      lasting[n][lane] = {-1, W(0)};
+    }
+  }
+  for (int64_t start = 0; start < scan.length; start += tile) {
+    const bool more = start + tile < scan.length;
+    const int64_t begin = start + columns.piece * kRows<N>;
+    Vector<T, N> rows[kRows<N>];
+    Vector<T, N> grads[kRows<N>];
+    columns.load_rows(x, begin, narrow<T>(lowest<W>()), rows);
+    columns.load_rows(g, begin, T(), grads);
+    W maximum[N];
+    maxima_of(rows, maximum);
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      told[columns.piece][n][lane] = maximum[n];
+    }
+    __syncthreads();
+    maxima_before<W, N, kMostPiecesOfTwo>(
+        told, columns.piece, columns.pieces, lane, carry, maximum);
+    unsigned marks[N];
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      marks[n] = 0;
+      W sums[kRows<N>];
+#pragma unroll
+      for (int r = 0; r < kRows<N>; ++r) {
+        const W value = widen(rows[r].at[n]);
+        marks[n] |= static_cast<unsigned>(takes_over(value, maximum[n])) << r;
+        maximum[n] = later_maximum(maximum[n], value);
+        sums[r] = widen(grads[r].at[n]);
+      }
+      heads[columns.piece][n][lane] = before_first_mark(sums, marks[n]);
+      is_marked[columns.piece][n][lane] = marks[n] != 0;
+    }
+    __syncthreads();
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      W following = 0;
+      bool lasts = true;
+      for (int p = columns.piece + 1; p < columns.pieces && lasts; ++p) {
+        following += heads[p][n][lane];
+        lasts = !is_marked[p][n][lane];
+      }
+      W sums[kRows<N>];
+#pragma unroll
+      for (int r = 0; r < kRows<N>; ++r) {
+        sums[r] = widen(grads[r].at[n]);
+      }
+      if (more && lasts && marks[n] != 0) {
+        opened[n][lane] = {
+            begin + last_mark(marks[n]), from_last_mark(sums, marks[n], following)};
+      }
+      gather_to_marks(sums, marks[n], following);
+#pragma unroll
+      for (int r = 0; r < kRows<N>; ++r) {
+        rows[r].at[n] = narrow<T>(sums[r]);
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < kRows<N>; ++r) {
+      if (columns.has(begin + r)) {
+        store(dx + columns.offset(begin + r), rows[r]);
+      }
+    }
+    if (scan.length <= tile) {
+      return;  // nothing lasts beyond the only tile
+    }
+    __syncthreads();  // what was opened, and dx of this tile, are there for the first piece
+    if (columns.piece == 0) {
+#pragma unroll
+      for (int n = 0; n < N; ++n) {
+        Lasting<W> old = lasting[n][lane];
+        bool lasts = true;
+        for (int p = 0; p < columns.pieces && lasts; ++p) {
+          old.sum += heads[p][n][lane];
+          lasts = !is_marked[p][n][lane];
+        }
+        if (old.row >= 0 && (!lasts || !more) && columns.inside) {
+          dx[columns.offset(old.row) + n] = narrow<T>(old.sum);
+        }
+        if (more) {
+          lasting[n][lane] = lasts ? old : opened[n][lane];
+        }
+      }
+    }
+    if (more) {
+      __syncthreads();  // the first piece has read what it was told
+    }
+  }
+}
+
+template <typename T, int N, bool kReverse>
+__global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
+    const T* __restrict__ g, const T* __restrict__ x, T* __restrict__ dx, int64_t count,
+    int64_t length, int width) {
+  using W = Wide<T>;
+  const Lines<N, kLinesBackward> lines(count, length, width, kReverse);
+  const int lane = lines.lane;
+  // The lanes of this team, in the ballot of its warp.
+  const int team_begin = static_cast<int>(threadIdx.x) % kWarp / width * width;
+  const unsigned team = (width == kWarp ? kWholeWarp : (1u << width) - 1u) << team_begin;
+  W carry[kLinesBackward];
+  Lasting<W> lasting[kLinesBackward];  // the row is the place in the line
+#pragma unroll
+  for (int line = 0; line < kLinesBackward; ++line) {
+    carry[line] = lowest<W>();
+    lasting[line] = {-1, W(0)};
+  }
+  for (int64_t start = 0; start < lines.vectors; start += width) {
+    const bool more = start + width < lines.vectors;
+    const int64_t vector = start + lane;
+    Vector<T, N> held[kLinesBackward];
+    Vector<T, N> grads[kLinesBackward];
+    lines.load_vectors(x, vector, narrow<T>(lowest<W>()), held);
+    lines.load_vectors(g, vector, T(), grads);
+#pragma unroll
+    for (int line = 0; line < kLinesBackward; ++line) {
+      W values[N];
+      W sums[N];
+#pragma unroll
+      for (int i = 0; i < N; ++i) {
+        values[i] = widen(held[line].at[place<N, kReverse>(i)]);
+        sums[i] = widen(grads[line].at[place<N, kReverse>(i)]);
+      }
+      W maximum = values[0];
+#pragma unroll
+      for (int i = 1; i < N; ++i) {
+        maximum = later_maximum(maximum, values[i]);
+      }
+      maximum = maximum_before(maximum, lane, width, carry[line]);
+      unsigned marks = 0;
+#pragma unroll
+      for (int i = 0; i < N; ++i) {
+        marks |= static_cast<unsigned>(takes_over(values[i], maximum)) << i;
+        maximum = later_maximum(maximum, values[i]);
+      }
+
+      // From each lane's beginning to the next mark, wherever in the team that is.
+      W sum = before_first_mark(sums, marks);
+      bool ends = marks != 0;
+      for (int distance = 1; distance < width; distance *= 2) {
+        const W more_sum = __shfl_down_sync(kWholeWarp, sum, distance, width);
+        const int more_ends = __shfl_down_sync(kWholeWarp, int{ends}, distance, width);
+        if (lane + distance < width && !ends) {
+          sum += more_sum;
+          ends = more_ends != 0;
+        }
+      }
+      W following = __shfl_down_sync(kWholeWarp, sum, 1, width);
+      bool lasts = __shfl_down_sync(kWholeWarp, int{ends}, 1, width) == 0;
+      following = lane == width - 1 ? W(0) : following;
+      lasts = lane == width - 1 || lasts;
+      const W first_sum = __shfl_sync(kWholeWarp, sum, 0, width);
+      const bool first_ends = __shfl_sync(kWholeWarp, int{ends}, 0, width) != 0;
+
+      const W last_sum = from_last_mark(sums, marks, following);
+      gather_to_marks(sums, marks, following);
+#pragma unroll
+      for (int i = 0; i < N; ++i) {
+        held[line].at[place<N, kReverse>(i)] = narrow<T>(sums[i]);
+      }
+      if (lines.has(line, vector)) {
+        store(dx + lines.offset(line, vector), held[line]);
+      }
+
+      Lasting<W>& old = lasting[line];
+      old.sum += first_sum;
+      if (old.row >= 0 && (first_ends || !more) && lane == 0 && lines.has(line, 0)) {
+        const int64_t at = kReverse ? length - 1 - old.row : old.row;
+        dx[(lines.first + line) * length + at] = narrow<T>(old.sum);
+      }
+      if (more) {
+        const bool opens = lasts && marks != 0;
+        const unsigned openers = __ballot_sync(kWholeWarp, opens) & team;
+        const int opener = openers == 0 ? 0 : last_mark(openers) - team_begin;
+        const int64_t row = vector * N + last_mark(marks);
+        const W opened_sum = __shfl_sync(kWholeWarp, last_sum, opener, width);
+        const int64_t opened_row = __shfl_sync(kWholeWarp, row, opener, width);
+        if (openers != 0) {
+          old = {opened_row, opened_sum};
+        }
+      }
+    }
+    __syncwarp();  // dx of this tile is there for who writes into it later
+  }
+}
+
+}  // namespace
+
+cudaError_t corner_pool_cuda(
+    cudaStream_t stream, Dtype dtype, const void* x, void* y, const Scan& scan) {
+  return pool<false>(stream, dtype, x, y, scan);
+}
+
+cudaError_t corner_pool_backward_cuda(
+    cudaStream_t stream, Dtype dtype, const void* g, const void* x, void* dx, const Scan& scan) {
+  return dispatch(dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* grad = static_cast<const T*>(g);
+    const T* from = static_cast<const T*>(x);
+    T* to = static_cast<T*>(dx);
+    const int64_t run = scan.inner == 1 ? scan.length : scan.inner;
+    return dispatch_vectors<T>(
+        run,
+        [&](auto count) {
+          constexpr int N = decltype(count)::value;
+          if (scan.inner == 1) {
+            const auto kernel =
+                scan.reverse ? pool_lines_backward<T, N, true> : pool_lines_backward<T, N, false>;
+            const int width = team_width(scan.length / N);
+            const int64_t blocks = line_blocks(scan.outer, width, kLinesBackward);
+            if (!fits_grid(blocks)) {
+              return cudaErrorInvalidConfiguration;
+            }
+            CUDA_LAUNCH(
+                kernel, blocks, kLineThreads, stream, grad, from, to, scan.outer, scan.length,
+                width);
+          } else {
+            const auto kernel = pool_columns_backward<T, N>;
+            const int64_t blocks = divided_up<int64_t>(scan.outer * (scan.inner / N), kWarp);
+            if (!fits_grid(blocks)) {
+              return cudaErrorInvalidConfiguration;
+            }
+            const int threads = column_threads<N>(scan, kMostPiecesOfTwo);
+            CUDA_LAUNCH(kernel, blocks, threads, stream, grad, from, to, scan);
+          }
+          return cudaGetLastError();
+        },
+        grad, from, to);
+  });
+}
+
+}  // namespace cornernet

@@ -1,0 +1,139 @@
+// Elements of tensors in device code: the four floating types, how they are widened, and how values
+// compare in a running maximum.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "dtype.h"
+#include "launch.h"
+
+namespace cornernet {
+
+// 16-bit floats as they lie in memory. Structs without constructors, so that vectors of them are
+// loaded and stored whole.
+struct Half {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
+
+// The type in which values of T are compared, added up and reported.
+template <typename T>
+struct WideOf {
+  using Type = float;
+};
+template <>
+struct WideOf<double> {
+  using Type = double;
+};
+template <typename T>
+using Wide = typename WideOf<T>::Type;
+
+__device__ inline float widen(float value) {
+  return value;
+}
+__device__ inline double widen(double value) {
+  return value;
+}
+__device__ inline float widen(Half value) {
+  return __half2float(__ushort_as_half(value.bits));
+}
+__device__ inline float widen(BFloat16 value) {
+  return __uint_as_float(static_cast<unsigned>(value.bits) << 16);
+}
+
+// To the nearest, ties to even.
+template <typename T>
+__device__ inline T narrow(Wide<T> value) {
+  return value;
+}
+template <>
+__device__ inline Half narrow<Half>(float value) {
+  return {__half_as_ushort(__float2half_rn(value))};
+}
+template <>
+__device__ inline BFloat16 narrow<BFloat16>(float value) {
+  return {__bfloat16_as_ushort(__float2bfloat16_rn(value))};
+}
+
+// Whether x becomes the maximum after m: the last of equals does, NaN does and stays until another
+// NaN comes. This is torch.cummax's rule; csrc/cpu/order.h has it too. Written without branches.
+template <typename W>
+__device__ inline bool takes_over(W x, W m) {
+  return (x >= m) | (x != x);
+}
+
+// The maximum of a part of a line whose maximum is m and the part after it, whose maximum is x.
+// Associative, so that lines may be cut anywhere.
+template <typename W>
+__device__ inline W later_maximum(W m, W x) {
+  return takes_over(x, m) ? x : m;
+}
+
+// What everything takes over from.
+template <typename W>
+__device__ inline W lowest() {
+  return static_cast<W>(-INFINITY);
+}
+
+// N elements that are loaded and stored at once.
+template <typename T, int N>
+struct alignas(sizeof(T) * N) Vector {
+  T at[N];
+};
+
+template <int N, typename T>
+__device__ inline Vector<T, N> load(const T* from) {
+  return *reinterpret_cast<const Vector<T, N>*>(from);
+}
+template <int N, typename T>
+__device__ inline void store(T* to, const Vector<T, N>& vector) {
+  *reinterpret_cast<Vector<T, N>*>(to) = vector;
+}
+template <int N, typename T>
+__device__ inline Vector<T, N> filled(T value) {
+  Vector<T, N> vector;
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    vector.at[i] = value;
+  }
+  return vector;
+}
+
+// Calls body with a null pointer to the element type.
+template <typename Body>
+cudaError_t dispatch(Dtype dtype, const Body& body) {
+  switch (dtype) {
+    case Dtype::kHalf:
+      return body(static_cast<Half*>(nullptr));
+    case Dtype::kBFloat16:
+      return body(static_cast<BFloat16*>(nullptr));
+    case Dtype::kDouble:
+      return body(static_cast<double*>(nullptr));
+    default:
+      return body(static_cast<float*>(nullptr));
+  }
+}
+
+// A number as a type, for bodies that are templates.
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+
+// Calls body with how many elements of T, as a Count, are to be loaded at once: 16 bytes of them
+// where all runs of `run` elements begin at multiples of that, else one.
+template <typename T, typename Body, typename... Pointers>
+cudaError_t dispatch_vectors(int64_t run, const Body& body, const Pointers*... pointers) {
+  const uintptr_t addresses = (static_cast<uintptr_t>(run * sizeof(T)) | ... |
+                               reinterpret_cast<uintptr_t>(pointers));
+  if (addresses % 16 == 0) {
+    return body(Count<16 / static_cast<int>(sizeof(T))>());
+  }
+  return body(Count<1>());
+}
+
+}  // namespace cornernet
