@@ -1,0 +1,61 @@
+"""csrc/cuda/corner_pool_pair.cu on the host, against the CPU's kernels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cornernet_ops import corner_pool_pair, corner_pool_pair_backward, testing
+from cornernet_ops.checks import FLOATING
+
+
+def test_values_are_the_cpus(on_host) -> None:
+    for case in testing.corner_pool_pair_cases():
+        try:
+            testing.assert_identical(
+                on_host.corner_pool_pair(*case.args), corner_pool_pair(*case.args)
+            )
+        except AssertionError as error:
+            raise AssertionError(f"case {case}: {error}") from None
+
+
+def test_gradients_are_the_cpus(on_host) -> None:
+    for case in testing.corner_pool_pair_backward_cases():
+        try:
+            testing.assert_identical(
+                on_host.corner_pool_pair_backward(*case.args),
+                corner_pool_pair_backward(*case.args),
+            )
+        except AssertionError as error:
+            raise AssertionError(f"case {case}: {error}") from None
+
+
+# Planes narrower and wider than a warp's vectors and than what is kept of a tile's columns, lower
+# and higher than a tile.
+@pytest.mark.parametrize("corner", testing.CORNERS)
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 8), (3, 40), (31, 64), (32, 128), (70, 136), (65, 260), (40, 2056)]
+)
+def test_planes_of_any_size(on_host, guarded, height: int, width: int, corner: str) -> None:
+    for number, dtype in enumerate(FLOATING):
+        on_host.seed(number)
+        values = [testing.tied_values((1, 2, height, width), 1 + seed) for seed in range(2)]
+        vertical, horizontal = (guarded(value.to(dtype)) for value in values)
+        testing.assert_identical(
+            on_host.corner_pool_pair(vertical, horizontal, corner),
+            corner_pool_pair(vertical, horizontal, corner),
+        )
+
+
+@pytest.mark.parametrize("corner", testing.CORNERS)
+def test_channels_innermost(on_host, guarded, corner: str) -> None:
+    for dtype in FLOATING:
+        shape = (2, 48, 20, 35)
+        vertical, horizontal = (
+            guarded(values(shape, 4).to(dtype).contiguous(memory_format=torch.channels_last))
+            for values in (testing.random_values, testing.special_values)
+        )
+        testing.assert_identical(
+            on_host.corner_pool_pair(vertical, horizontal, corner),
+            corner_pool_pair(vertical, horizontal, corner),
+        )
