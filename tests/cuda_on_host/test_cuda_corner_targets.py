@@ -1,0 +1,46 @@
+"""csrc/cuda/corner_targets.cu on the host, against the CPU's kernel."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cornernet_ops import corner_targets, testing
+
+SETTINGS = {
+    "batch": 2, "num_classes": 3, "height": 24, "width": 40, "scale_y": 0.25, "scale_x": 0.25,
+    "overlap": 0.3,
+}  # fmt: skip
+
+
+# On the host both have one library's exponentials, so every bit is the same.
+def test_targets_are_the_cpus(on_host) -> None:
+    for case in testing.corner_targets_cases("cpu"):
+        try:
+            testing.assert_identical(
+                on_host.corner_targets(*case.args, **case.kwargs),
+                corner_targets(*case.args, **case.kwargs),
+            )
+        except AssertionError as error:
+            raise AssertionError(f"case {case}: {error}") from None
+
+
+def test_the_last_of_a_cells_boxes_stands_whatever_the_turns(on_host, guarded) -> None:
+    generator = torch.Generator().manual_seed(1)
+    boxes = (torch.rand(300, 4, generator=generator) * 3 + torch.tensor([0.0, 0, 40, 40])) * 1.5
+    labels = torch.randint(0, 3, (300,), generator=generator)
+    images = torch.randint(0, 2, (300,), generator=generator)
+    expected = corner_targets(boxes, labels, images, **SETTINGS)
+    for seed in range(5):
+        on_host.seed(seed)
+        given = map(guarded, (boxes, labels, images))
+        testing.assert_identical(on_host.corner_targets(*given, **SETTINGS), expected)
+
+
+@pytest.mark.parametrize(
+    ("label", "image", "name"), [(3, 0, "labels"), (-1, 0, "labels"), (0, 2, "image_index")]
+)
+def test_what_is_out_of_range_fails_an_assertion(on_host, label, image, name) -> None:
+    given = torch.zeros(1, 4), torch.tensor([label]), torch.tensor([image])
+    with pytest.raises(RuntimeError, match=f"an assertion failed.*{name}: expected 0 to"):
+        on_host.corner_targets(*given, **SETTINGS)
