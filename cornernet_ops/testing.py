@@ -18,6 +18,7 @@ from torch import Tensor
 from .checks import FLOATING, dtype_name
 from .corner_pool import SCANS
 from .corner_pool_pair import CORNERS as _CORNERS
+from .soft_nms import METHODS
 
 DIRECTIONS = tuple(SCANS)
 CORNERS = tuple(_CORNERS)
@@ -360,3 +361,37 @@ def corner_targets_cases(device: str | torch.device) -> Iterator[Case]:
     yield case("on the edge", torch.tensor([[0.0, 0, 79, 63], [78.9, 62.9, 79, 63]]))
     yield case("huge", torch.tensor([[-1e30, -1e30, 1e30, 1e30], [0, 0, 1e20, 5]]))
     yield case("not finite", torch.tensor([[torch.nan, 0, 9, torch.inf], [-torch.inf, 1, 5, 8]]))
+
+
+def soft_nms_cases(device: str | torch.device) -> Iterator[Case]:
+    """Crowds of boxes in three pictures, with ties and with places that hold no candidate."""
+    generator = _generator(0)
+    corner, size = torch.rand(2, 3, 40, 2, generator=generator) * 60 + 1
+    boxes = torch.cat([corner, corner + size], 2)
+    scores = (torch.rand(3, 40, generator=generator) * 16).round() / 16
+    labels = torch.randint(-1, 3, (3, 40), generator=generator)
+    usual = {"iou_threshold": 0.5, "sigma": 0.5, "min_score": 0.001, "max_detections": 20}
+
+    def case(name: str, boxes: Tensor, scores: Tensor, labels: Tensor, **settings: Any) -> Case:
+        given = tuple(tensor.to(device) for tensor in (boxes, scores, labels))
+        return Case(name, given, {**usual, **settings})
+
+    for method in METHODS:
+        for exponent in (0.0, 10.0):
+            settings = {"method": method, "merge_exponent": exponent}
+            yield case(f"{method} {exponent}", boxes, scores, labels, **settings)
+            wide = case(f"{method} {exponent}, float64", boxes.double(), scores, labels, **settings)
+            yield wide
+    low = (boxes.bfloat16(), scores.half(), labels)
+    yield case("low precision", *low, method="linear")
+    yield case("more than there are", boxes, scores, labels, method="hard", max_detections=90)
+    yield case("no least score", boxes, scores - 0.5, labels, method="hard", min_score=-torch.inf)
+    yield case("threshold 0", boxes, scores, labels, method="linear", iou_threshold=0.0)
+    yield case("no candidates", boxes[:, :0], scores[:, :0], labels[:, :0], method="hard")
+    yield case("no pictures", boxes[:0], scores[:0], labels[:0], method="hard")
+    for value in (torch.nan, torch.inf, -torch.inf):
+        spoilt_boxes, spoilt_scores = boxes.clone(), scores.clone()
+        spoilt_boxes[:, ::7, 2] = value
+        spoilt_scores[:, ::5] = value
+        yield case(f"boxes of {value}", spoilt_boxes, scores, labels, method="linear")
+        yield case(f"scores of {value}", boxes, spoilt_scores, labels, method="linear")

@@ -1,0 +1,45 @@
+"""csrc/cuda/soft_nms.cu on the host, against the CPU's kernel."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cornernet_ops import soft_nms, testing
+from cornernet_ops.soft_nms import METHODS
+
+
+# On the host both have one library's exponentials, so every bit is the same, but for means of
+# boxes, which are added up in another order.
+def compare(actual, expected, merged: bool) -> None:
+    (testing.assert_close if merged else testing.assert_identical)(actual, expected)
+
+
+def test_picks_are_the_cpus(on_host) -> None:
+    for case in testing.soft_nms_cases("cpu"):
+        actual = on_host.soft_nms(*case.args, **case.kwargs)
+        try:
+            compare(
+                actual, soft_nms(*case.args, **case.kwargs), bool(case.kwargs.get("merge_exponent"))
+            )
+        except AssertionError as error:
+            raise AssertionError(f"case {case}: {error}") from None
+
+
+# Fewer candidates than a block has threads, and several for each.
+@pytest.mark.parametrize("exponent", [0.0, 3.0])
+@pytest.mark.parametrize("method", METHODS)
+def test_any_number_of_candidates(on_host, guarded, method: str, exponent: float) -> None:
+    for number, count in enumerate((1, 100, 256, 700)):
+        on_host.seed(number)
+        generator = torch.Generator().manual_seed(count)
+        corner, size = torch.rand(2, 2, count, 2, generator=generator) * 30 + 1
+        boxes = guarded(torch.cat([corner, corner + size], 2))
+        scores = guarded((torch.rand(2, count, generator=generator) * 64).round() / 64)
+        labels = guarded(torch.randint(-1, 4, (2, count), generator=generator))
+        settings = {
+            "method": method, "iou_threshold": 0.4, "sigma": 0.5, "min_score": 0.05,
+            "max_detections": 60, "merge_exponent": exponent,
+        }  # fmt: skip
+        actual = on_host.soft_nms(boxes, scores, labels, **settings)
+        compare(actual, soft_nms(boxes, scores, labels, **settings), exponent > 0)
