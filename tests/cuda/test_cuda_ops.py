@@ -1,0 +1,89 @@
+"""Every op on every case on an NVIDIA GPU; left out where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import cornernet_ops
+from cornernet_ops import testing
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+OPS = sorted(cornernet_ops.reference.__all__)
+# Ops that compute exponentials or add up in an order of their own.
+ROUNDED = {"corner_targets", "soft_nms"}
+
+
+def cases(op: str) -> Iterator[testing.Case]:
+    found: Iterator[testing.Case] = getattr(testing, f"{op}_cases")("cuda")
+    return found
+
+
+def to_cpu(value: Any) -> Any:
+    """Tensors, also within tuples and dicts, on the CPU; strides are kept."""
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_cpu(item) for item in value)
+    if isinstance(value, dict):
+        return {key: to_cpu(item) for key, item in value.items()}
+    return value
+
+
+def compare(op: str, actual: Any, expected: Any) -> None:
+    (testing.assert_close if op in ROUNDED else testing.assert_identical)(actual, expected)
+
+
+def test_kernels_are_compiled_where_torch_is_for_cuda() -> None:
+    backends = cornernet_ops.backends()
+    assert {op: backends[op]["cuda"] for op in OPS} == dict.fromkeys(OPS, "compiled")
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_results_are_those_of_the_cpu(op: str) -> None:
+    call = getattr(torch.ops.cornernet, op)
+    count = 0
+    for case in cases(op):
+        actual = call(*case.args, **case.kwargs)
+        try:
+            compare(op, to_cpu(actual), call(*to_cpu(case.args), **to_cpu(case.kwargs)))
+        except AssertionError as error:
+            raise AssertionError(f"{op}: {case}: {error}") from None
+        count += 1
+    assert count > 5
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_ops_are_recorded_in_a_graph(op: str) -> None:
+    """Recording fails where an op waits for the device."""
+    case = next(iter(cases(op)))
+    call = getattr(torch.ops.cornernet, op)
+    expected = call(*case.args, **case.kwargs)  # also loads the kernels
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        actual = call(*case.args, **case.kwargs)
+    graph.replay()
+    testing.assert_identical(actual, expected)
+
+
+@pytest.mark.parametrize("direction", testing.DIRECTIONS)
+def test_a_large_batch_of_maps(direction: str) -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        for layout in (torch.contiguous_format, torch.channels_last):
+            x = torch.randn(4, 128, 128, 128, device="cuda", dtype=dtype)
+            x = x.contiguous(memory_format=layout)
+            pooled = cornernet_ops.corner_pool(x, direction)
+            testing.assert_identical(pooled, cornernet_ops.reference.corner_pool(x, direction))
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one CUDA device")
+def test_work_goes_to_the_tensors_device() -> None:
+    x = testing.random_values((1, 2, 8, 9)).to("cuda:1")
+    testing.assert_identical(
+        cornernet_ops.corner_pool(x, "top").cpu(), cornernet_ops.corner_pool(x.cpu(), "top")
+    )
