@@ -1,12 +1,19 @@
-"""`python -m cornernet_ops`: what was built, against what, and what runs where."""
+"""`python -m cornernet_ops`: what was built, against what, and what runs where.
+
+`python -m cornernet_ops probe --device sdaa` tries every op that the detector needs on a device.
+"""
 
 from __future__ import annotations
 
+import argparse
 import platform
+import sys
+from collections.abc import Sequence
 
 import torch
 
 from . import extension
+from .probe import find_device, is_fit, probe
 
 
 def report() -> str:
@@ -36,5 +43,23 @@ def report() -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status: 1 if a probed op is wrong or missing."""
+    parser = argparse.ArgumentParser(prog="python -m cornernet_ops", description=__doc__)
+    parser.add_argument("verb", nargs="?", choices=["report", "probe"], default="report")
+    parser.add_argument("--device", help="with probe: cpu, cuda, sdaa:1, …", metavar="NAME")
+    chosen = parser.parse_args(arguments)
+    if chosen.verb == "report":
+        if chosen.device is not None:
+            parser.error("--device goes with probe")
+        print(report())
+        return 0
+    try:
+        device = find_device(chosen.device or "cpu")
+    except ValueError as error:
+        parser.error(str(error))
+    return 0 if is_fit(probe(device)) else 1
+
+
 if __name__ == "__main__":
-    print(report())
+    sys.exit(main())
