@@ -38,7 +38,9 @@ at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {
 at::Tensor corner_pool_backward(
     const at::Tensor& grad_out, const at::Tensor& x, const std::string& direction) {
   check_corner_pool_backward(grad_out, x, direction);
-  if (x.scalar_type() == at::kDouble) {
+  const at::MemoryFormat layout = layout_of(x);
+  const Scan scan = scan_of(x, layout, direction);
+  if (x.scalar_type() == at::kDouble || !cornernet_sdaa_corner_pool_backward_fits(scan.length)) {
     return on_cpu<at::Tensor(const at::Tensor&, const at::Tensor&, const std::string&)>(
         "corner_pool_backward", grad_out, x, direction);
   }
@@ -48,12 +50,10 @@ at::Tensor corner_pool_backward(
         .to(at::kBFloat16);
   }
   const c10::OptionalDeviceGuard guard(x.device());
-  const at::MemoryFormat layout = layout_of(x);
   const at::Tensor dense = aligned(x.contiguous(layout));
   const at::Tensor grad = aligned(grad_out.contiguous(layout));
   at::Tensor grad_x = at::empty_like(dense, {}, layout);
   if (grad_x.numel() > 0) {
-    const Scan scan = scan_of(x, layout, direction);
     cornernet_sdaa_corner_pool_backward(
         torch::sdaa::getCurrentSDAAStream(), kernel_dtype(x), grad.const_data_ptr(),
         dense.const_data_ptr(), grad_x.mutable_data_ptr(), scan.outer, scan.length, scan.inner,

@@ -13,12 +13,12 @@
 #include <tuple>
 
 #include "../common/corner_pool_pair.h"
+#include "corner_pool.h"
 #include "tensors.h"
 
 namespace cornernet {
 namespace {
 
-using Pool = at::Tensor(const at::Tensor&, const std::string&);
 using PoolBackward = at::Tensor(const at::Tensor&, const at::Tensor&, const std::string&);
 using Pair = at::Tensor(const at::Tensor&, const at::Tensor&, const std::string&);
 
@@ -42,20 +42,24 @@ at::Tensor corner_pool_pair(
   const int64_t width = v.size(3);
   const bool together = layout == at::MemoryFormat::Contiguous &&
                         cornernet_sdaa_corner_pool_pair_fits(dtype, height, width);
-  at::Tensor y = together ? at::empty_like(v, {}, layout)
-                          : call<Pool>("corner_pool", v, vertical_direction(corner));
+  at::Tensor y = at::empty_like(v, {}, layout);
   if (y.numel() == 0) {
     return y;
   }
+  const sdaaStream_t stream = torch::sdaa::getCurrentSDAAStream();
   if (together) {
     cornernet_sdaa_corner_pool_pair(
-        torch::sdaa::getCurrentSDAAStream(), dtype, v.const_data_ptr(), h.const_data_ptr(),
-        y.mutable_data_ptr(), v.size(0) * v.size(1), height, width, corner == "top_left");
+        stream, dtype, v.const_data_ptr(), h.const_data_ptr(), y.mutable_data_ptr(),
+        v.size(0) * v.size(1), height, width, corner == "top_left");
   } else {
-    const Scan scan = scan_of(v, layout, horizontal_direction(corner));
+    const Scan down = scan_of(v, layout, vertical_direction(corner));
+    cornernet_sdaa_corner_pool(
+        stream, dtype, v.const_data_ptr(), y.mutable_data_ptr(), down.outer, down.length,
+        down.inner, down.reverse);
+    const Scan along = scan_of(v, layout, horizontal_direction(corner));
     cornernet_sdaa_corner_pool_add(
-        torch::sdaa::getCurrentSDAAStream(), dtype, h.const_data_ptr(), y.mutable_data_ptr(),
-        scan.outer, scan.length, scan.inner, scan.reverse);
+        stream, dtype, h.const_data_ptr(), y.mutable_data_ptr(), along.outer, along.length,
+        along.inner, along.reverse);
   }
   return y;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "arithmetic.h"
+#include "share.h"
 #include "top_k.h"
 
 namespace cornernet {
@@ -16,7 +17,7 @@ class Shares {
   // Of at least one picture and row.
   __device__ Shares(int64_t pictures, int64_t rows_per_picture)
       : pictures_(pictures), rows_per_picture_(rows_per_picture),
-        rows_(pictures * rows_per_picture), me_(static_cast<int64_t>(threadIdx)) {}
+        rows_(pictures * rows_per_picture), me_(place_in_shares()) {}
 
   __device__ int64_t me() const { return me_; }
 

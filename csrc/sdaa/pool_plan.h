@@ -7,6 +7,7 @@
 
 #include "../common/corner_pool.h"
 #include "arithmetic.h"
+#include "share.h"
 #include "tile.h"
 
 namespace cornernet {
@@ -62,9 +63,9 @@ class Plan {
       set(lanes, room / lanes - 1);
     }
 
-    const int64_t all = planes_ * granules_per_plane();
-    begin_ = all * static_cast<int64_t>(threadIdx) / static_cast<int64_t>(threadDim);
-    end_ = all * (static_cast<int64_t>(threadIdx) + 1) / static_cast<int64_t>(threadDim);
+    const Share share(planes_ * granules_per_plane());
+    begin_ = share.begin;
+    end_ = share.end;
   }
 
   __device__ bool turned() const { return turned_; }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
+from pathlib import Path
 
 import pytest
-from toolkit_host import KERNELS, Runtime, build
+from launchers import Launchers
+from toolkit_host import Runtime, product_kernels
 
 
 @pytest.fixture(scope="session")
@@ -14,8 +15,6 @@ def runtime() -> Runtime:
 
 
 @pytest.fixture(scope="session")
-def kernels(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """All of csrc/sdaa/*.scpp in one library, with their C launchers."""
-    sources = sorted(KERNELS.glob("*.scpp"))
-    library = tmp_path_factory.mktemp("kernels") / "kernels.so"
-    return ctypes.CDLL(str(build.compile_kernels(sources, library)))
+def launchers(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Launchers:
+    folder: Path = tmp_path_factory.mktemp("kernels")
+    return Launchers(runtime, product_kernels(folder))

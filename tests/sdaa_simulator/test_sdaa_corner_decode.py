@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
 import pytest
 import torch
-from toolkit_host import Buffer, Runtime
+from launchers import Launchers
 from torch import Tensor
 
 from cornernet_ops import corner_decode, testing
@@ -15,61 +14,9 @@ from cornernet_ops import corner_decode, testing
 Decode = Callable[..., "tuple[Tensor, ...] | None"]
 
 
-class Corners(ctypes.Structure):
-    """cornernet_sdaa_corners of csrc/sdaa/corner_decode.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("scores", "indices", "embedding", "offset")),
-        ("count", ctypes.c_int64),
-    )
-
-
 @pytest.fixture
-def decode(runtime: Runtime, kernels: ctypes.CDLL) -> Decode:
-    """corner_decode on the simulated device; None where the kernel says that it cannot."""
-    kernels.cornernet_sdaa_corner_decode_fits.restype = ctypes.c_bool
-    kernels.cornernet_sdaa_corner_decode_workspace.restype = ctypes.c_int64
-
-    def decode(*tensors: Tensor, distance_threshold: float, max_pairs: int):
-        tl_scores, tl_indices, br_scores, br_indices, tl_tag, br_tag, tl_off, br_off = tensors
-        n, channels, h, w = tl_tag.shape
-        k, l = tl_scores.shape[1], br_scores.shape[1]  # noqa: E741
-        sizes = [ctypes.c_int64(v) for v in (channels, k, l, max_pairs)]
-        if not kernels.cornernet_sdaa_corner_decode_fits(*sizes):
-            return None
-        held: list[Buffer] = []
-
-        def on_device(tensor: Tensor) -> ctypes.c_void_p:
-            wide = tensor.float() if tensor.is_floating_point() else tensor
-            held.append(Buffer.of(runtime, wide.contiguous()))
-            return held[-1].pointer
-
-        kinds = [
-            Corners(*(on_device(t).value for t in four), count)
-            for four, count in [
-                ((tl_scores, tl_indices, tl_tag, tl_off), k),
-                ((br_scores, br_indices, br_tag, br_off), l),
-            ]
-        ]
-        boxes = torch.empty(n, max_pairs, 4)
-        scores = torch.empty(n, max_pairs)
-        labels = torch.empty(n, max_pairs, dtype=torch.int64)
-        results = [Buffer(runtime, t.numel() * t.element_size()) for t in (boxes, scores, labels)]
-        size = kernels.cornernet_sdaa_corner_decode_workspace(ctypes.c_int64(n), *sizes)
-        workspace = Buffer(runtime, size)
-        kernels.cornernet_sdaa_corner_decode(
-            runtime.stream,
-            *kinds,
-            ctypes.c_float(distance_threshold),
-            *(buffer.pointer for buffer in results),
-            workspace.pointer,
-            *(ctypes.c_int64(v) for v in (n, channels, h, w, max_pairs)),
-        )
-        assert runtime.error() == ""
-        pairs = zip(results, (boxes, scores, labels), strict=True)
-        return tuple(buffer.into(tensor) for buffer, tensor in pairs)
-
-    return decode
+def decode(launchers: Launchers) -> Decode:
+    return launchers.decode
 
 
 def is_for_the_kernel(case: testing.Case) -> bool:
@@ -108,15 +55,3 @@ def test_lists_beyond_the_scratchpad_are_refused(decode: Decode) -> None:
     tensors = [t.float() if t.is_floating_point() else t for t in
                testing.decode_arguments().values()]  # fmt: skip
     assert decode(*tensors, distance_threshold=1.0, max_pairs=8193) is None
-
-
-def test_cost(decode: Decode, runtime: Runtime) -> None:
-    """It is a matter of microseconds. `pytest -s` prints the figures."""
-    arguments = testing.decode_arguments(n=1, height=128, width=128, classes=80, k=100, l=100)
-    tensors = [t.float() if t.is_floating_point() else t for t in arguments.values()]
-    runtime.launches()
-    decode(*tensors, distance_threshold=0.5, max_pairs=1000)
-    (launch,) = runtime.launches()
-    print(f"\n{launch.report(must_move=1000 * 28)}")
-    assert launch.peak <= 220 * 1024
-    assert launch.seconds() <= 10e-6

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
 import pytest
 import torch
-from toolkit_host import Buffer, Runtime, dtype_code
+from launchers import Launchers
 from torch import Tensor
 
 from cornernet_ops import corner_peaks, testing
@@ -17,40 +16,8 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @pytest.fixture
-def peaks(runtime: Runtime, kernels: ctypes.CDLL) -> Peaks:
-    """corner_peaks on the simulated device; None where the kernel says that it cannot."""
-    kernels.cornernet_sdaa_corner_peaks_fits.restype = ctypes.c_bool
-    kernels.cornernet_sdaa_corner_peaks_workspace.restype = ctypes.c_int64
-
-    def peaks(
-        heat: Tensor, k: int, kernel_size: int = 3, min_scores: Tensor | None = None
-    ) -> tuple[Tensor, Tensor] | None:
-        n, c, h, w = heat.shape
-        dtype = dtype_code(heat.dtype)
-        n, c, h, w, k, size = (ctypes.c_int64(v) for v in (n, c, h, w, k, kernel_size))
-        if not kernels.cornernet_sdaa_corner_peaks_fits(dtype, c, h, w, k, size):
-            return None
-        workspace = Buffer(runtime, kernels.cornernet_sdaa_corner_peaks_workspace(n, k))
-        scores = torch.empty(n.value, k.value, dtype=heat.dtype)
-        indices = torch.empty(n.value, k.value, dtype=torch.int64)
-        on_device = Buffer.of(runtime, heat.contiguous())
-        least = None if min_scores is None else Buffer.of(runtime, min_scores.contiguous())
-        scores_out = Buffer(runtime, scores.numel() * scores.element_size())
-        indices_out = Buffer(runtime, indices.numel() * 8)
-        kernels.cornernet_sdaa_corner_peaks(
-            runtime.stream,
-            dtype,
-            on_device.pointer,
-            None if least is None else least.pointer,
-            scores_out.pointer,
-            indices_out.pointer,
-            workspace.pointer,
-            *(n, c, h, w, k, size),
-        )
-        assert runtime.error() == ""
-        return scores_out.into(scores), indices_out.into(indices)
-
-    return peaks
+def peaks(launchers: Launchers) -> Peaks:
+    return launchers.peaks
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -90,18 +57,3 @@ def test_every_size_works(peaks: Peaks, shape, k: int, kernel_size: int) -> None
 def test_peaks_of_windows_and_lists_beyond_the_scratchpad_are_refused(peaks: Peaks) -> None:
     assert peaks(torch.zeros(1, 1, 400, 400), 5, 301) is None
     assert peaks(torch.zeros(1, 1, 4, 4), 8193, 3) is None
-
-
-@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
-@pytest.mark.parametrize("shape", [(1, 80, 128, 128), (6, 20, 128, 128), (1, 80, 127, 127)])
-def test_cost(peaks: Peaks, runtime: Runtime, shape, dtype: torch.dtype) -> None:
-    """The goals, as of corner_pool. `pytest -s` prints the figures."""
-    heat = testing.random_values(shape).to(dtype)
-    runtime.launches()
-    scores, indices = peaks(heat, 100)
-    (launch,) = runtime.launches()
-    must_move = sum(t.numel() * t.element_size() for t in (heat, scores, indices))
-    print(f"\n{list(shape)} {launch.report(must_move)}")
-    assert launch.peak <= 220 * 1024
-    assert launch.balance <= 1.1
-    assert launch.seconds() <= 1.25 * must_move / 240e9

@@ -2,59 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from toolkit_host import Buffer, Runtime
+from launchers import Launchers
 from torch import Tensor
 
 from cornernet_ops import corner_targets, testing
 
 Targets = Callable[..., "tuple[Tensor, ...]"]
-Pair = ctypes.c_void_p * 2
-
-
-class Arguments(ctypes.Structure):
-    """cornernet_sdaa_targets of csrc/sdaa/corner_targets.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("boxes", "labels", "image_index")),
-        *((name, Pair) for name in ("heat", "offset", "mask", "cell")),
-        ("workspace", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("count", "batch", "classes", "height", "width")),
-        *((name, ctypes.c_float) for name in ("scale_y", "scale_x")),
-        ("overlap", ctypes.c_double),
-    )
 
 
 @pytest.fixture
-def targets(runtime: Runtime, kernels: ctypes.CDLL) -> Targets:
-    """corner_targets on the simulated device."""
-    kernels.cornernet_sdaa_corner_targets_workspace.restype = ctypes.c_int64
-
-    def targets(
-        boxes: Tensor, labels: Tensor, image_index: Tensor, *, batch: int, num_classes: int,
-        height: int, width: int, scale_y: float, scale_x: float, overlap: float
-    ) -> tuple[Tensor, ...]:  # fmt: skip
-        count = boxes.shape[0]
-        inputs = [Buffer.of(runtime, t.contiguous()) for t in (boxes, labels, image_index)]
-        shapes = [(batch, c, height, width) for c in (num_classes,) * 2 + (2, 2, 1, 1)]
-        results = [torch.empty(shape) for shape in shapes]
-        results += [torch.empty(count, dtype=torch.int64) for _ in range(2)]
-        outputs = [Buffer(runtime, t.numel() * t.element_size()) for t in results]
-        size = kernels.cornernet_sdaa_corner_targets_workspace(ctypes.c_int64(count))
-        workspace = Buffer(runtime, size)
-        pairs = [Pair(outputs[i].pointer, outputs[i + 1].pointer) for i in range(0, 8, 2)]
-        numbers = (count, batch, num_classes, height, width, scale_y, scale_x, overlap)
-        arguments = Arguments(*(b.pointer for b in inputs), *pairs, workspace.pointer, *numbers)
-        kernels.cornernet_sdaa_corner_targets(runtime.stream, arguments)
-        assert runtime.error() == ""
-        return tuple(buffer.into(t) for buffer, t in zip(outputs, results, strict=True))
-
-    return targets
+def targets(launchers: Launchers) -> Targets:
+    return launchers.targets
 
 
 def assert_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
@@ -106,17 +69,3 @@ def test_boxes_of_no_class_or_picture_are_left_out(targets: Targets) -> None:
     good = (labels >= 0) & (labels < 3) & (pictures < 3)
     expected = corner_targets(boxes[good], labels[good], pictures[good], **numbers)
     assert_same(targets(boxes, labels, pictures, **numbers)[:6], expected[:6])
-
-
-def test_cost(targets: Targets, runtime: Runtime) -> None:
-    """The goals, as of corner_pool. `pytest -s` prints the figures."""
-    tensors, numbers = batch_of(20, batch=1)
-    runtime.launches()
-    results = targets(*tensors, **numbers)
-    (launch,) = runtime.launches()
-    must_move = sum(t.numel() * t.element_size() for t in (*tensors, *results))
-    print(f"\n{launch.report(must_move)}")
-    assert launch.moved <= 1.05 * must_move
-    assert launch.peak <= 220 * 1024
-    assert launch.balance <= 1.1
-    assert launch.seconds() <= 1.25 * must_move / 240e9

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
 import pytest
 import torch
-from toolkit_host import Buffer, Runtime
+from launchers import METHODS, Launchers
 from torch import Tensor
 
 from cornernet_ops import soft_nms
 
 Suppress = Callable[..., "tuple[Tensor, Tensor, Tensor] | None"]
-METHODS = ("gaussian", "linear", "hard", "none")
-
-
-class Arguments(ctypes.Structure):
-    """cornernet_sdaa_soft_nms_arguments of csrc/sdaa/soft_nms.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("boxes", "scores", "labels")),
-        *((name, ctypes.c_void_p) for name in ("picked_index", "picked_boxes", "picked_scores")),
-        *((name, ctypes.c_int64) for name in ("pictures", "candidates", "limit")),
-        ("method", ctypes.c_int),
-        *((name, ctypes.c_float) for name in ("iou_threshold", "sigma", "min_score", "exponent")),
-    )
 
 
 @pytest.fixture
-def suppress(runtime: Runtime, kernels: ctypes.CDLL) -> Suppress:
-    """soft_nms on the simulated device; None where the kernel says that it cannot."""
-    kernels.cornernet_sdaa_soft_nms_fits.restype = ctypes.c_bool
-
-    def suppress(
-        boxes: Tensor, scores: Tensor, labels: Tensor, *, method: str, iou_threshold: float,
-        sigma: float, min_score: float, max_detections: int, merge_exponent: float
-    ) -> tuple[Tensor, Tensor, Tensor] | None:  # fmt: skip
-        n, count = scores.shape
-        if not kernels.cornernet_sdaa_soft_nms_fits(ctypes.c_int64(count)):
-            return None
-        inputs = [Buffer.of(runtime, tensor) for tensor in (boxes, scores, labels)]
-        results = (
-            torch.empty(n, max_detections, dtype=torch.int64),
-            torch.empty(n, max_detections, 4),
-            torch.empty(n, max_detections),
-        )
-        outputs = [Buffer(runtime, t.numel() * t.element_size()) for t in results]
-        pointers = (buffer.pointer for buffer in (*inputs, *outputs))
-        numbers = (METHODS.index(method), iou_threshold, sigma, min_score, merge_exponent)
-        arguments = Arguments(*pointers, n, count, max_detections, *numbers)
-        kernels.cornernet_sdaa_soft_nms(runtime.stream, arguments)
-        assert runtime.error() == ""
-        return tuple(b.into(t) for b, t in zip(outputs, results, strict=True))
-
-    return suppress
+def suppress(launchers: Launchers) -> Suppress:
+    return launchers.suppress
 
 
 def crowd(n: int, count: int, classes: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,10 +64,3 @@ def test_every_size_works(suppress: Suppress, n: int, count: int, limit: int) ->
 
 def test_more_candidates_than_a_scratchpad_holds_are_refused(suppress: Suppress) -> None:
     assert suppress(*crowd(1, 5001, 3), **options()) is None
-
-
-def test_the_scratchpad_is_not_exceeded(suppress: Suppress, runtime: Runtime) -> None:
-    runtime.launches()
-    suppress(*crowd(1, 5000, 3), **options(max_detections=1))
-    (launch,) = runtime.launches()
-    assert launch.peak <= 220 * 1024

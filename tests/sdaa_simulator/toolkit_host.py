@@ -91,6 +91,12 @@ class Buffer:
         self.runtime.library.sdaaFree(self.pointer)
 
 
+def product_kernels(folder: Path) -> ctypes.CDLL:
+    """All of csrc/sdaa/*.scpp in one library in `folder`, with their C launchers."""
+    sources = sorted(KERNELS.glob("*.scpp"))
+    return ctypes.CDLL(str(build.compile_kernels(sources, folder / "kernels.so")))
+
+
 def dtype_code(dtype: torch.dtype) -> int:
-    """cornernet::sdaa::Type in csrc/sdaa/launch.h."""
+    """`dtype` of the launchers in csrc/sdaa/<op>.h."""
     return _DTYPES[dtype]
