@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from torch.distributed.run import get_args_parser
 
 from cornernet.cli import _parser
 from cornernet.config import SECTIONS, recipes
@@ -58,3 +59,15 @@ def test_commands_are_understood(text: str) -> None:
         assert all(re.match(r"--\w+\.\w+|[\w.]+$", word) for word in settings), line
         if arguments.verb == "train":
             assert arguments.recipe in recipes(), line
+
+
+def test_torchrun_starts_as_many_processes_as_are_written(text: str) -> None:
+    # Behind the program's name its options are the program's: one process would run.
+    for line in re.findall(r"\btorchrun (-[^`\n]*)", text.replace("\\\n", " ")):
+        words = line.partition("#")[0].split()
+        if "CONFIG" in words:
+            continue
+        launch = get_args_parser().parse_args(words)
+        assert launch.module and launch.training_script == "cornernet", line
+        assert int(launch.nproc_per_node) > 1, line
+        assert not any(word.startswith("--nproc") for word in launch.training_script_args), line
