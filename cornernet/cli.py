@@ -437,7 +437,7 @@ def _environment() -> str:
 def _check(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
     from cornernet.device import World, resolve_device
-    from cornernet.train.compare import compare_batch
+    from cornernet.train.compare import TOLERANCE, compare_batch
 
     _check_writable(arguments.json)
     config = load_recipe(arguments.recipe, settings)
@@ -450,7 +450,10 @@ def _check(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     print(f"  the worst is {found.worst_error:.2e} off: {found.worst}")
     if arguments.json is not None:
         _write_json(arguments.json, summary)
-    _conclude(summary["passes"], f"wanted at most {summary['tolerance']} in the loss and in all")
+    if found.rounding:
+        print(f"  the CPU's in {found.precision} are {found.rounding:.2e} off")
+    limits = f"wanted at most {TOLERANCE} in the loss and {found.tolerance:.3g} in all gradients"
+    _conclude(summary["passes"], limits)
 
 
 def _compare(arguments: argparse.Namespace, settings: Sequence[str]) -> None:

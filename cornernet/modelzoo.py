@@ -68,7 +68,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
 '''
 
 _TEST = """#!/bin/bash
-# 100 steps with their losses: bash run_scripts/test.sh DATA OUTPUT
+# An epoch with the losses of each step: bash run_scripts/test.sh DATA OUTPUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
 pip install -r requirements.txt
@@ -104,7 +104,7 @@ the pictures in `train2017/` and `val2017/`.
 
 ```bash
 python run_scripts/run_cornernet.py --data /data/coco --output runs/cornernet   # one card
-bash run_scripts/test.sh /data/coco runs/test                                   # 100 steps or less
+bash run_scripts/test.sh /data/coco runs/test                                   # an epoch
 ```
 
 `config.yaml` has every setting; each can be changed on the command line, such as
@@ -242,5 +242,7 @@ def _batch_paragraph(batch: Mapping[str, Any]) -> str:
         "### Gradients of one batch beside the CPU's in float32\n\n"
         f"{word}: on {batch['device']} in {batch['precision']}, all gradients together are "
         f"{batch['gradient_error']:.2e} off, those of {batch['worst']} {batch['worst_error']:.2e}, "
-        f"the total loss {batch['loss_error']:.2e}; wanted at most {batch['tolerance']}.\n"
+        f"the total loss {batch['loss_error']:.2e}; wanted at most {batch['tolerance']:.3g} in the "
+        f"gradients, where the CPU's own in {batch['precision']} are {batch['rounding']:.2e} off, "
+        f"and {TOLERANCE} in the loss.\n"
     )

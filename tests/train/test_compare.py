@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,12 @@ from cornernet.config import Config
 from cornernet.data.synthetic import synthesize
 from cornernet.device import World
 from cornernet.errors import UserError
-from cornernet.train.compare import compare_batch, compare_losses, training_records
+from cornernet.train.compare import (
+    BatchComparison,
+    compare_batch,
+    compare_losses,
+    training_records,
+)
 from cornernet.train.trainer import LOSSES, Trainer
 
 CPU = World(torch.device("cpu"))
@@ -106,6 +113,41 @@ def test_wrong_gradient_is_found_where_it_is(shapes: Path, monkeypatch: pytest.M
     assert found.loss_error == 0 and not found.summary()["passes"]
 
 
+def test_float16_is_compared_at_a_scale_that_it_can_hold(
+    shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backward = Trainer.backward
+    scales = []
+
+    def overflow(self: Trainer, batch: Any) -> torch.Tensor:
+        losses = backward(self, batch)
+        scales.append(self.scaler.get_scale())
+        if scales[-1] > 16384:
+            weight = next(self.model.parameters())
+            assert weight.grad is not None
+            weight.grad[0] = math.inf
+        return losses
+
+    monkeypatch.setattr(Trainer, "backward", overflow)
+    settings = config()
+    half = dataclasses.replace(settings.train, precision="fp16")
+    found = compare_batch(dataclasses.replace(settings, train=half), shapes, CPU)
+    assert scales[:3] == [65536, 32768, 16384]
+    assert 0 < found.gradient_error == found.rounding < math.inf
+
+
+def test_gradients_may_be_as_far_off_as_twice_the_cpus_in_that_precision() -> None:
+    found = BatchComparison("sdaa:0", "fp16", {"total": (1.0, 1.0)}, 0.25, "head", 0.5, 0.15)
+    assert found.summary()["passes"] and found.tolerance == pytest.approx(0.3)
+    assert not dataclasses.replace(found, gradient_error=0.31).summary()["passes"]
+    assert not dataclasses.replace(found, gradient_error=math.nan).summary()["passes"]
+    assert not dataclasses.replace(found, losses={"total": (1.1, 1.0)}).summary()["passes"]
+    assert dataclasses.replace(found, gradient_error=0.05, rounding=0.0).summary()["passes"]
+    for rounding in (math.inf, math.nan):
+        wild = dataclasses.replace(found, gradient_error=1.0, rounding=rounding)
+        assert not wild.summary()["passes"]
+
+
 def test_runs_are_compared_on_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,5 +165,5 @@ def test_batch_is_checked_on_the_command_line(
     main(["check", "tiny", "--data", str(shapes), "--device", "cpu", "--json",
           str(tmp_path / "check.json"), "--augment.crop_size", "64", "--data.workers", "0",
           "--train.batch_size", "2", "--train.precision", "fp32"])  # fmt: skip
-    assert "passes: wanted at most 0.05" in capsys.readouterr().out
+    assert "passes: wanted at most 0.05 in the loss and 0.05 in all" in capsys.readouterr().out
     assert json.loads((tmp_path / "check.json").read_text())["gradient_error"] == 0
