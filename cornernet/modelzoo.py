@@ -19,7 +19,7 @@ from cornernet.train.compare import TOLERANCE, LossError, compare_losses, passes
 from cornernet.train.log import read_records
 
 # The zoo's logger, which is not on PyPI.
-LOGGER = "git+https://gitee.com/xiwei777/tcap_dllogger.git"
+LOGGER = "git+https://github.com/Tecorigin/tcap_dllogger.git"
 
 _RUN = '''"""Trains CornerNet with the settings of this contribution.
 
