@@ -182,9 +182,7 @@ __global__ void __launch_bounds__(kMostPiecesOfTwo* kWarp, 2) pool_columns_backw
         }
       }
     }
-    if (more) {
-      __syncthreads();  // the first piece has read what it was told
-    }
+    // Before any of this is told anew, all meet at the next tile's maxima.
   }
 }
 

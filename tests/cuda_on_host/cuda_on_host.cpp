@@ -43,7 +43,7 @@ std::vector<Warp> warps;
 int current = 0;
 int at_block = 0;
 const std::function<void()>* body = nullptr;
-std::mt19937 random_numbers(0);
+std::mt19937 random_numbers;
 std::string sentence;
 bool failed = false;
 
@@ -100,12 +100,24 @@ void run_block() {
     fibers[thread]->begun = fibers[thread]->begun && fibers[thread]->state == State::kEnded;
     fibers[thread]->state = State::kReady;
   }
-  for (bool moved = true; moved && !failed;) {
-    moved = false;
+  // Some warps are slow, and fall behind wherever no barrier holds the others.
+  std::vector<char> slow(warps.size());
+  for (char& one : slow) {
+    one = random_numbers() % 2 == 0;
+  }
+  std::vector<char> waits(warps.size());
+  for (bool any = true; any && !failed;) {
+    any = false;
     std::shuffle(order.begin(), order.end(), random_numbers);
+    for (size_t warp = 0; warp < warps.size(); ++warp) {
+      waits[warp] = slow[warp] && random_numbers() % 8 != 0;
+    }
     for (const int thread : order) {
-      if (fibers[thread]->state == State::kReady && !failed) {
-        moved = true;
+      if (fibers[thread]->state != State::kReady || failed) {
+        continue;
+      }
+      any = true;
+      if (!waits[thread / kWarp]) {
         current = thread;
         threadIdx = {static_cast<unsigned>(thread), 0, 0};
         enter(*fibers[thread]);

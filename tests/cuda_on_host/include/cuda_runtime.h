@@ -5,7 +5,7 @@
 // __syncthreads or at a function of its warp, and then the next one has its turn. Nothing else
 // makes a thread wait, so whoever reads what another one has yet to write reads something else,
 // unless by chance that one has been earlier: the order of turns is drawn anew, from a seed, in
-// every round.
+// every round, and some warps have fewer of them.
 //
 // A broken rule ends the launch with a sentence: threads that wait for each other at different
 // places, or for one that has ended; lanes missing from a warp's function; a block that is too
