@@ -60,9 +60,9 @@ __device__ inline int last_mark(unsigned marks) {
 }
 
 // Turns gradients of the results into those of the elements: the sums from each mark to the next, 0
-// elsewhere.
+// elsewhere. Returns the sum up to the first mark.
 template <typename W, int kCount>
-__device__ void gather_to_marks(W (&g)[kCount], unsigned marks, W following) {
+__device__ W gather_to_marks(W (&g)[kCount], unsigned marks, W following) {
   W sum = following;
 #pragma unroll
   for (int r = kCount - 1; r >= 0; --r) {
@@ -71,6 +71,7 @@ __device__ void gather_to_marks(W (&g)[kCount], unsigned marks, W following) {
     g[r] = mark ? sum : W(0);
     sum = mark ? W(0) : sum;
   }
+  return sum;
 }
 
 // A maximum that lasts beyond its tile: where it was met, and its gradients so far.
@@ -233,7 +234,7 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
       }
 
       // From each lane's beginning to the next mark, wherever in the team that is.
-      W sum = before_first_mark(sums, marks);
+      W sum = gather_to_marks(sums, marks, W(0));
       bool ends = marks != 0;
       for (int distance = 1; distance < width; distance *= 2) {
         const W more_sum = __shfl_down_sync(kWholeWarp, sum, distance, width);
@@ -250,10 +251,15 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
       const W first_sum = __shfl_sync(kWholeWarp, sum, 0, width);
       const bool first_ends = __shfl_sync(kWholeWarp, int{ends}, 0, width) != 0;
 
-      const W last_sum = from_last_mark(sums, marks, following);
-      gather_to_marks(sums, marks, following);
+      // What follows is the last mark's. With no mark it is none's.
+      const int last = last_mark(marks);
+      W last_sum = 0;
 #pragma unroll
       for (int i = 0; i < N; ++i) {
+        if (i == last) {
+          sums[i] += following;
+          last_sum = sums[i];
+        }
         held[line].at[place<N, kReverse>(i)] = narrow<T>(sums[i]);
       }
       if (lines.has(line, vector)) {
@@ -270,7 +276,7 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
         const bool opens = lasts && marks != 0;
         const unsigned openers = __ballot_sync(kWholeWarp, opens) & team;
         const int opener = openers == 0 ? 0 : last_mark(openers) - team_begin;
-        const int64_t row = vector * N + last_mark(marks);
+        const int64_t row = vector * N + last;
         const W opened_sum = __shfl_sync(kWholeWarp, last_sum, opener, width);
         const int64_t opened_row = __shfl_sync(kWholeWarp, row, opener, width);
         if (openers != 0) {
