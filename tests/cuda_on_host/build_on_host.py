@@ -13,6 +13,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import torch
 from torch.utils import cpp_extension
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +23,8 @@ OUTPUT = ROOT / "build" / "cuda_on_host"
 
 # C++20: newer torch's headers ask for it. -ffp-contract=off: as --fmad=false has it on the GPU.
 FLAGS = ["-std=c++20", "-O1", "-g0", "-fPIC", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
+# As torch's own strings are.
+FLAGS += [f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"]
 # CUDA has pragmas of its own; glibc's checked longjmp takes another fiber's stack for a broken one.
 FLAGS += ["-Wno-unknown-pragmas", "-U_FORTIFY_SOURCE"]
 
