@@ -60,7 +60,8 @@ def corner_targets(
 
     Raises:
         ValueError: shapes or devices that do not go together, a size below 1, a label or image
-            index out of range, an overlap outside 0..1.
+            index out of range, an overlap outside 0..1. The kernel for CUDA does not wait to see
+            the labels and indices: one out of range fails an assertion on the device.
         TypeError: boxes that are not float32, labels or image_index that are not int64.
     """
     return torch.ops.cornernet.corner_targets(
