@@ -54,6 +54,14 @@ def test_every_size_works(peaks: Peaks, shape, k: int, kernel_size: int) -> None
             testing.assert_identical(peaks(heat, k, kernel_size, min_scores), expected)
 
 
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+def test_equal_scores_are_kept_by_index_where_tiles_lie_side_by_side(
+    peaks: Peaks, dtype: torch.dtype
+) -> None:
+    heat = testing.tied_values((1, 1, 96, 33000)).to(dtype)  # three rows for an SPE
+    testing.assert_identical(peaks(heat, 1000, 1), corner_peaks(heat, 1000, 1))
+
+
 def test_peaks_of_windows_and_lists_beyond_the_scratchpad_are_refused(peaks: Peaks) -> None:
     assert peaks(torch.zeros(1, 1, 400, 400), 5, 301) is None
     assert peaks(torch.zeros(1, 1, 4, 4), 8193, 3) is None
