@@ -44,12 +44,32 @@ __device__ Bits* local_address(char* buffer, const Tile& tile) {
   return reinterpret_cast<Bits*>(buffer + tile.at * sizeof(Bits) % 4);
 }
 
+// Copies that are waited for together. Nothing public says what it means to wait for a handle that
+// no copy was started with, so that is not done.
+class Transfer {
+ public:
+  __device__ MemcpyHandle& start() {
+    under_way_ = true;
+    return handle_;
+  }
+  __device__ void wait() {
+    if (under_way_) {
+      memcpy_wait(handle_);
+      under_way_ = false;
+    }
+  }
+
+ private:
+  MemcpyHandle handle_;
+  bool under_way_ = false;
+};
+
 namespace tile_detail {
 
 template <typename Bits>
 __device__ void copy_run(
     Bits* to, const Bits* from, int64_t count, MemcpyDirect direct,
-    MemcpyHandle& handle) {
+    Transfer& transfer) {
   if (sizeof(Bits) < 4) {
     if (count > 0 && reinterpret_cast<uintptr_t>(from) % 4 != 0) {
       memcpy(to, from, sizeof(Bits));
@@ -63,16 +83,16 @@ __device__ void copy_run(
     }
   }
   if (count > 0) {
-    memcpy_async(to, from, count * sizeof(Bits), 0, {0, 0}, direct, handle);
+    memcpy_async(to, from, count * sizeof(Bits), 0, {0, 0}, direct, transfer.start());
   }
 }
 
 template <typename Bits>
 __device__ void copy(
     Bits* to, const Bits* from, const Tile& tile, MemcpyDirect direct,
-    MemcpyHandle& handle) {
+    Transfer& transfer) {
   if (tile.is_run()) {
-    copy_run(to, from, static_cast<int64_t>(tile.rows) * tile.width, direct, handle);
+    copy_run(to, from, static_cast<int64_t>(tile.rows) * tile.width, direct, transfer);
     return;
   }
   const bool fetches = direct == MemcpyGlobalToSpm;
@@ -80,31 +100,31 @@ __device__ void copy(
     const size_t section = tile.width * sizeof(Bits);
     const size_t gap = (tile.pitch - tile.width) * sizeof(Bits);
     const MemoryStride stride = {fetches ? 0 : gap, fetches ? gap : 0};
-    memcpy_async(to, from, tile.rows * section, section, stride, direct, handle);
+    memcpy_async(to, from, tile.rows * section, section, stride, direct, transfer.start());
     return;
   }
   const int64_t local = tile.local_pitch<Bits>();
   for (int row = 0; row < tile.rows; ++row) {
     copy_run(
         to + row * (fetches ? local : tile.pitch), from + row * (fetches ? tile.pitch : local),
-        tile.width, direct, handle);
+        tile.width, direct, transfer);
   }
 }
 
 }  // namespace tile_detail
 
-// Starts to bring the tile; it is there once the handle has been waited for.
+// Starts to bring the tile; it is there once the transfer has been waited for.
 template <typename Bits>
 __device__ void fetch(
-    Bits* local, const Bits* global, const Tile& tile, MemcpyHandle& handle) {
-  tile_detail::copy(local, global + tile.at, tile, MemcpyGlobalToSpm, handle);
+    Bits* local, const Bits* global, const Tile& tile, Transfer& transfer) {
+  tile_detail::copy(local, global + tile.at, tile, MemcpyGlobalToSpm, transfer);
 }
 
-// Starts to write the tile back; its scratchpad is free once the handle has been waited for.
+// Starts to write the tile back; its scratchpad is free once the transfer has been waited for.
 template <typename Bits>
 __device__ void store(
-    Bits* global, const Bits* local, const Tile& tile, MemcpyHandle& handle) {
-  tile_detail::copy(global + tile.at, local, tile, MemcpySpmToGlobal, handle);
+    Bits* global, const Bits* local, const Tile& tile, Transfer& transfer) {
+  tile_detail::copy(global + tile.at, local, tile, MemcpySpmToGlobal, transfer);
 }
 
 // A block of scratchpad.

@@ -74,6 +74,7 @@ def test_a_barrier_orders_what_spes_write_and_read(runtime, run) -> None:
         ("change_source_before_wait", "the source of a copy to Global was written before"),
         ("never_wait", "in use by an asynchronous copy"),
         ("wait_for_another", "1 asynchronous copies were not waited for"),
+        ("wait_for_nothing", "no copy was started with this handle"),
         ("same_buffer_twice", "in use by an asynchronous copy"),
         ("free_before_wait", "in use by an asynchronous copy"),
         ("odd_size", "size 126, section 126 and stride 0 have to be multiples of 4 bytes"),

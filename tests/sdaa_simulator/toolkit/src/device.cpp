@@ -847,8 +847,15 @@ void memcpy_wait() {
   wait_for(self("memcpy_wait"), nullptr);
 }
 
+// What a card does with a handle that nothing was started with is not known.
 void memcpy_wait(MemcpyHandle& handle) {
-  wait_for(self("memcpy_wait"), &handle);
+  const char* call = "memcpy_wait";
+  Spe& spe = self(call);
+  const auto belongs = [&](const Copy& copy) { return copy.handle == &handle; };
+  if (std::none_of(spe.pending.begin(), spe.pending.end(), belongs)) {
+    broken(call, "no copy was started with this handle since it was last waited for");
+  }
+  wait_for(spe, &handle);
 }
 
 unsigned check_memcpy(const void* dst, const void* src, size_t size) {
