@@ -40,7 +40,10 @@ TWO_READS = (
     "backward of a plane with an odd number of two-byte elements in a row, too large for four of "
     "its kind to lie in a scratchpad: all of x but its end is read twice"
 )
-NARROW = "an SPE's part of a row is some 128 bytes that begin anywhere, in three lines of 64 bytes"
+NARROW = (
+    "an SPE's part of a row is two or three lines of 64 bytes that begin anywhere, so that it "
+    "touches one line more"
+)
 LATENCY = "a few microseconds in all, with lists that are written and read again to be merged"
 
 
@@ -140,6 +143,11 @@ def pool_cases() -> Iterator[Case]:
                     yield Case("corner_pool", name, least, pool, excused)
                     if undivided and shape[2] * shape[3] * 2 > UNDIVIDED_BACKWARD:
                         excused = excused | {"bytes": TWO_READS}
+                    # Whole columns of both maps, twice, leave room for 48 of 4 bytes or fewer.
+                    unaligned = row_bytes // shape[0] // shape[1] % 64 != 0
+                    high = shape[2] > 160 and direction == "top" and layout == "contiguous"
+                    if high and unaligned and not undivided:
+                        excused = {"time": NARROW}
                     yield Case("corner_pool_backward", name, least * 3 // 2, backward, excused)
 
 
@@ -239,6 +247,7 @@ def main() -> int:
     every_case = parser.parse_args().cases
     head = ("bytes / least", "scratchpad", "busiest / mean", "time / floor")
     groups: dict[str, list[dict[str, float]]] = {}
+    notes: dict[str, str] = {}
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         launchers = Launchers(Runtime(), product_kernels(Path(folder)))
@@ -251,15 +260,21 @@ def main() -> int:
                 micros = f"{figures['microseconds']:.0f} us"
                 print(row(case.op, case.name, *formatted(figures), micros), flush=True)
             beyond = missed(case, figures)
-            # Those that meet all goals, and each reason's with it.
-            kept = ", ".join(sorted({case.excused.get(goal, "goal missed") for goal in beyond}))
-            groups.setdefault(f"{case.op}{': ' if kept else ''}{kept}", []).append(figures)
+            # Those that meet all goals, and beside them those that do not, by the reason.
+            reasons = {case.excused.get(goal, "GOAL MISSED") for goal in beyond}
+            for reason in sorted(reasons):
+                notes.setdefault(reason, f"({len(notes) + 1})")
+            name = " ".join((case.op, *(notes[reason] for reason in sorted(reasons))))
+            groups.setdefault(name, []).append(figures)
             failed |= any(goal not in case.excused for goal in beyond)
     print(row("op", "cases", *(f"{name}, at most" for name in head)))
     print(row(*["---"] * 6))
     print(row("goal", "", *formatted(GOALS)))
     for name, figures in groups.items():
         print(row(name, len(figures), *formatted(worst_of(figures))))
+    print()
+    for reason, number in notes.items():
+        print(f"{number} {reason}")
     return failed
 
 
