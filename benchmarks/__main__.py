@@ -21,7 +21,7 @@ PREFIX = "bench_"
 
 # Seconds for each contender of a case with each number of threads.
 _QUICK_SECONDS = 0.05
-_FULL_SECONDS = 0.5
+_FULL_SECONDS = 0.1
 
 
 # What is measured only when it is named: it takes minutes, gigabytes of memory, or both.

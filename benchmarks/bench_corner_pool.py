@@ -10,8 +10,8 @@ from torch import Tensor
 from cornernet_ops import corner_pool, reference
 from cornernet_ops.corner_pool import SCANS
 
-from .maps import settings
-from .measure import Case
+from .maps import Setting, settings
+from .measure import Call, Case
 
 Pool = Callable[[Tensor, str], Tensor]
 
@@ -25,13 +25,12 @@ def flip_cummax(x: Tensor, direction: str) -> Tensor:
 
 
 def peers() -> dict[str, Pool]:
-    """Other people's corner pooling, by name: always cummax, mmcv's own where it is installed."""
-    found: dict[str, Pool] = {"cummax": flip_cummax}
+    """Other people's corner pooling, by name: mmcv's where it is installed, else written out."""
     try:
         from mmcv.ops import CornerPool
     except ImportError:
-        return found
-    return {**found, "mmcv": lambda x, direction: CornerPool(direction)(x)}
+        return {"cummax": flip_cummax}
+    return {"mmcv": lambda x, direction: CornerPool(direction)(x)}
 
 
 def cases(device: torch.device, full: bool) -> Iterator[Case]:
@@ -39,10 +38,32 @@ def cases(device: torch.device, full: bool) -> Iterator[Case]:
         x = setting.random(device, seed=0).requires_grad_()
         g = setting.integers(device, seed=1)
         for direction in SCANS:
-            yield from _cases(str(setting), x, g, direction)
+            yield from _cases(setting, x, g, direction, full)
 
 
-def _cases(setting: str, x: Tensor, g: Tensor, direction: str) -> Iterator[Case]:
+def _cases(setting: Setting, x: Tensor, g: Tensor, direction: str, full: bool) -> Iterator[Case]:
+    pools = peers() if setting.peers_are_timed or not full else {}
+
+    def case(
+        part: str,
+        passes: int,
+        make: Callable[[Pool], Call],
+        reference_call: Call,
+        floor: Call,
+    ) -> Case:
+        ours = {"reference": reference_call}
+        return Case(
+            op="corner_pool",
+            part=part,
+            variant=direction,
+            setting=str(setting),
+            moved=passes * size,
+            call=make(corner_pool),
+            others=({} if full else ours) | {name: make(pool) for name, pool in pools.items()},
+            floor=floor,
+            compared=ours if full else {},
+        )
+
     size = x.numel() * x.element_size()
     # Autograd has no part in forward and in the floors.
     data = x.detach()
@@ -76,42 +97,6 @@ def _cases(setting: str, x: Tensor, g: Tensor, direction: str) -> Iterator[Case]
     def reference_both() -> tuple[Tensor, Tensor]:
         return reference.corner_pool(data, direction), reference_backward()
 
-    yield Case(
-        op="corner_pool",
-        part="forward",
-        variant=direction,
-        setting=setting,
-        moved=2 * size,
-        call=forward(corner_pool),
-        others={
-            "reference": forward(reference.corner_pool),
-            **{name: forward(pool) for name, pool in peers().items()},
-        },
-        floor=data.clone,
-    )
-    yield Case(
-        op="corner_pool",
-        part="backward",
-        variant=direction,
-        setting=setting,
-        moved=3 * size,
-        call=backward(corner_pool),
-        others={
-            "reference": reference_backward,
-            **{name: backward(pool) for name, pool in peers().items()},
-        },
-        floor=lambda: data + g,
-    )
-    yield Case(
-        op="corner_pool",
-        part="forward + backward",
-        variant=direction,
-        setting=setting,
-        moved=5 * size,
-        call=both(corner_pool),
-        others={
-            "reference": reference_both,
-            **{name: both(pool) for name, pool in peers().items()},
-        },
-        floor=lambda: (data.clone(), data + g),
-    )
+    yield case("forward", 2, forward, forward(reference.corner_pool), data.clone)
+    yield case("backward", 3, backward, reference_backward, lambda: data + g)
+    yield case("forward + backward", 5, both, reference_both, lambda: (data.clone(), data + g))

@@ -11,8 +11,8 @@ from cornernet_ops import corner_pool, corner_pool_pair, reference
 from cornernet_ops.corner_pool_pair import CORNERS
 
 from .bench_corner_pool import peers
-from .maps import settings
-from .measure import Case
+from .maps import Setting, settings
+from .measure import Call, Case
 
 Pair = Callable[[Tensor, Tensor, str], Tensor]
 
@@ -33,17 +33,18 @@ def cases(device: torch.device, full: bool) -> Iterator[Case]:
         horizontal = setting.random(device, seed=1).requires_grad_()
         g = setting.integers(device, seed=2)
         for corner in CORNERS:
-            yield from _cases(str(setting), vertical, horizontal, g, corner)
+            yield from _cases(setting, vertical, horizontal, g, corner, full)
 
 
 def _cases(
-    setting: str, vertical: Tensor, horizontal: Tensor, g: Tensor, corner: str
+    setting: Setting, vertical: Tensor, horizontal: Tensor, g: Tensor, corner: str, full: bool
 ) -> Iterator[Case]:
     size = g.numel() * g.element_size()
     inputs = (vertical, horizontal)
     data = (vertical.detach(), horizontal.detach())
     others = {"two pools": of_two(corner_pool)}
-    others |= {name: of_two(pool) for name, pool in peers().items()}
+    if setting.peers_are_timed or not full:
+        others |= {name: of_two(pool) for name, pool in peers().items()}
 
     def forward(pair: Pair) -> Callable[[], Tensor]:
         return lambda: pair(*data, corner)
@@ -59,29 +60,29 @@ def _cases(
         y = reference.corner_pool_pair(*data, corner)
         return y, *reference.corner_pool_pair_backward(g, *data, corner)
 
-    yield Case(
-        op="corner_pool_pair",
-        part="forward",
-        variant=corner,
-        setting=setting,
-        moved=3 * size,
-        call=forward(corner_pool_pair),
-        others={
-            "reference": forward(reference.corner_pool_pair),
-            **{name: forward(pair) for name, pair in others.items()},
-        },
-        floor=lambda: data[0] + data[1],
+    def case(
+        part: str, passes: int, make: Callable[[Pair], Call], reference_call: Call, floor: Call
+    ) -> Case:
+        ours = {"reference": reference_call}
+        return Case(
+            op="corner_pool_pair",
+            part=part,
+            variant=corner,
+            setting=str(setting),
+            moved=passes * size,
+            call=make(corner_pool_pair),
+            others=({} if full else ours) | {name: make(pair) for name, pair in others.items()},
+            floor=floor,
+            compared=ours if full else {},
+        )
+
+    yield case(
+        "forward", 3, forward, forward(reference.corner_pool_pair), lambda: data[0] + data[1]
     )
-    yield Case(
-        op="corner_pool_pair",
-        part="forward + backward",
-        variant=corner,
-        setting=setting,
-        moved=8 * size,
-        call=both(corner_pool_pair),
-        others={
-            "reference": reference_both,
-            **{name: both(pair) for name, pair in others.items()},
-        },
-        floor=lambda: (data[0] + data[1], data[0] + g, data[1].clone()),
+    yield case(
+        "forward + backward",
+        8,
+        both,
+        reference_both,
+        lambda: (data[0] + data[1], data[0] + g, data[1].clone()),
     )

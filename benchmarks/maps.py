@@ -24,6 +24,11 @@ class Setting:
     def __str__(self) -> str:
         return f"{dtype_name(self.dtype)} {self.layout} {list(self.shape)}"
 
+    @property
+    def peers_are_timed(self) -> bool:
+        """Peers take hundreds of times as long as we do, and much the same in all settings."""
+        return self.dtype == torch.float32 and self.layout == "contiguous"
+
     def random(self, device: torch.device, seed: int = 0) -> Tensor:
         """Normal values without any order; they are made on the CPU, the same for all devices."""
         generator = torch.Generator().manual_seed(seed)
