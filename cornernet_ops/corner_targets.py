@@ -93,11 +93,17 @@ def gaussian_radius(height: Tensor, width: Tensor, overlap: float) -> Tensor:
     Returns:
         The radius in cells.
     """
-    total, area = height + width, height * width
-    beside = (total - (total**2 - 4 * area * (1 - overlap) / (1 + overlap)).sqrt()) / 2
-    inside = (2 * total - (4 * total**2 - 16 * (1 - overlap) * area).sqrt()) / 8
-    root = (4 * overlap**2 * total**2 + 16 * overlap * (1 - overlap) * area).sqrt()
-    around = (root - 2 * overlap * total) / (8 * overlap)
+    # In this order of operations: for some sizes the radius is a whole number, which rounding
+    # moves to either side, and then the radius that is drawn is MMDetection's only in its order.
+    total = height + width
+    beside_c = width * height * (1 - overlap) / (1 + overlap)
+    beside = (total - (total * total - 4 * beside_c).sqrt()) / 2
+    inside_b, inside_c = 2 * total, (1 - overlap) * width * height
+    inside = (inside_b - (inside_b * inside_b - 16 * inside_c).sqrt()) / 8
+    around_a, around_b = 4 * overlap, -2 * overlap * total
+    around_c = (overlap - 1) * width * height
+    root = (around_b * around_b - 4 * around_a * around_c).sqrt()
+    around = (around_b + root) / (2 * around_a)
     return torch.minimum(torch.minimum(beside, inside), around)
 
 

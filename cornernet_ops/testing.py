@@ -32,6 +32,10 @@ TOLERANCE = {
 }
 
 
+# Ops that compute exponentials or add up in an order of their own.
+_ROUNDED = {"corner_targets", "soft_nms"}
+
+
 @dataclass(frozen=True)
 class Case:
     """Arguments of one call; `name` tells what is special about them."""
@@ -395,3 +399,38 @@ def soft_nms_cases(device: str | torch.device) -> Iterator[Case]:
         spoilt_scores[:, ::5] = value
         yield case(f"boxes of {value}", spoilt_boxes, scores, labels, method="linear")
         yield case(f"scores of {value}", boxes, spoilt_scores, labels, method="linear")
+
+
+def cases_of(op: str, device: torch.device | str) -> Iterator[Case]:
+    """The cases of an op by its name."""
+    made: Iterator[Case] = globals()[f"{op}_cases"](device)
+    return made
+
+
+def on_cpu(value: Any) -> Any:
+    """Tensors, also within tuples, lists and dicts, on the CPU; strides are kept."""
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, (list, tuple)):
+        return type(value)(on_cpu(item) for item in value)
+    if isinstance(value, dict):
+        return {key: on_cpu(item) for key, item in value.items()}
+    return value
+
+
+def assert_matches_cpu(op: str, device: torch.device | str) -> None:
+    """Call an op on every case on a device, and compare with what the CPU makes of it.
+
+    Bits are compared, but for ops whose exponentials or sums are each device's own.
+
+    Raises:
+        AssertionError: with the op, the case and the difference.
+    """
+    compare = assert_close if op in _ROUNDED else assert_identical
+    call = getattr(torch.ops.cornernet, op)
+    for case in cases_of(op, device):
+        actual = on_cpu(call(*case.args, **case.kwargs))
+        try:
+            compare(actual, call(*on_cpu(case.args), **on_cpu(case.kwargs)))
+        except AssertionError as error:
+            raise AssertionError(f"{op} on {device}: {case}: {error}") from None

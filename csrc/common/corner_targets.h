@@ -29,15 +29,18 @@ CORNERNET_ANYWHERE inline int64_t nearest_cell(float coordinate, int64_t length)
 
 // Whole cells by which both corners of a box of this size may move; 0 where there is no such.
 CORNERNET_ANYWHERE inline int64_t gaussian_radius(double height, double width, double overlap) {
+  // In this order of operations, as the reference in cornernet_ops/corner_targets.py explains.
   const double total = height + width;
-  const double area = height * width;
-  const double beside =
-      (total - std::sqrt(total * total - 4 * area * (1 - overlap) / (1 + overlap))) / 2;
-  const double inside =
-      (2 * total - std::sqrt(4 * (total * total) - 16 * (1 - overlap) * area)) / 8;
-  const double root = std::sqrt(
-      4 * (overlap * overlap) * (total * total) + 16 * overlap * (1 - overlap) * area);
-  const double around = (root - 2 * overlap * total) / (8 * overlap);
+  const double beside_c = width * height * (1 - overlap) / (1 + overlap);
+  const double beside = (total - std::sqrt(total * total - 4 * beside_c)) / 2;
+  const double inside_b = 2 * total;
+  const double inside_c = (1 - overlap) * width * height;
+  const double inside = (inside_b - std::sqrt(inside_b * inside_b - 16 * inside_c)) / 8;
+  const double around_a = 4 * overlap;
+  const double around_b = -2 * overlap * total;
+  const double around_c = (overlap - 1) * width * height;
+  const double root = std::sqrt(around_b * around_b - 4 * around_a * around_c);
+  const double around = (around_b + root) / (2 * around_a);
   double radius = beside < inside ? beside : inside;
   radius = radius < around ? radius : around;
   // NaN, from a negative area, fails the comparison of all three.

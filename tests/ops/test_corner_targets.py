@@ -189,3 +189,21 @@ def test_autocast_leaves_float32() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = corner_targets(*tensors, **numbers)
     testing.assert_identical(found, corner_targets(*tensors, **numbers))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "radius"), [(24, 10, 2), (48, 20, 5), (30, 24, 6), (25, 10, 3)]
+)
+def test_radius_at_a_whole_number_is_rounded_as_mmdetection_does(
+    width: int, height: int, radius: int
+) -> None:
+    """The first three are exactly 3, 6 and 6; what counts is what doubles make of it."""
+    size = torch.tensor([height, width], dtype=torch.float64)
+    assert int(gaussian_radius(size[0], size[1], 0.3)) == radius
+    boxes = torch.tensor([[40.0, 40.0, 40.0 + width, 40.0 + height]])
+    label, image = torch.zeros(2, 1, dtype=torch.int64)
+    heat = corner_targets(
+        boxes, label, image, batch=1, num_classes=1, height=128, width=128, scale_y=1.0,
+        scale_x=1.0, overlap=0.3,
+    )[0][0, 0]  # fmt: skip
+    assert int((heat[40] > 0).sum()) == 2 * radius + 1
