@@ -7,13 +7,13 @@ requirements, scripts that start the training, and the losses beside those of a 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cornernet.errors import UserError
+from cornernet.files import new_folder
 from cornernet.train.checkpoint import RunFolder
 from cornernet.train.compare import TOLERANCE, LossError, compare_losses, passes, training_records
 from cornernet.train.log import read_records
@@ -160,38 +160,33 @@ def write_contribution(
         key=lambda record: record.get("AP", -1.0),
         default=None,
     )
-    unfinished = target.absolute().with_name(f".{target.absolute().name}.{os.getpid()}.tmp")
     try:
-        scripts = unfinished / "run_scripts"
-        scripts.mkdir(parents=True)
-        (scripts / "run_cornernet.py").write_text(_RUN)
-        (scripts / "argument.py").write_text(_ARGUMENT.format(processes=processes))
-        (scripts / "test.sh").write_text(_TEST)
-        (unfinished / "requirements.txt").write_text(f"{source}\n{LOGGER}\n")
-        (unfinished / "README.md").write_text(
-            _README.format(
-                source=source,
-                environment=environment.strip(),
-                results=_results(best, max(records), len(records)),
-                comparison="\n".join(["", *parts]) if parts else "",
+        with new_folder(target) as unfinished:
+            scripts = unfinished / "run_scripts"
+            scripts.mkdir()
+            (scripts / "run_cornernet.py").write_text(_RUN)
+            (scripts / "argument.py").write_text(_ARGUMENT.format(processes=processes))
+            (scripts / "test.sh").write_text(_TEST)
+            (unfinished / "requirements.txt").write_text(f"{source}\n{LOGGER}\n")
+            (unfinished / "README.md").write_text(
+                _README.format(
+                    source=source,
+                    environment=environment.strip(),
+                    results=_results(best, max(records), len(records)),
+                    comparison="\n".join(["", *parts]) if parts else "",
+                )
             )
-        )
-        shutil.copy(folder.config, unfinished / "config.yaml")
-        for file in (folder.path / "metrics.jsonl", folder.curves):
-            if file.is_file():
-                shutil.copy(file, unfinished / file.name)
-        if errors is not None:
-            assert reference is not None
-            shutil.copy(Path(reference) / "metrics.jsonl", unfinished / "reference.jsonl")
-            text = json.dumps([vars(error) for error in errors], indent=1)
-            (unfinished / "losses.json").write_text(text + "\n")
-        if target.exists():
-            target.rmdir()
-        unfinished.rename(target)
+            shutil.copy(folder.config, unfinished / "config.yaml")
+            for file in (folder.path / "metrics.jsonl", folder.curves):
+                if file.is_file():
+                    shutil.copy(file, unfinished / file.name)
+            if errors is not None:
+                assert reference is not None
+                shutil.copy(Path(reference) / "metrics.jsonl", unfinished / "reference.jsonl")
+                text = json.dumps([vars(error) for error in errors], indent=1)
+                (unfinished / "losses.json").write_text(text + "\n")
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error}); choose another place") from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return all(verdicts) if verdicts else None
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from cornernet.data.images import write_image
 from cornernet.errors import UserError
+from cornernet.files import new_folder
 
 CLASSES: tuple[str, ...] = ("circle", "square", "triangle", "star", "cross")
 """All shapes that can be drawn, in the order of their category ids 1, 2, ..."""
@@ -92,57 +92,51 @@ def synthesize(
             f"{target}: expected a new or empty folder to write the data to, found {found}; "
             "choose another name or remove it"
         )
-    # Everything is written next to the target and renamed at the end: nobody ever meets a data
-    # folder with half of its pictures.
-    unfinished = target.absolute().with_name(f".{target.absolute().name}.{os.getpid()}.tmp")
+    # Nobody ever meets a data folder with half of its pictures.
     try:
-        (unfinished / "annotations").mkdir(parents=True)
-        for number, (split, count) in enumerate((("train", train), ("val", val))):
-            (unfinished / split).mkdir()
-            images: list[dict[str, Any]] = []
-            annotations: list[dict[str, Any]] = []
-            for index in range(count):
-                rng = np.random.default_rng([seed, number, index])
-                picture, boxes, labels = _draw_picture(rng, classes, min_side, max_side)
-                file_name = f"{index + 1:06d}.jpg"
-                write_image(unfinished / split / file_name, picture)
-                height, width = picture.shape[:2]
-                images.append(
-                    {"id": index + 1, "file_name": file_name, "width": width, "height": height}
-                )
-                for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True):
-                    annotations.append(
-                        {
-                            "id": len(annotations) + 1,
-                            "image_id": index + 1,
-                            "category_id": label + 1,
-                            "bbox": [x1, y1, x2 - x1, y2 - y1],
-                            "area": (x2 - x1) * (y2 - y1),
-                            "iscrowd": 0,
-                            "segmentation": [],
-                        }
+        with new_folder(target) as unfinished:
+            (unfinished / "annotations").mkdir()
+            for number, (split, count) in enumerate((("train", train), ("val", val))):
+                (unfinished / split).mkdir()
+                images: list[dict[str, Any]] = []
+                annotations: list[dict[str, Any]] = []
+                for index in range(count):
+                    rng = np.random.default_rng([seed, number, index])
+                    picture, boxes, labels = _draw_picture(rng, classes, min_side, max_side)
+                    file_name = f"{index + 1:06d}.jpg"
+                    write_image(unfinished / split / file_name, picture)
+                    height, width = picture.shape[:2]
+                    images.append(
+                        {"id": index + 1, "file_name": file_name, "width": width, "height": height}
                     )
-            content = {
-                "info": {"description": f"drawn shapes, seed {seed}", "version": "1"},
-                "licenses": [],
-                "images": images,
-                "annotations": annotations,
-                "categories": [
-                    {"id": label + 1, "name": name} for label, name in enumerate(classes)
-                ],
-            }
-            path = unfinished / "annotations" / f"instances_{split}.json"
-            path.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        if target.exists():
-            target.rmdir()
-        unfinished.rename(target)
+                    for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True):
+                        annotations.append(
+                            {
+                                "id": len(annotations) + 1,
+                                "image_id": index + 1,
+                                "category_id": label + 1,
+                                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                                "area": (x2 - x1) * (y2 - y1),
+                                "iscrowd": 0,
+                                "segmentation": [],
+                            }
+                        )
+                content = {
+                    "info": {"description": f"drawn shapes, seed {seed}", "version": "1"},
+                    "licenses": [],
+                    "images": images,
+                    "annotations": annotations,
+                    "categories": [
+                        {"id": label + 1, "name": name} for label, name in enumerate(classes)
+                    ],
+                }
+                path = unfinished / "annotations" / f"instances_{split}.json"
+                path.write_text(json.dumps(content) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{target}: expected to write data here, got the system's error "
             f"'{error.strerror or error}'; choose a folder that is writable and has room"
         ) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return target
 
 
