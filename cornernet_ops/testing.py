@@ -172,16 +172,17 @@ def _with(x: Tensor, value: float) -> Tensor:
 
 def corner_pool_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
     """Arguments of corner_pool. Results have to be identical with the reference's."""
-    for name, x in (*feature_maps(device), *_long_rows(device)):
+    for name, x in (*feature_maps(device), *_large_planes(device)):
         for direction in DIRECTIONS:
             yield Case(f"{direction} {name}", (x, direction))
 
 
-def _long_rows(device: torch.device | str) -> Iterator[tuple[str, Tensor]]:
-    """Rows of several pages, which kernels may go through in another way."""
+def _large_planes(device: torch.device | str) -> Iterator[tuple[str, Tensor]]:
+    """Rows of several pages, and planes of many rows, which kernels may go through otherwise."""
     for dtype in FLOATING:
-        x = special_values((1, 2, 3, 2100), seed=8).to(device=device, dtype=dtype)
-        yield f"{dtype_name(dtype)} long rows", x
+        for shape in [(1, 2, 3, 2100), (1, 2, 8, 4500), (1, 1, 300, 130)]:
+            x = special_values(shape, seed=8).to(device=device, dtype=dtype)
+            yield f"{dtype_name(dtype)} large planes {list(shape)}", x
 
 
 def corner_pool_backward_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
@@ -197,7 +198,7 @@ def corner_pool_backward_cases(device: torch.device | str = "cpu") -> Iterator[C
 
 def corner_pool_pair_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
     """Arguments of corner_pool_pair. Results have to be identical with the reference's."""
-    for name, vertical in (*feature_maps(device), *_long_rows(device)):
+    for name, vertical in (*feature_maps(device), *_large_planes(device)):
         # The same kinds of values in another order, and of other strides where there are any.
         horizontal = vertical.flip(0, 1, 2, 3)
         for corner in CORNERS:

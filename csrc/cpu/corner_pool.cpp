@@ -7,7 +7,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -19,21 +18,29 @@
 #include "dispatch.h"
 #include "lanes.h"
 #include "prefetch.h"
+#include "result.h"
 
 namespace cornernet {
 namespace {
 
 // Elements a thread should have at least, so that starting it pays.
 constexpr int64_t kGrain = 32768;
-// Bytes of a piece of one tensor: of forward's two and the two that are asked for, four go into a
-// usual L2 cache.
-constexpr int64_t kPieceBytes = 1 << 16;
-// Rows of a page or more are long enough to be gone through as they lie in memory; this many bytes
-// of them at once, or in backward so many that the marks stay in cache, but no less than kRunBytes.
-constexpr int64_t kLongBytes = 1 << 12;
-constexpr int64_t kPanelBytes = 1 << 15;
+// Scans against the order of memory go through planes of this many bytes piece by piece, in columns,
+// while the next piece is fetched in the order of memory; so do all scans of rows that are shorter
+// than kRowBytes. Others go row by row.
+constexpr int64_t kPlaneBytes = 1 << 16;
+constexpr int64_t kRowBytes = 1 << 7;
+// Bytes of a row that are worked on at once, so that the state of their columns stays in the first
+// cache; and in backward the marks of as many rows, in the second, but no less than kRunBytes a row.
+constexpr int64_t kPanelBytes = 1 << 13;
 constexpr int64_t kMarkBytes = 1 << 19;
 constexpr int64_t kRunBytes = 1 << 10;
+
+template <typename T>
+bool in_columns(const Scan& scan, bool against) {
+  const int64_t row = scan.inner * static_cast<int64_t>(sizeof(T));
+  return row < kRowBytes || (against && row * scan.length <= kPlaneBytes);
+}
 
 // A scan across the innermost dimension cut into pieces: whole planes, or strips of larger ones.
 template <typename T>
@@ -45,7 +52,7 @@ class Pieces {
     const int64_t least = (4 * at::get_num_threads() + scan.outer - 1) / scan.outer;
     constexpr int64_t kBytes = sizeof(T);
     constexpr int64_t kLine = kCacheLine / kBytes;
-    const int64_t fitting = 1 + scan.inner * kBytes / std::max<int64_t>(bytes, 1);
+    const int64_t fitting = (scan.inner * kBytes - 1) / std::max<int64_t>(bytes, 1) + 1;
     width_ = std::max(kLine, scan.inner / std::max(least, fitting) / kLine * kLine);
     strips_ = std::max<int64_t>(1, scan.inner / width_);
   }
@@ -86,9 +93,9 @@ void pool(const T* x, T* y, const Scan& scan) {
           x + at, y + at, length, rows, rows_ahead(x + at, length, rows, false),
           rows_ahead(y + at, length, rows, true));
     });
-  } else if (inner * static_cast<int64_t>(sizeof(T)) < kLongBytes) {
+  } else if (in_columns<T>(scan, scan.reverse)) {
     const auto kernel = CORNERNET_BEST(pool_columns, T, scan.reverse);
-    const Pieces<T> pieces(scan, kPieceBytes / length);
+    const Pieces<T> pieces(scan, kPlaneBytes / length);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t at = pieces.offset(piece);
@@ -124,9 +131,10 @@ void pool_backward(const T* g, const T* x, T* dx, const Scan& scan) {
           g + at, x + at, dx + at, length, rows, marks, rows_ahead(g + at, length, rows, false),
           rows_ahead(x + at, length, rows, false), rows_ahead(dx + at, length, rows, true));
     });
-  } else if (inner * static_cast<int64_t>(sizeof(T)) < kLongBytes) {
+  } else if (in_columns<T>(scan, true)) {
+    // Either the marks or the sums go against the order of memory.
     const auto kernel = CORNERNET_BEST(pool_columns_backward, T, scan.reverse);
-    const Pieces<T> pieces(scan, kPieceBytes / length);
+    const Pieces<T> pieces(scan, kPlaneBytes / length);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       Scratch marks;
       for (int64_t piece = begin; piece < end; ++piece) {
@@ -157,7 +165,7 @@ at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {
   check_corner_pool("corner_pool", x, direction);
   const at::MemoryFormat layout = layout_of(x);
   const at::Tensor dense = x.contiguous(layout);
-  at::Tensor y = at::empty_like(dense, {}, layout);
+  at::Tensor y = empty_result(dense, layout);
   if (y.numel() == 0) {
     return y;
   }
@@ -174,7 +182,7 @@ at::Tensor corner_pool_backward(
   const at::MemoryFormat layout = layout_of(x);
   const at::Tensor dense = x.contiguous(layout);
   const at::Tensor grad = grad_out.contiguous(layout);
-  at::Tensor dx = at::empty_like(dense, {}, layout);
+  at::Tensor dx = empty_result(dense, layout);
   if (dx.numel() == 0) {
     return dx;
   }

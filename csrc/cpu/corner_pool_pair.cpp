@@ -9,7 +9,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include "dispatch.h"
 #include "lanes.h"
 #include "prefetch.h"
+#include "result.h"
 
 namespace cornernet {
 namespace {
@@ -145,7 +145,7 @@ at::Tensor corner_pool_pair(
   const at::Tensor h = horizontal.contiguous(layout);
   const bool apart = !channels_last && !fits_cache(v);
   at::Tensor y =
-      apart ? corner_pool(v, vertical_direction(corner)) : at::empty_like(v, {}, layout);
+      apart ? corner_pool(v, vertical_direction(corner)) : empty_result(v, layout);
   if (y.numel() == 0) {
     return y;
   }
@@ -179,8 +179,8 @@ std::tuple<at::Tensor, at::Tensor> corner_pool_pair_backward(
         corner_pool_backward(g, v, vertical_direction(corner)),
         corner_pool_backward(g, h, horizontal_direction(corner))};
   }
-  at::Tensor grad_v = at::empty_like(v, {}, layout);
-  at::Tensor grad_h = at::empty_like(h, {}, layout);
+  at::Tensor grad_v = empty_result(v, layout);
+  at::Tensor grad_h = empty_result(h, layout);
   if (grad_v.numel() == 0) {
     return {grad_v, grad_h};
   }

@@ -153,6 +153,21 @@ Ahead rows_ahead(const T* first, int64_t length, int64_t rows, bool write) {
   return rest > 0 ? Ahead(first + kLeadRows<T> * length, 1, rest, 0, write) : Ahead();
 }
 
+// How far ahead of themselves scans across rows ask for memory.
+constexpr int64_t kLeadBytes = 1 << 13;
+
+// The rows of a panel that a scan will come to, to be asked for.
+template <bool reverse, typename T>
+Ahead panel_ahead(const T* first, int64_t length, int64_t stride, int64_t width, bool write) {
+  const int64_t bytes = width * static_cast<int64_t>(sizeof(T));
+  const int64_t lead = std::max<int64_t>(1, kLeadBytes / bytes);
+  if (length <= lead) {
+    return Ahead();
+  }
+  const T* next = first + position<reverse>(length, lead) * stride;
+  return Ahead(next, length - lead, width, reverse ? -stride : stride, write);
+}
+
 }  // namespace cornernet
 
 #if defined(__GNUC__)

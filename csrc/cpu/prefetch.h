@@ -17,6 +17,13 @@ constexpr int64_t kCacheLine = 64;
 // What a kernel works on between two calls of Ahead::step.
 constexpr int64_t kShare = 128;
 
+// Where memory is asked to come, by __builtin_prefetch's number. The first cache is best for what is
+// read and written in small pieces, soon after. What does not fit it beside the rest is thrown out
+// again before it is used: backward, and in rows of pages, the second one saves a quarter to half of
+// the time.
+constexpr int kFirstCache = 3;
+constexpr int kSecondCache = 2;
+
 // `rows` pieces of `width` elements, `stride` elements apart; nothing by default.
 class Ahead {
  public:
@@ -30,12 +37,13 @@ class Ahead {
         write_(write) {}
 
   // Asks for kShare bytes more; past the end there is nothing to ask for.
+  template <int cache = kFirstCache>
   CORNERNET_INLINE void step() {
     if (rows_ == 0) {
       return;
     }
     for (int64_t i = 0; i < kShare; i += kCacheLine) {
-      line(row_ + at_ + i);
+      line<cache>(row_ + at_ + i);
     }
     at_ += kShare;
     if (at_ >= bytes_) {
@@ -46,12 +54,13 @@ class Ahead {
   }
 
  private:
+  template <int cache>
   CORNERNET_INLINE void line(const char* address) const {
 #if defined(__GNUC__)
     if (write_) {
-      __builtin_prefetch(address, 1, 3);
+      __builtin_prefetch(address, 1, cache);
     } else {
-      __builtin_prefetch(address, 0, 3);
+      __builtin_prefetch(address, 0, cache);
     }
 #endif
   }
