@@ -94,7 +94,7 @@ void pool(const T* x, T* y, const Scan& scan) {
           rows_ahead(y + at, length, rows, true));
     });
   } else if (in_columns<T>(scan, scan.reverse)) {
-    const auto kernel = CORNERNET_BEST(pool_columns, T, scan.reverse);
+    const auto kernel = CORNERNET_BEST(pool_columns, T, scan.reverse, , kFirstCache);
     const Pieces<T> pieces(scan, kPlaneBytes / length);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; ++piece) {

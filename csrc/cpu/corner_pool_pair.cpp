@@ -61,7 +61,7 @@ Ahead plane_ahead(const T* tensor, const Maps& maps, int64_t plane, int64_t end,
 
 template <typename T>
 void pool_planes(const T* vertical, const T* horizontal, T* y, const Maps& maps) {
-  const auto columns = CORNERNET_BEST(pool_columns, T, maps.reverse);
+  const auto columns = CORNERNET_BEST(pool_columns, T, maps.reverse, , kSecondCache);
   const auto rows = CORNERNET_BEST(pool_rows, T, maps.reverse, , true);
   const int64_t grain = 1 + kGrain / maps.plane();
   at::parallel_for(0, maps.n * maps.c, grain, [&](int64_t begin, int64_t end) {

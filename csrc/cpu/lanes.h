@@ -214,7 +214,7 @@ void pool_rows_backward(
   }
 }
 
-template <typename T, bool reverse>
+template <typename T, bool reverse, int>
 void pool_columns(
     const T* x, T* y, int64_t length, int64_t stride, int64_t width, Ahead, Ahead) {
   for (int64_t column = 0; column < width; ++column) {
@@ -235,7 +235,7 @@ void pool_columns_backward(
 template <typename T, bool reverse>
 void pool_panel(
     const T* x, T* y, int64_t length, int64_t stride, int64_t width, Scratch&) {
-  pool_columns<T, reverse>(x, y, length, stride, width, Ahead(), Ahead());
+  pool_columns<T, reverse, kFirstCache>(x, y, length, stride, width, Ahead(), Ahead());
 }
 
 template <typename T, bool reverse>

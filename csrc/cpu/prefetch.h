@@ -19,8 +19,8 @@ constexpr int64_t kShare = 128;
 
 // Where memory is asked to come, by __builtin_prefetch's number. The first cache is best for what is
 // read and written in small pieces, soon after. What does not fit it beside the rest is thrown out
-// again before it is used: backward, and in rows of pages, the second one saves a quarter to half of
-// the time.
+// again before it is used: backward, for pairs and in rows of pages, the second one saves a quarter to
+// half of the time.
 constexpr int kFirstCache = 3;
 constexpr int kSecondCache = 2;
 
@@ -37,7 +37,7 @@ class Ahead {
         write_(write) {}
 
   // Asks for kShare bytes more; past the end there is nothing to ask for.
-  template <int cache = kFirstCache>
+  template <int cache>
   CORNERNET_INLINE void step() {
     if (rows_ == 0) {
       return;
