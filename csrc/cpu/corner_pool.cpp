@@ -7,6 +7,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -165,7 +166,7 @@ at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {
   check_corner_pool("corner_pool", x, direction);
   const at::MemoryFormat layout = layout_of(x);
   const at::Tensor dense = x.contiguous(layout);
-  at::Tensor y = empty_result(dense, layout);
+  at::Tensor y = on_huge_pages(at::empty_like(dense, {}, layout));
   if (y.numel() == 0) {
     return y;
   }
@@ -182,7 +183,7 @@ at::Tensor corner_pool_backward(
   const at::MemoryFormat layout = layout_of(x);
   const at::Tensor dense = x.contiguous(layout);
   const at::Tensor grad = grad_out.contiguous(layout);
-  at::Tensor dx = empty_result(dense, layout);
+  at::Tensor dx = on_huge_pages(at::empty_like(dense, {}, layout));
   if (dx.numel() == 0) {
     return dx;
   }

@@ -9,6 +9,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -144,8 +145,8 @@ at::Tensor corner_pool_pair(
   const at::Tensor v = vertical.contiguous(layout);
   const at::Tensor h = horizontal.contiguous(layout);
   const bool apart = !channels_last && !fits_cache(v);
-  at::Tensor y =
-      apart ? corner_pool(v, vertical_direction(corner)) : empty_result(v, layout);
+  at::Tensor y = apart ? corner_pool(v, vertical_direction(corner))
+                       : on_huge_pages(at::empty_like(v, {}, layout));
   if (y.numel() == 0) {
     return y;
   }
@@ -179,8 +180,8 @@ std::tuple<at::Tensor, at::Tensor> corner_pool_pair_backward(
         corner_pool_backward(g, v, vertical_direction(corner)),
         corner_pool_backward(g, h, horizontal_direction(corner))};
   }
-  at::Tensor grad_v = empty_result(v, layout);
-  at::Tensor grad_h = empty_result(h, layout);
+  at::Tensor grad_v = on_huge_pages(at::empty_like(v, {}, layout));
+  at::Tensor grad_h = on_huge_pages(at::empty_like(h, {}, layout));
   if (grad_v.numel() == 0) {
     return {grad_v, grad_h};
   }

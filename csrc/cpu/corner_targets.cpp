@@ -9,7 +9,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "../common/corner_targets_args.h"
+#include "result.h"
 
 namespace cornernet {
 namespace {
@@ -34,12 +34,16 @@ struct Sizes {
   int64_t width;
 };
 
+at::Tensor zeros(at::IntArrayRef shape, const at::TensorOptions& options) {
+  return on_huge_pages(at::empty(shape, options)).zero_();
+}
+
 // The maps of one kind of corner.
 struct Maps {
   Maps(const Sizes& sizes, int64_t count, const at::TensorOptions& options)
-      : heat(at::zeros({sizes.batch, sizes.num_classes, sizes.height, sizes.width}, options)),
-        offset(at::zeros({sizes.batch, 2, sizes.height, sizes.width}, options)),
-        mask(at::zeros({sizes.batch, 1, sizes.height, sizes.width}, options)),
+      : heat(zeros({sizes.batch, sizes.num_classes, sizes.height, sizes.width}, options)),
+        offset(zeros({sizes.batch, 2, sizes.height, sizes.width}, options)),
+        mask(zeros({sizes.batch, 1, sizes.height, sizes.width}, options)),
         cell(at::empty({count}, options.dtype(at::kLong))) {}
 
   at::Tensor heat;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty_like.h>
 
 #include <cstdint>
 
@@ -12,37 +11,27 @@
 
 namespace cornernet {
 
-// From this size on, C libraries take memory from the system anew for every tensor and give it back
-// afterwards (glibc's largest M_MMAP_THRESHOLD), so that each of its pages costs a page fault when
-// it is first written: as much time as the op itself takes, or more.
-constexpr int64_t kFreshBytes = 1 << 25;
-// What Linux calls a transparent huge page, on most processors. Where it is another size the advice
-// is as good; it is about whole ranges.
+// From about this size on, C libraries take memory from the system anew for every tensor and give
+// it back afterwards (glibc, by M_MMAP_THRESHOLD and M_TRIM_THRESHOLD), so that each of its pages
+// costs a page fault when it is first written: more time than the op itself takes.
+constexpr int64_t kFreshBytes = 1 << 24;
+// A transparent huge page of most systems; ranges of another size are as good advice.
 constexpr int64_t kHugePage = 1 << 21;
 
-// Asks for huge pages, of which few are needed. Only advice: where the system has none, or has them
-// switched off, nothing happens.
-inline void advise_huge_pages(void* memory, int64_t bytes) {
+// Asks for huge pages, of which few are needed, under a tensor that is not yet filled. This is
+// advice: where the system has none, or has them switched off, nothing happens.
+inline at::Tensor on_huge_pages(at::Tensor fresh) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  if (bytes < kFreshBytes) {
-    return;
+  const uint64_t bytes = fresh.nbytes();
+  if (bytes >= kFreshBytes) {
+    // Whole huge pages within the tensor: its neighbours keep what they have.
+    const auto begin = reinterpret_cast<uintptr_t>(fresh.mutable_data_ptr());
+    const uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
+    const uintptr_t last = (begin + bytes) / kHugePage * kHugePage;
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
   }
-  // Whole huge pages within the tensor, not its neighbours' memory.
-  const auto begin = reinterpret_cast<uintptr_t>(memory);
-  const uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
-  const uintptr_t last = (begin + static_cast<uintptr_t>(bytes)) / kHugePage * kHugePage;
-  madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#else
-  (void)memory;
-  (void)bytes;
 #endif
-}
-
-// Not yet filled, of the shape and dtype of `like`, which is dense in `layout`.
-inline at::Tensor empty_result(const at::Tensor& like, at::MemoryFormat layout) {
-  at::Tensor result = at::empty_like(like, {}, layout);
-  advise_huge_pages(result.mutable_data_ptr(), static_cast<int64_t>(result.nbytes()));
-  return result;
+  return fresh;
 }
 
 }  // namespace cornernet
