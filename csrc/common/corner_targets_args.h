@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <utility>
 
 #include "checks.h"
@@ -28,6 +29,17 @@ inline void check_corner_targets(
   }
   TORCH_CHECK_VALUE(
       overlap > 0 && overlap < 1, op, ": expected overlap to lie between 0 and 1, got ", overlap);
+}
+
+// Of numbers on the CPU. On CUDA, where a copy to it would wait for the device, the kernel asserts.
+inline void check_range(const char* name, const at::Tensor& numbers, int64_t limit) {
+  const at::Tensor held = numbers.contiguous();
+  const int64_t* values = held.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < held.numel(); ++i) {
+    TORCH_CHECK_VALUE(
+        values[i] >= 0 && values[i] < limit, "corner_targets: expected ", name,
+        " to hold numbers from 0 to ", limit - 1, ", got ", values[i]);
+  }
 }
 
 }  // namespace cornernet

@@ -96,14 +96,6 @@ void place(
   draw(heat, sizes, y, x, radius, values);
 }
 
-void check_range(const char* name, const int64_t* values, int64_t count, int64_t limit) {
-  for (int64_t i = 0; i < count; ++i) {
-    TORCH_CHECK_VALUE(
-        values[i] >= 0 && values[i] < limit, "corner_targets: expected ", name,
-        " to hold numbers from 0 to ", limit - 1, ", got ", values[i]);
-  }
-}
-
 Results corner_targets(
     const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& image_index,
     int64_t batch, int64_t num_classes, int64_t height, int64_t width, double scale_y,
@@ -118,8 +110,8 @@ Results corner_targets(
   const float* box = held_boxes.const_data_ptr<float>();
   const int64_t* label = held_labels.const_data_ptr<int64_t>();
   const int64_t* image = held_images.const_data_ptr<int64_t>();
-  check_range("labels", label, count, num_classes);
-  check_range("image_index", image, count, batch);
+  check_range("labels", held_labels, num_classes);
+  check_range("image_index", held_images, batch);
 
   Maps tl(sizes, count, boxes.options());
   Maps br(sizes, count, boxes.options());
