@@ -9,6 +9,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
 #include "select.h"

@@ -7,6 +7,7 @@
 
 #include <type_traits>
 
+#include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
 #include "select.h"

@@ -18,6 +18,7 @@
 
 #include "corner_pool.h"
 
+#include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
 #include "pool.h"

@@ -10,6 +10,7 @@
 
 #include <type_traits>
 
+#include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
 #include "pool.h"

@@ -6,6 +6,7 @@
 
 #include "corner_targets.h"
 
+#include "../common/arithmetic.h"
 #include "../common/corner_targets.h"
 #include "launch.h"
 

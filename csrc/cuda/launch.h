@@ -26,19 +26,6 @@ namespace cornernet {
 constexpr unsigned kWholeWarp = 0xffffffff;
 constexpr int kWarp = 32;
 
-template <typename T>
-__host__ __device__ T smaller(T a, T b) {
-  return a < b ? a : b;
-}
-template <typename T>
-__host__ __device__ T larger(T a, T b) {
-  return a > b ? a : b;
-}
-template <typename T>
-__host__ __device__ T divided_up(T a, T b) {
-  return (a + b - 1) / b;
-}
-
 // Whether a grid may have so many blocks.
 inline bool fits_grid(int64_t blocks) {
   return blocks <= 0x7fffffff;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "../common/arithmetic.h"
 #include "../common/corner_pool.h"
 #include "element.h"
 #include "launch.h"

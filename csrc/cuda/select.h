@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
 

@@ -2,7 +2,7 @@
 // lists become one.
 #pragma once
 
-#include "arithmetic.h"
+#include "../common/arithmetic.h"
 #include "share.h"
 #include "top_k.h"
 

@@ -1,6 +1,7 @@
 // Scanning a panel in the scratchpad: `width` lanes side by side, row after row.
 #pragma once
 
+#include "../common/arithmetic.h"
 #include "element.h"
 #include "pool_plan.h"
 #include "tile.h"

@@ -5,8 +5,8 @@
 // chunks; whoever scans carries the state of every lane from chunk to chunk.
 #pragma once
 
+#include "../common/arithmetic.h"
 #include "../common/corner_pool.h"
-#include "arithmetic.h"
 #include "share.h"
 #include "tile.h"
 

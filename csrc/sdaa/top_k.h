@@ -1,7 +1,6 @@
 // The best k of a stream of values by their bits, in scratchpad.
 #pragma once
 
-#include "arithmetic.h"
 #include "element.h"
 
 namespace cornernet {
