@@ -461,7 +461,7 @@ def _compare(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from cornernet.modelzoo import losses_pass, losses_verdict
+    from cornernet.modelzoo import losses_pass, losses_summary
     from cornernet.train.compare import compare_losses, training_records
 
     errors = compare_losses(
@@ -472,7 +472,7 @@ def _compare(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         numbers = (error.mean, error.largest, error.largest_step, error.signed_mean)
         table.add_row(error.name, *(f"{value:.4g}" for value in numbers))
     Console().print(table)
-    _conclude(losses_pass(errors), losses_verdict(errors))
+    _conclude(losses_pass(errors), losses_summary(errors))
 
 
 def _modelzoo(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
@@ -489,7 +489,7 @@ def _modelzoo(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
                 f"--check: expected a file that `cornernet check --json` wrote, got "
                 f"{arguments.check} ({type(error).__name__}: {error})"
             ) from None
-    verdict = write_contribution(
+    passed = write_contribution(
         arguments.source,
         arguments.output,
         arguments.package,
@@ -499,21 +499,19 @@ def _modelzoo(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         arguments.processes,
     )
     print(f"{arguments.output}: README.md, config.yaml, requirements.txt, run_scripts, the losses")
-    if verdict is None:
+    if passed is None:
         print("without a comparison: --reference RUN and --check FILE add them")
     else:
-        _conclude(verdict, "see README.md there")
+        _conclude(passed, "see README.md there")
 
 
 def _conclude(passed: bool, text: str) -> None:
     """The last line of a comparison, which also decides the exit status."""
-    print(text if text.startswith(("passes", "FAILS")) else f"{_word(passed)}: {text}")
+    from cornernet.train.compare import verdict
+
+    print(verdict(passed, text))
     if not passed:
         sys.exit(1)
-
-
-def _word(passed: bool) -> str:
-    return "passes" if passed else "FAILS"
 
 
 def _refuse(settings: Sequence[str]) -> None:

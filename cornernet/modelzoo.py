@@ -15,7 +15,14 @@ from typing import Any
 from cornernet.errors import UserError
 from cornernet.files import new_folder
 from cornernet.train.checkpoint import RunFolder
-from cornernet.train.compare import TOLERANCE, LossError, compare_losses, passes, training_records
+from cornernet.train.compare import (
+    TOLERANCE,
+    LossError,
+    compare_losses,
+    passes,
+    training_records,
+    verdict,
+)
 from cornernet.train.log import read_records
 
 # The zoo's logger, which is not on PyPI.
@@ -207,12 +214,11 @@ def losses_pass(errors: Sequence[LossError]) -> bool:
     return passes([error.mean for error in errors if error.name == "total"])
 
 
-def losses_verdict(errors: Sequence[LossError]) -> str:
-    """A sentence on whether the total loss passes."""
+def losses_summary(errors: Sequence[LossError]) -> str:
+    """How far the total loss is off, and how far it may be."""
     total = next(error for error in errors if error.name == "total")
-    word = "passes" if losses_pass(errors) else "FAILS"
     return (
-        f"{word}: the mean of the total loss's absolute relative errors is {total.mean:.4f} over "
+        f"the mean of the total loss's absolute relative errors is {total.mean:.4f} over "
         f"{total.steps} lines, wanted at most {TOLERANCE}"
     )
 
@@ -226,18 +232,20 @@ def _losses_table(errors: Sequence[LossError]) -> str:
     return (
         "### Losses beside the reference device's\n\n"
         "| loss | mean absolute relative error | largest | mean signed relative error |\n"
-        f"|---|---|---|---|\n{rows}\n\n{losses_verdict(errors)}. Signed errors cancel each "
-        "other, so they do not count here.\n"
+        f"|---|---|---|---|\n{rows}\n\n{verdict(losses_pass(errors), losses_summary(errors))}. "
+        "Signed errors cancel each other, so they do not count here.\n"
     )
 
 
 def _batch_paragraph(batch: Mapping[str, Any]) -> str:
-    word = "passes" if batch["passes"] else "FAILS"
-    return (
-        "### Gradients of one batch beside the CPU's in float32\n\n"
-        f"{word}: on {batch['device']} in {batch['precision']}, all gradients together are "
+    text = (
+        f"on {batch['device']} in {batch['precision']}, all gradients together are "
         f"{batch['gradient_error']:.2e} off, those of {batch['worst']} {batch['worst_error']:.2e}, "
         f"the total loss {batch['loss_error']:.2e}; wanted at most {batch['tolerance']:.3g} in the "
         f"gradients, where the CPU's own in {batch['precision']} are {batch['rounding']:.2e} off, "
-        f"and {TOLERANCE} in the loss.\n"
+        f"and {TOLERANCE} in the loss."
+    )
+    return (
+        "### Gradients of one batch beside the CPU's in float32\n\n"
+        f"{verdict(bool(batch['passes']), text)}\n"
     )

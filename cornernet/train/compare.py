@@ -231,3 +231,8 @@ def _first_batch(
 def passes(errors: Sequence[float]) -> bool:
     """Whether all relative errors are numbers within the tolerance."""
     return all(error <= TOLERANCE for error in errors)
+
+
+def verdict(passed: bool, text: str) -> str:
+    """A sentence on a comparison that begins with whether it passes."""
+    return f"{'passes' if passed else 'FAILS'}: {text}"
