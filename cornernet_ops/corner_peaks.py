@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import check_at_least, check_device, check_dtype, check_floating, check_shape
-from .library import register
+from .registration import register
 
 
 def corner_peaks(

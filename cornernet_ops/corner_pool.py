@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_device, check_dtype, check_floating, check_shape
-from .library import batch_first, register
+from .registration import batch_first, register
 
 # Direction: the dimension that is scanned, and whether from its end to its beginning.
 SCANS: dict[str, tuple[int, bool]] = {

@@ -21,7 +21,7 @@ from .corner_pool import (
     corner_pool_backward_reference,
     corner_pool_reference,
 )
-from .library import batch_first, register
+from .registration import batch_first, register
 
 # Corner: the direction in which `vertical` is pooled, and that of `horizontal`.
 CORNERS: dict[str, tuple[str, str]] = {

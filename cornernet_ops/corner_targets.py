@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_at_least, check_device, check_dtype, check_shape
-from .library import register
+from .registration import register
 
 # Most elements of the Gaussians that the reference draws at a time.
 _CHUNK = 1 << 24

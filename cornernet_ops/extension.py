@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .library import NAMESPACE, OPS
+from .registration import NAMESPACE, OPS
 
 FORCE_REFERENCE = "CORNERNET_OPS_FORCE_REFERENCE"
 REBUILD = "`pip install --force-reinstall --no-deps .` in cornernet's source folder"

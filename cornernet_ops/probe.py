@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from .extension import _PLUGINS
-from .library import NAMESPACE
+from .registration import NAMESPACE
 
 F32, F16, BF16, INT, BOOL = torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool
 DTYPES = (F32, F16, BF16, INT, BOOL)

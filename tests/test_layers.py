@@ -118,8 +118,8 @@ def test_imports_flow_one_way(package: str) -> None:
         ("cornernet.config", "def f():\n    import cornernet.api"),
         ("cornernet.model.heads", "import cv2"),
         ("cornernet.data.coco", "import cornernet_ops"),
-        ("cornernet_ops.library", "from cornernet import config"),
-        ("cornernet_ops.library", "import benchmarks"),
+        ("cornernet_ops.registration", "from cornernet import config"),
+        ("cornernet_ops.registration", "import benchmarks"),
         ("cornernet.structures", "from cornernet import api"),
     ],
 )

@@ -11,8 +11,8 @@ import torch
 
 from cornernet_ops import probe as module
 from cornernet_ops.__main__ import main
-from cornernet_ops.library import OPS
 from cornernet_ops.probe import CHECKS, Check, Values, is_fit, probe, probe_op
+from cornernet_ops.registration import OPS
 
 CPU = torch.device("cpu")
 EXP = Check("aten::exp", lambda v: (v(3, 4),))
