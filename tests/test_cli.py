@@ -146,7 +146,7 @@ def test_flip_and_scales_are_the_views_that_are_looked_at(
 
     views = []
 
-    def spy(image, config, scale=1.0, flipped=False):  # type: ignore[no-untyped-def]
+    def spy(image, config, scale=1.0, flipped=False):
         views.append((scale, flipped))
         return original(image, config, scale, flipped)
 

@@ -104,7 +104,7 @@ def test_flipping_joins_the_candidates_of_both_views() -> None:
             zeros = images.new_zeros(n, 2, height // 4, width // 4)
             return [Outputs(heat[0], heat[1], zeros[:, :1], zeros[:, :1], zeros, zeros)]
 
-    found = detect(LeftOnly(), [picture(40, 80)], settings)[0]  # type: ignore[arg-type]
+    found = detect(LeftOnly(), [picture(40, 80)], settings)[0]
     best = found.select(found.scores > 0.9)
     assert sorted(best.boxes.tolist()) == [[4, 8, 16, 24], [64, 8, 76, 24]]
 
@@ -183,7 +183,7 @@ def test_candidates_of_both_scales_count(monkeypatch: pytest.MonkeyPatch) -> Non
     sizes = []
     original = predict.decode
 
-    def spy(outputs, test, size):  # type: ignore[no-untyped-def]
+    def spy(outputs, test, size):
         sizes.append(size)
         return original(outputs, test, size)
 

@@ -558,11 +558,11 @@ def _steps_with_mean(given: Any) -> set[_Step]:
     """Every (type, mean, deviation, is RGB) that an MMDetection configuration mentions."""
     found: set[_Step] = set()
     for entries in _dictionaries(given):
-        mean, std = entries.get("mean"), entries.get("std")
-        if not all(isinstance(color, (list, tuple)) and len(color) == 3 for color in (mean, std)):
+        colors: list[Any] = [entries.get("mean"), entries.get("std")]
+        if not all(isinstance(color, (list, tuple)) and len(color) == 3 for color in colors):
             continue
         try:
-            numbers = [float(value) for value in (*mean, *std)]  # type: ignore[misc]
+            numbers = [float(value) for color in colors for value in color]
         except (TypeError, ValueError, OverflowError):
             continue
         if not all(map(math.isfinite, numbers)):

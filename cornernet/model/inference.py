@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -105,17 +105,17 @@ class InferenceHead(nn.Module):
 
     def __init__(self, head: CornerHead) -> None:
         super().__init__()
-        pools: list[BiCornerPool] = [head.tl_pool[-1], head.br_pool[-1]]  # type: ignore[list-item]
+        pools = [cast(BiCornerPool, pool[-1]) for pool in (head.tl_pool, head.br_pool)]
         self.before_pool = joint_convolution(
             [conv.conv for pool in pools for conv in (pool.direction1_conv, pool.direction2_conv)]
         )
         self.skip = joint_convolution([pool.conv1.conv for pool in pools])
         branches = (
-            (head.tl_heat[-1], head.tl_emb[-1], head.tl_off[-1]),
-            (head.br_heat[-1], head.br_emb[-1], head.br_off[-1]),
+            (head.tl_heat, head.tl_emb, head.tl_off),
+            (head.br_heat, head.br_emb, head.br_off),
         )
         self.tl, self.br = (
-            _CornerMaps(pool, kinds)  # type: ignore[arg-type]
+            _CornerMaps(pool, [cast(Branch, branch[-1]) for branch in kinds])
             for pool, kinds in zip(pools, branches, strict=True)
         )
 

@@ -16,7 +16,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -165,7 +165,7 @@ class _Reader(pickle.Unpickler):
 
     def __init__(
         self,
-        file: BinaryIO,
+        file: IO[bytes],
         source: str,
         storage: Callable[[torch.dtype, str, int], Tensor] | None = None,
     ) -> None:
@@ -205,13 +205,12 @@ class _Reader(pickle.Unpickler):
 def _filled(file: Any, dtype: torch.dtype, number: int) -> Tensor:
     """[number] elements from the file's next bytes."""
     storage = torch.empty(number, dtype=dtype)
-    if number:
-        view = memoryview(storage.view(torch.uint8).numpy())  # type: ignore[arg-type]
-        while view:
-            read = file.readinto(view)
-            if not read:
-                raise pickle.UnpicklingError("the file ends within a tensor")
-            view = view[read:]
+    unread = storage.view(torch.uint8).numpy()
+    while unread.size:
+        read = file.readinto(unread)
+        if not read:
+            raise pickle.UnpicklingError("the file ends within a tensor")
+        unread = unread[read:]
     return storage
 
 
@@ -244,7 +243,7 @@ def _read_zip(path: Path) -> Any:
             return storages[key]
 
         with archive.open(f"{folder}data.pkl") as file:
-            return _Reader(file, str(path), storage).load()  # type: ignore[arg-type]
+            return _Reader(file, str(path), storage).load()
 
 
 def _read_legacy(path: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -220,8 +221,8 @@ def test_what_fails_half_way_leaves_nothing(
     ],
 )
 def test_an_argument_out_of_range_is_a_sentence(
-    tmp_path: Path, arguments: dict[str, object], words: str
+    tmp_path: Path, arguments: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(UserError, match=f"synthesize: expected .*{words}"):
-        synthesize(tmp_path / "a", **arguments)  # type: ignore[arg-type]
+        synthesize(tmp_path / "a", **arguments)
     assert not list(tmp_path.iterdir())

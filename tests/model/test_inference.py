@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from small import SMALL_MODEL
@@ -18,12 +20,12 @@ from cornernet.structures import Detections
 from cornernet_ops.soft_nms import box_iou
 
 
-def network(**changes: object) -> CornerDetector:
+def network(**changes: Any) -> CornerDetector:
     """Random weights, and BatchNorm with statistics that make a difference."""
     random = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     sizes = SMALL_MODEL | {"embedding_channels": 2} | changes
-    model = CornerDetector(ModelConfig(**sizes), 3)  # type: ignore[arg-type]
+    model = CornerDetector(ModelConfig(**sizes), 3)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None

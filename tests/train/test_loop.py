@@ -210,7 +210,7 @@ def test_a_loss_that_is_no_number_names_iteration_loss_and_images(
     original = trainer_module.detection_losses
     calls = []
 
-    def poisoned(*args, **kwargs):  # type: ignore[no-untyped-def]
+    def poisoned(*args, **kwargs):
         calls.append(1)
         losses = original(*args, **kwargs)
         return losses if len(calls) < 3 else losses | {"push": losses["push"] * torch.nan}
