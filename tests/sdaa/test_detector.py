@@ -17,10 +17,9 @@ from small import SMALL_MODEL
 import cornernet_ops
 from cornernet.cli import main
 from cornernet.config import Config
-from cornernet.data.coco import CocoDataset
-from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
 from cornernet.device import World, resolve_device
+from cornernet.train.compare import compare_batch
 from cornernet.train.loop import train
 from cornernet.train.trainer import Trainer
 
@@ -70,39 +69,15 @@ def assert_near(actual: list[float], expected: list[float], tolerance: float) ->
         assert math.isclose(one, other, rel_tol=tolerance), f"step {step}: {one}, not {other}"
 
 
-def gradients(world: World, shapes: Path, **training: Any) -> dict[str, torch.Tensor]:
-    """The losses and the gradients of the first batch."""
-    data = CocoDataset(shapes, "train")
-    settings = config(**training).to_dict()
-    settings["model"] = SMALL_MODEL | {"num_classes": len(data.classes)}
-    trainer = Trainer(Config.from_dict(settings), world)
-    if trainer.scaler.is_enabled():
-        # The first scale of a run is too large for the first gradients; the run then lowers it.
-        trainer.scaler.load_state_dict(trainer.scaler.state_dict() | {"scale": 1024.0})
-    batch = next(training_batches(data, trainer.config)[0]).to(world.device)
-    trainer.model.train()
-    losses = trainer.backward(batch).cpu()
-    trainer.scaler.unscale_(trainer.optimizer)
-    learnt = trainer.model.named_parameters()
-    return {"losses": losses, **{name: weight.grad.cpu() for name, weight in learnt}}
-
-
-def distance(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> float:
-    """Length of the difference over the length of what was wanted."""
-    assert found.keys() == wanted.keys()
-    off = torch.cat([(found[name] - wanted[name]).flatten() for name in wanted])
-    return float(off.norm() / torch.cat([value.flatten() for value in wanted.values()]).norm())
-
-
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_gradients_of_a_batch_are_as_exact_as_the_cpus(
     sdaa: World, shapes: Path, precision: str, channels_last: bool
 ) -> None:
-    settings = {"precision": precision, "channels_last": channels_last}
-    exact = gradients(CPU, shapes)
-    off = distance(gradients(sdaa, shapes, **settings), exact)
-    assert off <= 2 * distance(gradients(CPU, shapes, **settings), exact) + 1e-4
+    settings = config(precision=precision, channels_last=channels_last)
+    found = compare_batch(settings, shapes, sdaa)
+    limit = 2 * found.rounding + 1e-4
+    assert found.gradient_error <= limit and found.loss_error <= limit
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("fp16", 3e-2)])
