@@ -12,6 +12,10 @@ from torch import Tensor
 
 from cornernet_ops import corner_pool_pair, testing
 
+# Planes that one pass takes. The last three leave little of the scratchpad to the blocks of rows;
+# the very last does so in float16, and takes two passes in float32.
+PLANES = [(1, 40, 128, 128), (1, 3, 4, 4096), (1, 3, 128, 192), (1, 2, 157, 157), (1, 2, 223, 225)]
+
 Pair = Callable[[Tensor, Tensor, str], Tensor]
 
 
@@ -29,7 +33,7 @@ def test_every_case_is_that_of_the_cpu_bit_for_bit(pair: Pair, dtype: torch.dtyp
 
 
 @pytest.mark.parametrize("channels_last", [False, True], ids=["contiguous", "channels_last"])
-@pytest.mark.parametrize("shape", [*SHAPES, (1, 40, 128, 128), (1, 3, 4, 4096)], ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, *PLANES], ids=str)
 def test_every_size_works(pair: Pair, shape, channels_last: bool) -> None:
     for dtype in DTYPES[:2]:
         x = testing.random_values(shape, seed=3).to(dtype)
