@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -11,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cornernet.errors import UserError
+from cornernet.errors import OutOfMemory, UserError
 from cornernet.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np
 
 _SHEET_PICTURES = 12
+_SHEET_CELL = 480  # pixels
 _DEVICE_HELP = "auto, cpu, or a kind of accelerator such as sdaa, with or without :index"
 
 
@@ -119,7 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--metrics", metavar="FILE", help="write the numbers as JSON")
     evaluate.set_defaults(run=_evaluate)
 
-    predict = verb("predict", "Find objects in pictures and draw them.")
+    predict = verb(
+        "predict",
+        "Find objects in pictures and draw them.",
+        epilog="Settings as for train act here too, such as --data.long_side 1024.",
+    )
     predict.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
     predict.add_argument("sources", metavar="SOURCE", nargs="+", help="pictures, folders, patterns")
     predict.add_argument("--output", required=True, metavar="DIR", help="folder for the pictures")
@@ -290,16 +296,15 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 
 
 def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
-    _refuse(settings)
     from cornernet.api import CornerNet
     from cornernet.data.images import IMAGE_SUFFIXES, read_image, write_image
-    from cornernet.plots import draw_detections, save_sheet
+    from cornernet.plots import draw_detections, save_sheet, thumbnail
     from cornernet.predict import detect_stream, expand_sources
 
-    views = _inference_settings(arguments)
+    settings = [*settings, *_inference_settings(arguments)]
     detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
     detector.optimize(arguments.precision, arguments.compile)
-    detector.config = detector.config.with_overrides(views)
+    detector.config = detector.config.with_overrides(settings)
     files = list(dict.fromkeys(expand_sources(arguments.sources)))
     output = Path(arguments.output)
     targets = _output_names(files, output)
@@ -317,14 +322,15 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 
     for file, found in detect_stream(detector.model, files, read, detector.config):
         if isinstance(found, UserError):  # the others are predicted all the same
-            refused.append(str(found))
+            images.pop(file, None)
+            refused.append(f"{file}: {found}" if isinstance(found, OutOfMemory) else str(found))
             continue
         image, target = images.pop(file), targets[file]
         found = found.select(found.scores >= arguments.score)
         drawn = draw_detections(image, found, detector.classes)
         write_image(target, drawn)
-        if len(sheet) < _SHEET_PICTURES:
-            sheet.append((f"{file.name}: {len(found)} found", drawn))
+        if arguments.sheet and len(sheet) < _SHEET_PICTURES:
+            sheet.append((f"{file.name}: {len(found)} found", thumbnail(drawn, _SHEET_CELL)))
         records.append(
             {
                 "file": str(file),
@@ -343,16 +349,22 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     if arguments.json:
         _write_json(arguments.json, records)
     if arguments.sheet and sheet:
-        save_sheet(sheet, Path(arguments.sheet), cell=480)
+        save_sheet(sheet, Path(arguments.sheet), cell=_SHEET_CELL)
     if refused:
         raise UserError("\n".join(refused))
 
 
 def _output_names(files: Sequence[Path], output: Path) -> dict[Path, Path]:
-    """A file in `output` for each picture, refusing to write over a source or another result."""
+    """A file in `output` for each picture, refusing to write over a source or another result.
+
+    It has the picture's name, with .png added where that suffix is none that can be written.
+    """
+    from cornernet.data.images import IMAGE_SUFFIXES
+
     names: dict[Path, Path] = {}
     for file in files:
-        target = output / file.name
+        known = file.suffix.lower() in IMAGE_SUFFIXES
+        target = output / (file.name if known else f"{file.name}.png")
         if target.exists() and target.samefile(file):
             raise UserError(
                 f"--output: {file} would be written over; choose a folder without the sources"
@@ -544,6 +556,9 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     """Run a command; exit with status 2 and one sentence where the input is bad."""
     words = sys.argv[1:] if words is None else words
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names may hold what the terminal cannot show, or bytes that are no text at all.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:

@@ -226,6 +226,21 @@ def has_own_memory(device: torch.device) -> bool:
     return device.type != "cpu"
 
 
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that may still be taken before the system stops processes.
+
+    None where the device refuses what it does not have, or where the system does not tell.
+    """
+    meminfo = Path("/proc/meminfo")
+    if has_own_memory(device) or not meminfo.is_file():
+        return None
+    for line in meminfo.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return None
+
+
 def peak_memory(device: torch.device) -> int | None:
     """Most bytes the device's allocator has held at once; None where it does not count."""
     counter = getattr(_module(device.type), "max_memory_allocated", None)

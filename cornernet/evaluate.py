@@ -15,7 +15,7 @@ from torch import nn
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.device import World
-from cornernet.errors import UserError
+from cornernet.errors import OutOfMemory, UserError
 from cornernet.predict import canvas_size, detect_stream, view_size
 from cornernet.structures import Detections
 
@@ -68,7 +68,7 @@ def detect_split(
         progress: called with the number of pictures just done.
 
     Raises:
-        UserError: a picture cannot be read.
+        UserError: a picture cannot be read, or is too large for the memory.
     """
     model.eval()
     found: dict[int, Detections] = {}
@@ -77,6 +77,8 @@ def detect_split(
     for index, result in detect_stream(
         model, order, lambda index: dataset.load(index).image, config, precision
     ):
+        if isinstance(result, OutOfMemory):
+            raise OutOfMemory(f"{dataset.info(index).path}: {result}")
         if isinstance(result, UserError):
             raise result
         found[dataset.info(index).id] = result

@@ -74,6 +74,15 @@ def draw_detections(
     return np.asarray(picture)
 
 
+def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
+    """A picture, [H, W, 3] RGB uint8, shrunk to fit a square; smaller ones stay as they are."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    picture.thumbnail((side, side))
+    return np.asarray(picture)
+
+
 def save_sheet(
     pictures: Sequence[tuple[str, np.ndarray]], path: Path, columns: int = 4, cell: int = 320
 ) -> None:
@@ -88,9 +97,7 @@ def save_sheet(
     from PIL import Image, ImageDraw
 
     margin, caption = 6, 20
-    thumbnails = [Image.fromarray(image) for _, image in pictures]
-    for thumbnail in thumbnails:
-        thumbnail.thumbnail((cell, cell))
+    thumbnails = [Image.fromarray(thumbnail(image, cell)) for _, image in pictures]
     columns = max(1, min(columns, len(pictures)))
     starts = range(0, len(pictures), columns)
     heights = [max(item.height for item in thumbnails[i : i + columns]) for i in starts]
@@ -99,10 +106,10 @@ def save_sheet(
     draw = ImageDraw.Draw(sheet)
     y = margin
     for start, height in zip(starts, heights, strict=True):
-        for column, thumbnail in enumerate(thumbnails[start : start + columns]):
+        for column, item in enumerate(thumbnails[start : start + columns]):
             x = margin + column * (cell + margin)
             draw.text((x, y), pictures[start + column][0], fill="black", font=_font(13))
-            sheet.paste(thumbnail, (x, y + caption))
+            sheet.paste(item, (x, y + caption))
         y += height + caption + margin
     write_image(path, np.asarray(sheet))
 

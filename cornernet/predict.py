@@ -18,10 +18,16 @@ from cornernet.config import Config, TestConfig
 from cornernet.data.augment import resize, scaled_size
 from cornernet.data.images import IMAGE_SUFFIXES
 from cornernet.decode import decode
-from cornernet.device import autocast
-from cornernet.errors import UserError
+from cornernet.device import autocast, free_memory, is_out_of_memory, weight_dtype
+from cornernet.errors import OutOfMemory, UserError
 from cornernet.structures import Detections
 from cornernet_ops import soft_nms
+
+# A network holds at least so many maps of the finest stage's size at once: 13 were measured with
+# Hourglass-104, 27 with `tiny`.
+_LEAST_MAPS = 8
+# Pixels of pictures and canvases that may wait for the network: 12 to 15 bytes each.
+_PIXELS_AHEAD = 2**26
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,13 @@ class Prepared:
         """Height and width of the canvas of each scale."""
         return [views[0][0].shape[:2] for views in self.views]
 
+    @property
+    def pixels(self) -> int:
+        """Of the picture and of all canvases."""
+        height, width = self.views[0][0][1].size
+        canvases = [canvas for views in self.views for canvas, _ in views]
+        return height * width + sum(canvas.size // 3 for canvas in canvases)
+
 
 def prepare(image: np.ndarray, config: Config) -> Prepared:
     """All views of a picture, [H, W, 3] RGB uint8, that `test.scales` and `test.flip` ask for."""
@@ -157,6 +170,9 @@ def detect(
 
     Returns:
         Detections per picture, on the CPU, in its own pixels.
+
+    Raises:
+        OutOfMemory: the device has too little memory for so many pictures of this size.
     """
     return detect_prepared(model, [prepare(image, config) for image in images], config, precision)
 
@@ -169,7 +185,7 @@ def detect_prepared(
     device = model.pixel_mean.device
     assert isinstance(device, torch.device)
     found: list[list[Detections]] = [[] for _ in pictures]
-    for scale in range(len(config.test.scales)):
+    for scale, size in enumerate(pictures[0].sizes):
         # Mirrored and plain views have one size and go through the network together. In the order
         # of views the mirrored ones come first, as in MMDetection, where that order can matter.
         views = [
@@ -177,18 +193,57 @@ def detect_prepared(
             for side in range(len(pictures[0].views[scale]))
             for number, picture in enumerate(pictures)
         ]
-        pixels = torch.from_numpy(np.stack([canvas for _, canvas, _ in views]))
-        pixels = pixels.to(device).permute(0, 3, 1, 2)
-        with autocast(device, precision):
-            outputs = model(pixels)[-1]
-        boxes, scores, labels = decode(outputs, config.test, (pixels.shape[2], pixels.shape[3]))
-        for (number, _, view), box, score, label in zip(
-            views, boxes.cpu(), scores.cpu(), labels.cpu(), strict=True
-        ):
+        canvases = [canvas for _, canvas, _ in views]
+        try:
+            _check_memory(model, canvases, config, precision)
+            boxes, scores, labels = _run(model, canvases, config, precision)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"out of memory with {len(views)} pictures of {size[1]}×{size[0]} at a time on "
+                f"{model.pixel_mean.device} ({str(error).partition(chr(10))[0]}); lower "
+                "test.batch_size, test.scales or data.long_side"
+            ) from None
+        for (number, _, view), box, score, label in zip(views, boxes, scores, labels, strict=True):
             box = view.to_original(box)
             good = (label >= 0) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
             found[number].append(Detections(box[good], score[good], label[good]))
     return [merge(views, config.test) for views in found]
+
+
+def _run(
+    model: nn.Module, canvases: Sequence[np.ndarray], config: Config, precision: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, scores and labels on canvases of one size, on the CPU; see `decode`."""
+    device = model.pixel_mean.device
+    assert isinstance(device, torch.device)
+    # One canvas is not copied: it may be large.
+    pixels = torch.from_numpy(canvases[0][None] if len(canvases) == 1 else np.stack(canvases))
+    pixels = pixels.to(device).permute(0, 3, 1, 2)
+    with autocast(device, precision):
+        outputs = model(pixels)[-1]
+    boxes, scores, labels = decode(outputs, config.test, (pixels.shape[2], pixels.shape[3]))
+    return boxes.cpu(), scores.cpu(), labels.cpu()
+
+
+def _check_memory(
+    model: nn.Module, canvases: Sequence[np.ndarray], config: Config, precision: str
+) -> None:
+    """Raise MemoryError where the system would sooner stop the process than refuse memory."""
+    device = model.pixel_mean.device
+    assert isinstance(device, torch.device)
+    free = free_memory(device)
+    if free is None:
+        return
+    height, width = canvases[0].shape[:2]
+    values = len(canvases) * (height // 4) * (width // 4) * config.model.stage_channels[0]
+    own = getattr(model, "dtype", torch.float32)  # of an InferenceDetector's weights
+    size = min(own.itemsize, weight_dtype(precision).itemsize)
+    if (least := _LEAST_MAPS * values * size) > free:
+        raise MemoryError(
+            f"they need {least / 2**30:.1f} GiB or more, {free / 2**30:.1f} GiB are free"
+        )
 
 
 Item = TypeVar("Item")
@@ -214,7 +269,8 @@ def detect_stream(
         precision: see `detect`.
 
     Yields:
-        Each item, in order, with its detections, or with the error that `read` raised.
+        Each item, in order, with its detections, or with the error that `read` raised, or with
+        an OutOfMemory, which does not name the item.
     """
     limit = config.test.batch_size
 
@@ -223,10 +279,17 @@ def detect_stream(
             return prepare(read(item), config)
         except UserError as error:
             return error
+        except MemoryError as error:
+            return OutOfMemory(
+                f"out of memory for a canvas ({error}); lower test.scales or data.long_side"
+            )
 
-    def run(group: list[tuple[Item, Prepared]]) -> Iterator[tuple[Item, Detections]]:
-        pictures = [picture for _, picture in group]
-        found = detect_prepared(model, pictures, config, precision) if group else []
+    def run(group: list[tuple[Item, Prepared]]) -> Iterator[tuple[Item, Detections | UserError]]:
+        found: Sequence[Detections | UserError]
+        try:
+            found = detect_prepared(model, [picture for _, picture in group], config, precision)
+        except OutOfMemory as error:
+            found = [error] * len(group)
         yield from zip([item for item, _ in group], found, strict=True)
 
     group: list[tuple[Item, Prepared]] = []
@@ -237,14 +300,15 @@ def detect_stream(
                 and len(group) < limit
                 and (not group or group[0][1].sizes == picture.sizes)
             )
-            if not fits:
+            if group and not fits:
                 yield from run(group)
                 group = []
             if isinstance(picture, UserError):
                 yield item, picture
             else:
                 group.append((item, picture))
-        yield from run(group)
+        if group:
+            yield from run(group)
 
 
 def _ahead(
@@ -253,13 +317,20 @@ def _ahead(
     items: Iterable[Item],
     number: int,
 ) -> Iterator[tuple[Item, Prepared | UserError]]:
-    """Items with what `function` makes of them, computed up to `number` items ahead."""
+    """Items with what `function` makes of them, computed up to `number` items ahead.
+
+    Fewer where pictures are large; how large the next ones are is guessed from the last one.
+    """
     waiting: deque[tuple[Item, Future[Prepared | UserError]]] = deque()
+    most = 1  # the first one may be large
     for item in items:
         waiting.append((item, pool.submit(function, item)))
-        if len(waiting) > number:
+        while len(waiting) > most:
             first, future = waiting.popleft()
-            yield first, future.result()
+            picture = future.result()
+            if isinstance(picture, Prepared):
+                most = max(1, min(number, _PIXELS_AHEAD // picture.pixels))
+            yield first, picture
     for item, future in waiting:
         yield item, future.result()
 
@@ -285,7 +356,9 @@ def expand_sources(sources: Sequence[str]) -> Iterator[Path]:
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            found = sorted(
+                p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir()
+            )
             if not found:
                 raise UserError(
                     f"{source}: expected pictures ({', '.join(sorted(IMAGE_SUFFIXES))}) in this "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import runpy
@@ -458,7 +459,74 @@ def test_running_out_of_memory_in_prediction_names_what_to_lower(
 
     monkeypatch.setattr("cornernet.predict.decode", starve)
     error = refusal(capsys, "evaluate", str(weights), "--data", str(shapes), "--device", "cpu")
-    assert "out of memory" in error and "test.batch_size" in error
+    assert str(shapes / "val") in error and "out of memory with 1 pictures of " in error
+    for setting in ("test.batch_size", "test.scales", "data.long_side"):
+        assert setting in error
+
+
+def test_a_picture_too_large_for_the_memory_is_named_and_the_others_predicted(
+    shapes: Path, weights: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(shapes / "val", tmp_path / "pictures")
+    large = folder / "large.png"
+    write_image(large, np.zeros((800, 900, 3), np.uint8))
+    monkeypatch.setattr("cornernet.predict.free_memory", lambda device: 10**6)
+    output = tmp_path / "out"
+    error = refusal(capsys, "predict", str(weights), str(folder), "--output", str(output),
+                    "--device", "cpu")  # fmt: skip
+    assert f"{large}: out of memory with 1 pictures of 911×815" in error
+    assert len(list(output.iterdir())) == 3
+
+
+@pytest.mark.parametrize("setting", ["--data.long_side", "--scales"])
+def test_predict_takes_the_settings_that_lower_memory(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    picture = tmp_path / "large.png"
+    write_image(picture, np.zeros((800, 800, 3), np.uint8))
+    monkeypatch.setattr("cornernet.predict.free_memory", lambda device: 10**6)
+    value = {"--data.long_side": "80", "--scales": "0.1"}[setting]
+    main(["predict", str(weights), str(picture), "--output", str(tmp_path / "out"),
+          "--device", "cpu", setting, value])  # fmt: skip
+    assert read_image(tmp_path / "out" / "large.png").shape == (800, 800, 3)
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_precision_that_a_device_lacks_is_a_sentence(
+    shapes: Path, weights: Path, tmp_path: Path, capsys, monkeypatch, verb: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("\"conv\" not implemented for 'Half'")
+
+    monkeypatch.setattr("cornernet.model.inference.InferenceHead.forward", fail)
+    words = {"predict": [str(shapes / "val"), "--output", str(tmp_path / "out")],
+             "evaluate": ["--data", str(shapes)]}[verb]  # fmt: skip
+    error = refusal(capsys, verb, str(weights), *words, "--device", "cpu", "--precision", "fp16")
+    assert "--precision: fp16 is not to be had on cpu" in error and "use fp32" in error
+
+
+def test_a_picture_of_a_kind_that_is_not_written_becomes_png(weights: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.full((40, 50, 3), 90, np.uint8))
+    source = (tmp_path / "a.png").rename(tmp_path / "a.jfif")
+    main(["predict", str(weights), str(source), "--output", str(tmp_path / "out"),
+          "--device", "cpu", "--score", "1"])  # fmt: skip
+    assert (read_image(tmp_path / "out" / "a.jfif.png") == 90).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_a_name_that_cannot_be_shown_is_predicted(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "a.png", np.full((40, 50, 3), 90, np.uint8))
+    source = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xe5\x9b\xbe.png")
+    (tmp_path / "a.png").rename(source)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", terminal)
+    main(["predict", str(weights), source, "--output", str(tmp_path / "out"), "--device", "cpu",
+          "--sheet", str(tmp_path / "sheet.png"), "--json", str(tmp_path / "j.json")])  # fmt: skip
+    assert b"\\u56fe.png: " in terminal.buffer.getvalue()  # type: ignore[attr-defined]
+    assert json.loads((tmp_path / "j.json").read_text())[0]["file"] == source
+    assert len(os.listdir(tmp_path / "out")) == 1
 
 
 def test_a_source_that_matches_nothing(

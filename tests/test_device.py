@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from cornernet.device import (
     available_kinds,
     describe,
     end_world,
+    free_memory,
     grad_scaler,
     peak_memory,
     resolve_device,
@@ -170,6 +172,25 @@ def test_gradients_are_scaled_in_fp16_alone(precision: str, active: bool) -> Non
 
 def test_memory_of_the_cpu_is_not_counted() -> None:
     assert peak_memory(CPU) is None
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="the system does not tell")
+def test_free_memory_of_the_cpu_is_the_machines() -> None:
+    free = free_memory(CPU)
+    assert free is not None and 10**7 < free < 10**14
+
+
+def test_free_memory_of_an_accelerator_is_its_own_affair() -> None:
+    assert free_memory(torch.device("xpu", 0)) is None
+
+
+def test_precision_that_autocast_lacks_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("unsupported dtype")
+
+    monkeypatch.setattr(torch, "autocast", refuse)
+    with pytest.raises(UserError, match=r"train\.precision: fp16 is not .* \(unsupp.*; use fp32"):
+        autocast(CPU, "fp16")
 
 
 def test_memory_of_an_accelerator_is_counted(two_accelerators) -> None:

@@ -16,10 +16,17 @@ from cornernet import CornerNet
 from cornernet.config import Config
 from cornernet.config import TestConfig as Settings
 from cornernet.data.images import write_image
-from cornernet.errors import UserError
+from cornernet.errors import OutOfMemory, UserError
 from cornernet.model.detector import CornerDetector
 from cornernet.model.weights import Weights, save_weights
-from cornernet.predict import detect, expand_sources, make_view, merge, suppress
+from cornernet.predict import (
+    detect,
+    detect_stream,
+    expand_sources,
+    make_view,
+    merge,
+    suppress,
+)
 from cornernet.structures import Detections, Outputs
 
 
@@ -126,6 +133,76 @@ def test_pictures_of_any_size_are_taken(size: tuple[int, int]) -> None:
     assert len(found.boxes) == len(found.scores) == len(found.labels)
 
 
+def starved(settings: Config, number: int = 1) -> str:
+    with pytest.raises(OutOfMemory) as caught:
+        detect(model_of(settings), [picture(40, 60)] * number, settings)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("out of memory. Tried to allocate 2 GiB"), MemoryError("no 2 GiB")]
+)
+def test_want_of_memory_names_batch_size_and_what_to_lower(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def starve(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(predict, "decode", starve)
+    sentence = starved(config(test={"pad_multiple": 16, "flip": True}), 3)
+    assert "with 6 pictures of 63×47 at a time on cpu" in sentence and str(error) in sentence
+    for setting in ("test.batch_size", "test.scales", "data.long_side"):
+        assert setting in sentence
+
+
+def test_what_is_no_want_of_memory_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(predict, "decode", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        detect(model_of(config()), [picture(40, 60)], config())
+
+
+def test_a_picture_is_refused_before_the_system_stops_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # 8 maps of 8 channels, 11 × 15 cells and 4 bytes.
+    monkeypatch.setattr(predict, "free_memory", lambda device: 8 * 8 * 11 * 15 * 4 - 1)
+    assert "GiB or more" in starved(config(test={"pad_multiple": 16}))
+    monkeypatch.setattr(predict, "free_memory", lambda device: 8 * 8 * 11 * 15 * 4)
+    settings = config(test={"pad_multiple": 16})
+    assert len(detect(model_of(settings), [picture(40, 60)], settings)) == 1
+
+
+def test_a_picture_too_large_for_the_memory_does_not_keep_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(predict, "free_memory", lambda device: 10**6)
+    settings = config(test={"pad_multiple": 16})
+    sizes = [(40, 60), (800, 900), (50, 60)]
+    found = list(detect_stream(model_of(settings), sizes, lambda size: picture(*size), settings))
+    assert [item for item, _ in found] == sizes
+    kinds = [Detections, OutOfMemory, Detections]
+    assert [type(result) for _, result in found] == kinds
+
+
+def test_large_pictures_are_not_read_far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = config(test={"pad_multiple": 16}, data={"workers": 2})
+    pixels = 40 * 60 + 47 * 63
+    monkeypatch.setattr(predict, "_PIXELS_AHEAD", 3 * pixels)
+    read, ahead = [], []
+
+    def reader(number: int) -> np.ndarray:
+        read.append(number)
+        return picture(40, 60, number)
+
+    for number, _ in detect_stream(model_of(settings), range(20), reader, settings):
+        ahead.append(len(read) - number - 1)
+    # The three that wait, the one that has just been taken, and one with which it may be joined.
+    assert len(ahead) == 20 and max(ahead) <= 5
+
+
 def test_score_threshold_and_limit_act() -> None:
     boxes = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 50, 50]])
     candidates = Detections(boxes, torch.tensor([0.9, 0.5, 0.2]), torch.zeros(3, dtype=torch.int64))
@@ -137,6 +214,12 @@ def test_a_folder_gives_its_pictures_and_nothing_else(tmp_path: Path) -> None:
     for name in ("b.png", "a.JPG", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
     assert [path.name for path in expand_sources([str(tmp_path)])] == ["a.JPG", "b.png"]
+
+
+def test_a_folder_that_is_called_like_a_picture_is_none(tmp_path: Path) -> None:
+    (tmp_path / "album.jpg").mkdir()
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert [path.name for path in expand_sources([str(tmp_path)])] == ["a.jpg"]
 
 
 def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:

@@ -196,22 +196,15 @@ class CocoDataset:
     def load(self, index: int) -> Sample:
         """Read a picture with its objects; the arrays belong to the caller.
 
+        A picture is turned as its EXIF orientation says, as `predict` turns it, unless the
+        annotations give the size of the pixels as they are stored.
+
         Raises:
             UserError: if the picture cannot be read or has another size than the annotations say.
         """
         record = self._records[index]
         info = record.info
-        image = read_image(info.path)
-        height, width = image.shape[:2]
-        if (width, height) != (info.width, info.height):
-            turned = ""
-            if (height, width) == (info.width, info.height):
-                turned = " (the annotations may have been made on the picture turned by its EXIF)"
-            raise UserError(
-                f"{info.path}: expected {info.width}x{info.height} pixels as "
-                f"{self.annotation_path} says, found {width}x{height}{turned}; "
-                "correct the annotations or replace the picture"
-            )
+        image = self._read(info)
         return Sample(
             image=image,
             boxes=record.boxes.copy(),
@@ -220,6 +213,25 @@ class CocoDataset:
             path=info.path,
             crowd_boxes=record.crowd_boxes.copy(),
             crowd_labels=record.crowd_labels.copy(),
+        )
+
+    def _read(self, info: ImageInfo) -> np.ndarray:
+        wanted = (info.width, info.height)
+        found: list[tuple[int, int]] = []
+        for apply_exif in (True, False):
+            image = read_image(info.path, apply_exif=apply_exif)
+            found.append((image.shape[1], image.shape[0]))
+            if found[-1] == wanted:
+                return image
+        sizes = " or, as stored, ".join(
+            f"{width}x{height}" for width, height in dict.fromkeys(found)
+        )
+        turned = ""
+        if wanted[::-1] in found:
+            turned = " (annotated before it lost an EXIF orientation, or was turned?)"
+        raise UserError(
+            f"{info.path}: expected {info.width}x{info.height} pixels as {self.annotation_path} "
+            f"says, found {sizes}{turned}; correct the annotations or replace the picture"
         )
 
     def summary(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,12 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 # (D0-D7) and start-of-image (D8) have no length: the walk steps over all of them.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _JPEG_END_OF_IMAGE = 0xD9
+_TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_TIFF_COLOURS = 262  # the tag that says what the values mean
+_TIFF_WHITE_IS_ZERO = 0
+_TIFF_LAB = (8, 9, 10)
+_TIFF_EXTRA = 338  # the tag that says what a channel beyond the colours' is
+_TIFF_PREMULTIPLIED, _TIFF_ALPHA = 1, 2
 # OpenCV 5 moved getLogLevel and setLogLevel, and 4 has no name for the level.
 _OPENCV_LOG: Any = getattr(cv2.utils, "logging", cv2)
 _OPENCV_SILENT = 0
@@ -32,21 +39,22 @@ _OPENCV_SILENT = 0
 def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.ndarray:
     """Read a picture file as RGB.
 
-    Grey and palette pictures become RGB, 16-bit values are scaled to 8 bits, and transparency is
-    dropped (the stored colours count, as in other detectors).
+    Grey, palette and CMYK pictures become RGB, 16-bit values are scaled to 8 bits, and
+    transparency is dropped (the stored colours count, as in other detectors). Of a file that holds
+    several pictures, such as an animation, the first is read.
 
     Args:
-        path: a file of one of `IMAGE_SUFFIXES`' formats, whatever its name.
-        apply_exif: turn the picture as its EXIF orientation says. Annotations in COCO's format
-            refer to the pixels as they are stored, so data is read with False; a person's own
-            photographs are read with True.
+        path: a file of one of `IMAGE_SUFFIXES`' formats, whatever its name; and of those that
+            this OpenCV knows besides.
+        apply_exif: turn the picture as its EXIF orientation says. A TIFF file is turned always:
+            there the orientation is part of the format.
 
     Returns:
         `[H, W, 3]` uint8, RGB, contiguous.
 
     Raises:
         UserError: if the file is missing, unreadable, truncated, not a picture, or has pixels of
-            other than 8 or 16 bits.
+            other than 8 or 16 bits or in Lab; or if there is no memory for it.
     """
     try:
         data = Path(path).read_bytes()
@@ -74,29 +82,88 @@ def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     if not apply_exif:
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    image: np.ndarray | None = None
-    if data:
-        with _quiet_opencv():
-            try:
-                image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-            except cv2.error:
-                image = None
+    try:
+        image = _decoded(path, data, flags) if data else None
+    except MemoryError as error:
+        raise UserError(
+            f"{path}: expected memory for this picture's pixels, found too little ({error}); "
+            "make the picture smaller"
+        ) from None
     if image is None:
         found = f"{len(data)} bytes that cannot be decoded" if data else "an empty file"
         raise UserError(
             f"{path}: expected a picture ({', '.join(IMAGE_SUFFIXES)}), found {found}; "
             "the file is damaged or of another kind: replace it or take it out"
         )
+    return image
 
+
+def _decoded(path: str | os.PathLike[str], data: bytes, flags: int) -> np.ndarray | None:
+    """A file's bytes as `[H, W, 3]` uint8 RGB; None where OpenCV cannot decode them.
+
+    Raises:
+        UserError: it decodes them to something else than 8 or 16 bits of RGB.
+        MemoryError: there is none.
+    """
+    data, white_is_zero = _readable_tiff(path, data)
+    try:
+        with _quiet_opencv():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(error.err) from None
+        return None
+    if image is None:
+        return None
     if image.dtype == np.uint16:
         # 65535 = 255 * 257: scales the ends of the range onto each other, rounding to nearest.
-        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        image = cv2.convertScaleAbs(image, alpha=1 / 257)
+        if white_is_zero:  # OpenCV sees to it where pixels have 8 bits
+            image = cv2.bitwise_not(image)
     if image.dtype != np.uint8:
         raise UserError(
             f"{path}: expected pixels of 8 or 16 bits, found {image.dtype}; "
             "save the picture with 8 bits per channel"
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def _readable_tiff(path: str | os.PathLike[str], data: bytes) -> tuple[bytes, bool]:
+    """A TIFF file as OpenCV reads it rightly, and whether white is 0; other files as they are."""
+    order = _TIFF_ORDERS.get(data[:4])
+    if order is None:
+        return data, False
+    entries = _tiff_entries(data, order)
+    colours, _ = entries.get(_TIFF_COLOURS, (None, 0))
+    if colours in _TIFF_LAB:
+        raise UserError(
+            f"{path}: expected a picture in RGB, grey, CMYK or of a palette, found one in Lab; "
+            "save it as RGB"
+        )
+    extra, place = entries.get(_TIFF_EXTRA, (None, 0))
+    if extra == _TIFF_ALPHA:
+        # The TIFF library would lay the colours over black; it leaves those alone that are said
+        # to have been multiplied by their opacity already.
+        value = struct.pack(order + "H", _TIFF_PREMULTIPLIED)
+        data = data[:place] + value + data[place + 2 :]
+    return data, colours == _TIFF_WHITE_IS_ZERO
+
+
+def _tiff_entries(data: bytes, order: str) -> dict[int, tuple[int, int]]:
+    """Tag to value, and where that stands, of a TIFF file's first picture.
+
+    Values mean something where they are single numbers of 16 bits, as those of the tags above.
+    """
+    entries: dict[int, tuple[int, int]] = {}
+    try:
+        (start,) = struct.unpack_from(order + "I", data, 4)
+        (count,) = struct.unpack_from(order + "H", data, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, _, _, value = struct.unpack_from(order + "HHIH", data, entry)
+            entries[tag] = value, entry + 8
+    except struct.error:  # cut off or damaged, which OpenCV will find, too
+        pass
+    return entries
 
 
 def write_image(path: str | os.PathLike[str], rgb: np.ndarray, *, jpeg_quality: int = 95) -> None:

@@ -163,16 +163,16 @@ class InferenceDetector(nn.Module):
         self.register_buffer("pixel_mean", model.pixel_mean, persistent=False)
         self.register_buffer("pixel_std", model.pixel_std, persistent=False)
         self.eval()
-        self._network: Any = self._forward
+        self._network: Any = None if compile else self._forward
         self._try(precision)
-        if compile:
-            self._network = torch.compile(self._forward)
 
     def forward(self, images: Tensor) -> list[Outputs]:
         """As `CornerDetector.forward` in evaluation: the maps of the last stack."""
         if self._network == self._forward:
             return [self._forward(images)]
         try:
+            if self._network is None:
+                self._network = torch.compile(self._forward)  # fails at once where Python is newer
             return [self._network(images)]
         except Exception as error:  # whatever a compiler may raise
             if is_out_of_memory(error):

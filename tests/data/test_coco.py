@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cornernet.data.coco import CocoDataset, find_annotations, find_images
-from cornernet.data.images import write_image
+from cornernet.data.images import read_image, write_image
 from cornernet.errors import UserError
 
 WIDTH, HEIGHT = 64, 48
@@ -388,7 +389,55 @@ def test_a_picture_of_another_size_is_refused_with_both_sizes(tmp_path: Path) ->
 def test_a_turned_picture_points_to_exif(tmp_path: Path) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     write_image(tmp_path / "train" / "a.png", np.zeros((WIDTH, HEIGHT, 3), np.uint8))
-    with pytest.raises(UserError, match="EXIF"):
+    with pytest.raises(UserError, match=r"found 48x64 \(annotated before it lost an EXIF"):
+        dataset.load(0)
+
+
+def photograph(path: Path, height: int, width: int, orientation: int) -> np.ndarray:
+    """Write a picture, black but for its stored upper left corner, with an EXIF orientation."""
+    stored = np.zeros((height, width, 3), np.uint8)
+    stored[:16, :16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(path, format="JPEG", exif=exif)
+    return stored
+
+
+# Where EXIF's definition of an orientation puts what is stored in the upper left corner.
+SEEN = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1),
+        8: (-1, 0)}  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_annotated_as_it_is_seen_is_turned(tmp_path: Path, orientation: int) -> None:
+    dataset = CocoDataset(write(tmp_path, content()), "train")
+    stored = (HEIGHT, WIDTH) if orientation < 5 else (WIDTH, HEIGHT)
+    photograph(tmp_path / "train" / "a.png", *stored, orientation)
+    image = dataset.load(0).image
+    assert image.shape == (HEIGHT, WIDTH, 3)
+    assert image[SEEN[orientation]].min() > 200
+    assert image.mean() < 100
+    np.testing.assert_array_equal(
+        image, read_image(tmp_path / "train" / "a.png", apply_exif=True)
+    )  # as `predict` sees it
+
+
+@pytest.mark.parametrize("orientation", range(5, 9))
+def test_a_picture_annotated_as_it_is_stored_is_not_turned(
+    tmp_path: Path, orientation: int
+) -> None:
+    dataset = CocoDataset(write(tmp_path, content()), "train")
+    photograph(tmp_path / "train" / "a.png", HEIGHT, WIDTH, orientation)
+    image = dataset.load(0).image
+    assert image.shape == (HEIGHT, WIDTH, 3) and image[0, 0].min() > 200
+
+
+def test_a_turned_picture_of_another_size_is_refused_with_both_of_its_sizes(
+    tmp_path: Path,
+) -> None:
+    dataset = CocoDataset(write(tmp_path, content()), "train")
+    photograph(tmp_path / "train" / "a.png", 20, 30, 6)
+    with pytest.raises(UserError, match=r"a\.png: .* found 20x30 or, as stored, 30x20;"):
         dataset.load(0)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from cornernet.data.images import IMAGE_SUFFIXES, read_image, write_image
 from cornernet.errors import UserError
@@ -92,31 +93,184 @@ def test_transparency_is_dropped_and_the_stored_colours_stay(tmp_path: Path) -> 
     assert image[0, 0].tolist() == [30, 20, 10]
 
 
-def test_palette_becomes_its_colours(tmp_path: Path) -> None:
+def png(header: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of a header's content and chunks by kind."""
+
     def chunk(kind: bytes, content: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(kind + content))
         return struct.pack(">I", len(content)) + kind + content + checksum
 
+    every = [(b"IHDR", header), *chunks, (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in every)
+
+
+def test_palette_becomes_its_colours(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 2, 1, 8, 3, 0, 0, 0)  # 2 x 1 pixels, 8 bits, palette
     palette = bytes([250, 0, 1, 2, 240, 3])
-    (tmp_path / "palette.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"PLTE", palette)
-        + chunk(b"IDAT", zlib.compress(b"\0\x01\x00"))
-        + chunk(b"IEND", b"")
-    )
+    pixels = zlib.compress(b"\0\x01\x00")
+    (tmp_path / "palette.png").write_bytes(png(header, (b"PLTE", palette), (b"IDAT", pixels)))
     assert read_image(tmp_path / "palette.png").tolist() == [[[2, 240, 3], [250, 0, 1]]]
 
 
-def test_exif_rotation_is_ignored_unless_asked_for(tmp_path: Path, smooth: np.ndarray) -> None:
-    write_image(tmp_path / "plain.jpg", smooth)
-    turned = tmp_path / "turned.jpg"
-    turned.write_bytes(with_exif((tmp_path / "plain.jpg").read_bytes(), orientation=6))
-    plain = read_image(tmp_path / "plain.jpg")
-    np.testing.assert_array_equal(read_image(turned), plain)
-    # Orientation 6: to be turned by 90 degrees clockwise.
-    np.testing.assert_array_equal(read_image(turned, apply_exif=True), np.rot90(plain, -1))
+def oriented(rgb: np.ndarray, orientation: int) -> np.ndarray:
+    """The picture as it is meant to be seen, by EXIF's definition of the eight orientations."""
+    steps = {1: [], 2: ["flip"], 3: ["half"], 4: ["half", "flip"], 5: ["right", "flip"],
+             6: ["right"], 7: ["left", "flip"], 8: ["left"]}[orientation]  # fmt: skip
+    turns = {"right": -1, "half": 2, "left": 1}
+    for step in steps:
+        rgb = rgb[:, ::-1] if step == "flip" else np.rot90(rgb, turns[step])
+    return rgb
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_exif_orientations(tmp_path: Path, smooth: np.ndarray, orientation: int) -> None:
+    path = tmp_path / "camera.jpg"
+    write_image(path, smooth)
+    plain = read_image(path)
+    path.write_bytes(with_exif(path.read_bytes(), orientation))
+    np.testing.assert_array_equal(read_image(path), plain)
+    np.testing.assert_array_equal(read_image(path, apply_exif=True), oriented(plain, orientation))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_pictures_of_one_pixel_and_of_one_line(
+    tmp_path: Path, size: tuple[int, int], suffix: str
+) -> None:
+    write_image(tmp_path / f"thin{suffix}", np.full((*size, 3), 77, np.uint8))
+    image = read_image(tmp_path / f"thin{suffix}")
+    assert image.shape == (*size, 3)
+    assert abs(image.astype(int) - 77).max() <= 2
+
+
+def test_a_large_picture_is_read_whole(tmp_path: Path) -> None:
+    image = Image.new("P", (12000, 9000))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((11999, 8999), 1)
+    image.save(tmp_path / "large.png", bits=1, compress_level=1)
+    found = read_image(tmp_path / "large.png")
+    assert found.shape == (9000, 12000, 3)
+    assert found[0, 0].tolist() == [10, 20, 30] and found[-1, -1].tolist() == [40, 50, 60]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_cmyk_becomes_its_colours(tmp_path: Path, suffix: str) -> None:
+    # Full yellow and magenta without cyan is red; inverted it would be cyan.
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / f"print{suffix}")
+    image = read_image(tmp_path / f"print{suffix}").astype(int)
+    assert abs(image - [255, 0, 0]).max() <= 3
+
+
+def with_mode(smooth: np.ndarray, mode: str) -> Image.Image:
+    """A picture whose opacity, where it has one, is that of glass."""
+    image = Image.fromarray(smooth).convert(mode.rstrip("A"))
+    if mode.endswith("A"):
+        image.putalpha(Image.fromarray(smooth[..., 0]))
+    return image
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_opacity_does_not_touch_colours(
+    tmp_path: Path, smooth: np.ndarray, mode: str, suffix: str
+) -> None:
+    options = {"lossless": True, "exact": True} if suffix == ".webp" else {}
+    image = with_mode(smooth, mode)
+    image.save(tmp_path / f"glass{suffix}", **options)
+    colours = np.asarray(image.convert("RGBA"))[..., :3]
+    np.testing.assert_array_equal(read_image(tmp_path / f"glass{suffix}"), colours)
+
+
+def test_a_palette_with_transparency_gives_its_colours(tmp_path: Path, smooth: np.ndarray) -> None:
+    image = Image.fromarray(smooth).quantize(16)
+    image.save(tmp_path / "glass.png", transparency=3)
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "glass.png"), np.asarray(image.convert("RGB"))
+    )
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp", ".gif"])
+def test_the_first_picture_of_several_is_read_or_the_file_refused(
+    tmp_path: Path, smooth: np.ndarray, suffix: str
+) -> None:
+    first = Image.fromarray(smooth).quantize(32).convert("RGB")
+    rest = [Image.fromarray(255 - smooth), Image.fromarray(smooth[:, ::-1].copy())]
+    options = {"lossless": True} if suffix == ".webp" else {}
+    path = tmp_path / f"film{suffix}"
+    first.save(path, save_all=True, append_images=rest, **options)
+    try:
+        image = read_image(path)
+    except UserError as error:  # older versions of OpenCV do not know GIF and moving WebP
+        assert suffix in (".gif", ".webp") and path.name in str(error)
+    else:
+        np.testing.assert_array_equal(image, np.asarray(first))
+
+
+def set_tag(path: Path, tag: int, value: int) -> None:
+    """Set a tag of a TIFF file, little-endian, that has it already."""
+    data = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", data, entry)[0] == tag:
+            struct.pack_into("<H", data, entry + 8, value)
+            path.write_bytes(data)
+            return
+    raise AssertionError(f"no tag {tag}")
+
+
+PHOTOMETRIC = 262
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_tiff_in_which_white_is_zero(tmp_path: Path, dtype: type) -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    path = tmp_path / "scan.tif"
+    cv2.imwrite(str(path), values.astype(dtype) * (257 if dtype is np.uint16 else 1))
+    set_tag(path, PHOTOMETRIC, 0)
+    np.testing.assert_array_equal(read_image(path)[..., 0], 255 - values)
+
+
+def test_lab_is_refused_by_name(tmp_path: Path, smooth: np.ndarray) -> None:
+    Image.fromarray(smooth).convert("LAB").save(tmp_path / "lab.tif")
+    with pytest.raises(UserError, match=r"lab\.tif: .* found one in Lab; save it as RGB"):
+        read_image(tmp_path / "lab.tif")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floating_point_is_refused_by_name(tmp_path: Path, channels: int) -> None:
+    values = np.zeros((8, 8, channels), np.float32)
+    cv2.imwrite(str(tmp_path / "float.tif"), values)
+    with pytest.raises(UserError, match=r"float\.tif: expected "):
+        read_image(tmp_path / "float.tif")
+
+
+def test_a_header_that_promises_too_many_pixels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)))
+    with pytest.raises(UserError, match=r"bomb\.png: .*cannot be decoded"):
+        read_image(path)
+
+
+def test_want_of_memory_is_a_sentence_with_the_name(
+    tmp_path: Path, smooth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = cv2.error("Failed to allocate 324000000 bytes")
+    error.code, error.err = cv2.Error.StsNoMem, "Failed to allocate 324000000 bytes"
+
+    def starve(*_: object) -> None:
+        raise error
+
+    write_image(tmp_path / "a.png", smooth)
+    monkeypatch.setattr(cv2, "imdecode", starve)
+    with pytest.raises(UserError, match=r"a\.png: expected memory .*Failed to allocate"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_name_of_any_letters(tmp_path: Path, rgb: np.ndarray) -> None:
+    path = tmp_path / "größe 图 ё.png"
+    write_image(path, rgb)
+    np.testing.assert_array_equal(read_image(path), rgb)
 
 
 @pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)

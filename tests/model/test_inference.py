@@ -136,6 +136,17 @@ def test_compiler_that_fails_is_done_without(monkeypatch: pytest.MonkeyPatch) ->
     maps_of(fast, pictures())  # silently now
 
 
+def test_compiler_that_refuses_at_once_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("not supported on this Python")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    fast = InferenceDetector(network(), compile=True)
+    with pytest.warns(UserWarning, match="torch.compile failed .*this Python.* running without"):
+        maps_of(fast, pictures())
+    maps_of(fast, pictures())  # silently now
+
+
 @pytest.mark.slow
 def test_compiled_network_computes_the_same() -> None:
     model = network()
