@@ -21,8 +21,11 @@ from cornernet.structures import Sample
 _CENTRE_TRIES = 50
 # How many crop sizes are tried before a crop is centred on a box.
 _SIZE_TRIES = 20
-# An upper bound of hue, saturation and value, as OpenCV wants it: a column of four.
-_MOST_SATURATED = np.array([[math.inf], [1], [math.inf], [0]])
+# The largest hue, saturation and value.
+_MOST_SATURATED = np.array([np.inf, 1, np.inf], np.float32)
+# To put red, green and blue into another order is to turn the hue by so many degrees and, for the
+# orders that are no turn, to swap red and blue.
+_HUE_OF_ORDER = {(0, 1, 2): 0.0, (2, 0, 1): 120.0, (1, 2, 0): 240.0}
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -102,43 +105,48 @@ def draw_photometry(config: AugmentConfig, rng: np.random.Generator) -> Photomet
     )
 
 
-def distort(image: np.ndarray, change: Photometry) -> np.ndarray:
-    """Apply colour changes to a picture; the result is float32, and values may leave 0..255."""
-    pixels: np.ndarray = image.astype(np.float32)  # a copy
+def distort(image: np.ndarray, change: Photometry, out: np.ndarray | None = None) -> np.ndarray:
+    """Apply colour changes to a picture; the result is float32, and values may leave 0..255.
+
+    Args:
+        image: the picture, which stays as it is.
+        change: what to do.
+        out: where to put the result, float32 of the picture's shape; by default, a new array.
+    """
+    in_hsv = change.saturation is not None or change.hue is not None
+    if change.channels is not None and not in_hsv:
+        image = cv2.transform(image, np.eye(3)[list(change.channels)])
+    pixels = np.empty(image.shape, np.float32) if out is None or in_hsv else out
+    np.copyto(pixels, image)
     if change.brightness is not None:
         pixels += change.brightness
-    if change.contrast is not None and change.contrast_first:
+    if in_hsv:
+        return _distort_in_hsv(pixels, change, out)
+    if change.contrast is not None:
         pixels *= change.contrast
-    if change.saturation is not None or change.hue is not None:
-        hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)  # H in 0..360, S in 0..1
-        saturation = 1.0 if change.saturation is None else change.saturation
-        matrix = np.diag([1.0, saturation, 1.0, 0.0])[:3]
-        matrix[0, 3] = change.hue or 0.0
-        hsv = cv2.transform(hsv, matrix)
-        if change.hue is not None:
-            _wrap_hue(hsv, change.hue)
-        if saturation > 1:
-            hsv = cv2.min(hsv, _MOST_SATURATED)
-        pixels = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-    if change.contrast is not None and not change.contrast_first:
-        pixels *= change.contrast
-    if change.channels is not None:
-        swapped = np.empty_like(pixels)
-        pairs = [index for pair in zip(change.channels, range(3), strict=True) for index in pair]
-        cv2.mixChannels([pixels], [swapped], pairs)
-        pixels = swapped
     return pixels
 
 
-def _wrap_hue(hsv: np.ndarray, added: float) -> None:
-    """Bring the hue back into 0..360, in place, after a number below 360 was added."""
-    hue: np.ndarray = cv2.extractChannel(
-        hsv, 0
-    )  # NumPy is slow where it has to step over the others
-    outside = hue > 360 if added > 0 else hue < 0
-    if outside.any():
-        hue[outside] -= np.float32(math.copysign(360, added))
-        cv2.insertChannel(hue, hsv, 0)
+def _distort_in_hsv(pixels: np.ndarray, change: Photometry, out: np.ndarray | None) -> np.ndarray:
+    """All changes but brightness, in one go through hue (0..360), saturation (0..1) and value.
+
+    There contrast is a factor on the value, whether it comes first or last. `pixels` is used up.
+    """
+    order = change.channels or (0, 1, 2)
+    turned = order in _HUE_OF_ORDER
+    hue = (change.hue or 0.0) + _HUE_OF_ORDER[order if turned else order[::-1]]
+    saturation = 1.0 if change.saturation is None else change.saturation
+    contrast = 1.0 if change.contrast is None else change.contrast
+    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    # OpenCV takes hues of 360 and more on the way back, but none below 0.
+    change_hsv = np.array(
+        [[1, 0, 0, hue % 360], [0, saturation, 0, 0], [0, 0, contrast, 0]], np.float64
+    )
+    hsv = cv2.transform(hsv, change_hsv, dst=pixels)
+    if saturation > 1:
+        rows = hsv.reshape(len(hsv), -1)  # NumPy is slow at many short runs
+        np.minimum(rows, np.tile(_MOST_SATURATED, hsv.shape[1]), out=rows)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB if turned else cv2.COLOR_HSV2BGR, dst=out)
 
 
 @dataclass(frozen=True)
@@ -167,9 +175,9 @@ def centre_margin(border: int, size: int) -> int:
 
 def _centres_inside(boxes: np.ndarray, crop: Crop, height: int, width: int) -> np.ndarray:
     left, top, right, bottom = crop.window(height, width)
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    inside = (centre > [left, top]) & (centre < [right, bottom])
-    return inside.all(axis=1)
+    x, y = (boxes[:, :2] + boxes[:, 2:]).T / 2
+    inside: np.ndarray = (x > left) & (x < right) & (y > top) & (y < bottom)
+    return inside
 
 
 def draw_crop(
@@ -201,18 +209,36 @@ def draw_crop(
     return Crop(side, (int((x1 + x2) / 2), int((y1 + y2) / 2)))
 
 
+def _frame(side: int, rows: slice, columns: slice, fill: tuple[float, float, float]) -> np.ndarray:
+    """A square canvas, [side, side, 3] float32, with one colour around what is still to come."""
+    canvas = np.empty((side, side, 3), np.float32)
+    # As numbers in rows, because NumPy is slow at many short runs.
+    numbers, line = canvas.reshape(side, -1), np.tile(np.array(fill, np.float32), side)
+    numbers[: rows.start] = line
+    numbers[rows.stop :] = line
+    for part in (np.s_[: 3 * columns.start], np.s_[3 * columns.stop :]):
+        numbers[rows, part] = line[part]
+    return canvas
+
+
 def cut(
-    sample: Sample, crop: Crop, fill: tuple[float, float, float], change: Photometry = UNCHANGED
+    sample: Sample,
+    crop: Crop,
+    fill: tuple[float, float, float],
+    change: Photometry = UNCHANGED,
+    mirrored: bool = False,
 ) -> Sample:
     """Cut a square, filled with a colour where it leaves the picture.
 
-    Boxes whose centre is cut away go; the others are moved and clipped.
+    Boxes whose centre is cut away go; the others are moved and clipped. The colours are changed and
+    the sides swapped here, so that only what is kept needs the work.
 
     Args:
         sample: the picture.
         crop: the square.
         fill: RGB colour outside the picture, 0..255.
-        change: of the picture's colours; made here so that only what is kept needs the work.
+        change: of the picture's colours.
+        mirrored: flip the square left and right.
     """
     height, width = sample.image.shape[:2]
     left, top, right, bottom = crop.window(height, width)
@@ -220,20 +246,24 @@ def cut(
     half = crop.side // 2
     # The square's centre, (half, half) on the canvas, is the picture's (x, y).
     origin_x, origin_y = half - (x - left), half - (y - top)
-    canvas = cv2.copyMakeBorder(
-        distort(sample.image[top:bottom, left:right], change),
-        origin_y,
-        crop.side - origin_y - (bottom - top),
-        origin_x,
-        crop.side - origin_x - (right - left),
-        cv2.BORDER_CONSTANT,
-        value=fill,
+    rows, columns = (
+        slice(origin_y, origin_y + bottom - top),
+        slice(origin_x, origin_x + right - left),
     )
+    window = sample.image[top:bottom, left:right]
+    if mirrored:
+        window = cv2.flip(window, 1)
+        columns = slice(crop.side - columns.stop, crop.side - columns.start)
+    canvas = _frame(crop.side, rows, columns, fill)
+    distort(window, change, out=canvas[rows, columns])
     kept = _centres_inside(sample.boxes, crop, height, width)
     shift = np.array([origin_x - left, origin_y - top] * 2, np.float32)
 
     def moved(boxes: np.ndarray) -> np.ndarray:
-        return np.clip(boxes + shift, 0, crop.side).astype(np.float32)
+        boxes = np.clip(boxes + shift, 0, crop.side).astype(np.float32, copy=False)
+        if mirrored:
+            boxes[:, [0, 2]] = crop.side - boxes[:, [2, 0]]
+        return boxes
 
     boxes, labels, crowd = moved(sample.boxes[kept]), sample.labels[kept], moved(sample.crowd_boxes)
     solid, crowd_solid = (((b[:, 2:] - b[:, :2]) > 0).all(axis=1) for b in (boxes, crowd))
@@ -247,28 +277,13 @@ def cut(
     )
 
 
-def mirror(sample: Sample) -> Sample:
-    """Flip left and right."""
-    width = sample.image.shape[1]
-
-    def flipped(boxes: np.ndarray) -> np.ndarray:
-        return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
-
-    return replace(
-        sample,
-        image=cv2.flip(sample.image, 1),
-        boxes=flipped(sample.boxes),
-        crowd_boxes=flipped(sample.crowd_boxes),
-    )
-
-
 def augment(
     sample: Sample,
     config: AugmentConfig,
     fill: tuple[float, float, float],
     rng: np.random.Generator,
 ) -> Sample:
-    """Colour, crop, resize and flip: a picture of any size to one of `crop_size` squared.
+    """Colour, crop, flip and resize: a picture of any size to one of `crop_size` squared.
 
     Args:
         sample: as read.
@@ -283,6 +298,5 @@ def augment(
         lambda low, high: int(rng.integers(low, high)),
         lambda options: options[int(rng.integers(len(options)))],
     )
-    sample = cut(sample, crop, fill, change)
-    sample = resize_sample(sample, (config.crop_size, config.crop_size))
-    return mirror(sample) if rng.random() < config.flip else sample
+    sample = cut(sample, crop, fill, change, mirrored=rng.random() < config.flip)
+    return resize_sample(sample, (config.crop_size, config.crop_size))

@@ -24,7 +24,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 # FF 00 is an escaped byte of pixel data, FF FF is padding, and TEM (01), the restart markers
 # (D0-D7) and start-of-image (D8) have no length: the walk steps over all of them.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-_JPEG_END_OF_IMAGE = 0xD9
+_JPEG_END = b"\xff\xd9"
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _TIFF_COLOURS = 262  # the tag that says what the values mean
 _TIFF_WHITE_IS_ZERO = 0
@@ -57,7 +57,8 @@ def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.
             other than 8 or 16 bits or in Lab; or if there is no memory for it.
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except FileNotFoundError:
         raise UserError(f"{path}: expected a picture, found no such file; check the path") from None
     except IsADirectoryError:
@@ -220,9 +221,11 @@ def _missing_end(data: bytes) -> str | None:
 
 def _has_jpeg_end(data: bytes) -> bool:
     """Walk from marker to marker: the thumbnail inside the header has an end marker of its own."""
+    if data.endswith(_JPEG_END):  # a file that ends with its thumbnail cannot be decoded at all
+        return True
     position = 2
     while (match := _JPEG_MARKER.search(data, position)) is not None:
-        if data[match.end() - 1] == _JPEG_END_OF_IMAGE:
+        if match.group() == _JPEG_END:
             return True
         position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from cornernet.data.augment import (
     distort,
     draw_crop,
     draw_photometry,
-    mirror,
     resize,
     resize_sample,
 )
@@ -98,6 +98,20 @@ def test_hue_is_turned_around_the_circle(degrees: float) -> None:
     wanted = in_hsv(image, lambda h, s, v: ((h + degrees / 360) % 1, s, v))
     found = distort(image, Photometry(hue=degrees))
     np.testing.assert_allclose(found, wanted, rtol=0, atol=0.05)
+
+
+# A picture of one pixel is a special case of OpenCV, and vectors are for longer rows.
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (6, 5), (3, 70)])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_all_changes_together_are_those_one_after_another(
+    size: tuple[int, int], order: tuple[int, int, int]
+) -> None:
+    image = np.random.default_rng(0).uniform(0, 255, (*size, 3)).astype(np.float32)
+    change = Photometry(20.0, 0.75, order[0] == 0, 1.4, -14.0, order)
+    found = distort(image, change)
+    assert found.shape == (*size, 3) and found.dtype == np.float32
+    steps = in_hsv((image + 20) * 0.75, lambda h, s, v: ((h - 14 / 360) % 1, min(1.0, s * 1.4), v))
+    np.testing.assert_allclose(found, steps[..., list(order)], rtol=0, atol=0.01)
 
 
 def test_channels_are_put_in_the_stated_order() -> None:
@@ -263,19 +277,45 @@ def test_box_that_no_allowed_centre_reaches_is_put_in_the_middle() -> None:
     assert found.boxes.tolist() == [[6, 6, 10, 10]]
 
 
-def test_mirror_turns_pixels_and_boxes() -> None:
-    box = [10, 5, 30, 25]
-    found = mirror(sample(boxes=[box], crowd=[box]))
-    assert found.boxes.tolist() == found.crowd_boxes.tolist() == [[50, 5, 70, 25]]
-    assert found.crowd_labels.tolist() == [4]
-    np.testing.assert_array_equal(found.image[5, 50], [29, 5, 200])
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (30, 1), (60, 80)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        Photometry(),
+        Photometry(brightness=9.0, contrast=1.2, channels=(1, 0, 2)),
+        Photometry(contrast=0.7, saturation=1.3, hue=-9.0, channels=(2, 1, 0)),
+    ],
+)
+def test_colours_are_changed_in_a_crop_as_in_the_picture_and_not_around_it(
+    size: tuple[int, int], change: Photometry
+) -> None:
+    height, width = size
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    picture = dataclasses.replace(sample(), image=image)
+    crop = Crop(35, (width // 2, height // 2))
+    found = cut(picture, crop, FILL, change).image
+    left, top, right, bottom = crop.window(*size)
+    x, y = 17 - width // 2 + left, 17 - height // 2 + top
+    inside = np.s_[y : y + bottom - top, x : x + right - left]
+    np.testing.assert_allclose(
+        found[inside], distort(image[top:bottom, left:right], change), rtol=1e-6, atol=1e-4
+    )
+    found[inside] = FILL
+    assert (found == FILL).all()
 
 
-def test_mirror_twice_changes_nothing() -> None:
-    once = sample(boxes=[[10, 5, 30, 25]])
-    twice = mirror(mirror(once))
-    np.testing.assert_array_equal(twice.image, once.image)
-    np.testing.assert_array_equal(twice.boxes, once.boxes)
+@pytest.mark.parametrize("side", [20, 21])
+@pytest.mark.parametrize("centre", [(40, 30), (5, 55)])
+def test_a_mirrored_crop_is_the_crop_seen_in_a_mirror(side: int, centre: tuple[int, int]) -> None:
+    x, y = centre
+    box = [x - 4, y - 4, x + 3, y + 2]
+    picture = sample(boxes=[box, [0, 0, 2, 2]], crowd=[box])
+    plain = cut(picture, Crop(side, centre), FILL)
+    found = cut(picture, Crop(side, centre), FILL, mirrored=True)
+    np.testing.assert_array_equal(found.image, plain.image[:, ::-1])
+    x1, y1, x2, y2 = plain.boxes[0].tolist()
+    assert found.boxes.tolist() == found.crowd_boxes.tolist() == [[side - x2, y1, side - x1, y2]]
+    assert found.labels.tolist() == [0] and found.crowd_labels.tolist() == [4]
 
 
 def test_resized_boxes_stay_on_their_pixels() -> None:

@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from small import SMALL_MODEL
 
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.images import write_image
 from cornernet.data.loader import EpochBatches, collate, scaled_to_long_side, training_batches
 from cornernet.errors import UserError
+from cornernet.evaluate import detect_split
+from cornernet.model.detector import CornerDetector
 from cornernet.structures import Batch, Sample
 
 PICTURES = 7
@@ -250,3 +254,59 @@ def test_pictures_are_resized_before_they_are_augmented(dataset: CocoDataset) ->
         return float(images.diff(dim=3).abs().mean())
 
     assert roughness(smooth) < 0.3 * roughness(rough)
+
+
+def odd_pictures(folder: Path) -> dict[str, tuple[int, int]]:
+    """Pictures as they come, by name: width and height as a person sees them."""
+    y, x = np.mgrid[0:48, 0:64]
+    rgb = Image.fromarray(np.stack([x * 4, y * 5, 255 - x - y], axis=2).astype(np.uint8))
+    opacity = Image.fromarray((x * 4).astype(np.uint8))
+    glass = rgb.copy()
+    glass.putalpha(opacity)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deep = Image.fromarray((x * 1000 + y).astype(np.uint16))
+    made = {
+        "point.png": Image.new("RGB", (1, 1)),
+        "upright.png": Image.new("RGB", (1, 5000)),
+        "flat.jpg": Image.new("RGB", (5000, 1)),
+        "grey.jpg": rgb.convert("L"),
+        "grey-glass.png": Image.merge("LA", (rgb.convert("L"), opacity)),
+        "deep.png": deep,
+        "palette.png": rgb.quantize(16),
+        "glass.png": glass,
+        "print.jpg": rgb.convert("CMYK"),
+    }
+    for name, image in made.items():
+        image.save(folder / name)
+    rgb.save(folder / "turned.jpg", exif=turned)
+    rgb.save(folder / "film.png", save_all=True, append_images=[rgb.transpose(0)])
+    sizes = {name: image.size for name, image in made.items()}
+    return sizes | {"turned.jpg": (48, 64), "film.png": (64, 48)}
+
+
+def test_pictures_of_every_kind_are_trained_on_and_evaluated(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    sizes = odd_pictures(tmp_path / "train")
+    images = [
+        {"id": number, "file_name": name, "width": width, "height": height}
+        for number, (name, (width, height)) in enumerate(sizes.items())
+    ]
+    annotations = [
+        {"id": item["id"], "image_id": item["id"], "category_id": 1,
+         "bbox": [0, 0, item["width"], item["height"]]}
+        for item in images
+    ]  # fmt: skip
+    content = {"images": images, "annotations": annotations,
+               "categories": [{"id": 1, "name": "thing"}]}  # fmt: skip
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    dataset = CocoDataset(tmp_path, "train")
+    for batch in batches_of(dataset):
+        assert batch.images.shape[1:] == (3, 32, 32) and batch.images.isfinite().all()
+        for boxes in batch.boxes:
+            assert len(boxes) == 1 and (boxes >= 0).all() and (boxes <= 32).all()
+    settings = Config.from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16}})
+    model = CornerDetector(settings.model, 1)
+    found = detect_split(model, dataset, settings)
+    assert set(found) == set(range(len(images)))
