@@ -188,7 +188,7 @@ def test_a_picture_too_large_for_the_memory_does_not_keep_from_the_others(
 
 
 def test_large_pictures_are_not_read_far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = config(test={"pad_multiple": 16}, data={"workers": 2})
+    settings = config(test={"pad_multiple": 16}, data={"workers": 12})
     pixels = 40 * 60 + 47 * 63
     monkeypatch.setattr(predict, "_PIXELS_AHEAD", 3 * pixels)
     read, ahead = [], []
