@@ -11,10 +11,11 @@
 
 namespace cornernet {
 
-// From about this size on, C libraries take memory from the system anew for every tensor and give
-// it back afterwards (glibc, by M_MMAP_THRESHOLD and M_TRIM_THRESHOLD), so that each of its pages
-// costs a page fault when it is first written: more time than the op itself takes.
-constexpr int64_t kFreshBytes = 1 << 24;
+// Tensors of this size and more C libraries take from the system anew and give back afterwards
+// (glibc: M_MMAP_THRESHOLD), so that each page costs a page fault when it is first written: more
+// time than the op itself takes. Smaller ones are used again, and are better left as they are:
+// moving pages that are there onto a huge one stops whoever uses them.
+constexpr int64_t kFreshBytes = 1 << 25;
 // A transparent huge page of most systems; ranges of another size are as good advice.
 constexpr int64_t kHugePage = 1 << 21;
 
