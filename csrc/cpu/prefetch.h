@@ -14,8 +14,6 @@
 namespace cornernet {
 
 constexpr int64_t kCacheLine = 64;
-// What a kernel works on between two calls of Ahead::step.
-constexpr int64_t kShare = 128;
 
 // Where memory is asked to come, by __builtin_prefetch's number. The first cache is best for what is
 // read and written in small pieces, soon after. What does not fit it beside the rest is thrown out
@@ -36,16 +34,18 @@ class Ahead {
         stride_(stride * static_cast<int64_t>(sizeof(T))),
         write_(write) {}
 
-  // Asks for kShare bytes more; past the end there is nothing to ask for.
-  template <int cache>
+  // Asks for `share` bytes more, which is what a kernel works on between two calls: who asks for
+  // more runs away from the kernel, and memory is thrown out again before it is used. Past the end
+  // there is nothing to ask for.
+  template <int cache, int64_t share>
   CORNERNET_INLINE void step() {
     if (rows_ == 0) {
       return;
     }
-    for (int64_t i = 0; i < kShare; i += kCacheLine) {
+    for (int64_t i = 0; i < share; i += kCacheLine) {
       line<cache>(row_ + at_ + i);
     }
-    at_ += kShare;
+    at_ += share;
     if (at_ >= bytes_) {
       at_ = 0;
       row_ += stride_;
