@@ -182,8 +182,6 @@ def detect_prepared(
     model: nn.Module, pictures: Sequence[Prepared], config: Config, precision: str = "fp32"
 ) -> list[Detections]:
     """As `detect`, of pictures that have been prepared."""
-    device = model.pixel_mean.device
-    assert isinstance(device, torch.device)
     found: list[list[Detections]] = [[] for _ in pictures]
     for scale, size in enumerate(pictures[0].sizes):
         # Mirrored and plain views have one size and go through the network together. In the order
@@ -202,7 +200,7 @@ def detect_prepared(
                 raise
             raise OutOfMemory(
                 f"out of memory with {len(views)} pictures of {size[1]}×{size[0]} at a time on "
-                f"{model.pixel_mean.device} ({str(error).partition(chr(10))[0]}); lower "
+                f"{_device_of(model)} ({str(error).partition(chr(10))[0]}); lower "
                 "test.batch_size, test.scales or data.long_side"
             ) from None
         for (number, _, view), box, score, label in zip(views, boxes, scores, labels, strict=True):
@@ -212,12 +210,17 @@ def detect_prepared(
     return [merge(views, config.test) for views in found]
 
 
+def _device_of(model: nn.Module) -> torch.device:
+    device = model.pixel_mean.device
+    assert isinstance(device, torch.device)
+    return device
+
+
 def _run(
     model: nn.Module, canvases: Sequence[np.ndarray], config: Config, precision: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, scores and labels on canvases of one size, on the CPU; see `decode`."""
-    device = model.pixel_mean.device
-    assert isinstance(device, torch.device)
+    device = _device_of(model)
     # One canvas is not copied: it may be large.
     pixels = torch.from_numpy(canvases[0][None] if len(canvases) == 1 else np.stack(canvases))
     pixels = pixels.to(device).permute(0, 3, 1, 2)
@@ -231,9 +234,7 @@ def _check_memory(
     model: nn.Module, canvases: Sequence[np.ndarray], config: Config, precision: str
 ) -> None:
     """Raise MemoryError where the system would sooner stop the process than refuse memory."""
-    device = model.pixel_mean.device
-    assert isinstance(device, torch.device)
-    free = free_memory(device)
+    free = free_memory(_device_of(model))
     if free is None:
         return
     height, width = canvases[0].shape[:2]
