@@ -520,11 +520,12 @@ def test_a_name_that_cannot_be_shown_is_predicted(
     write_image(tmp_path / "a.png", np.full((40, 50, 3), 90, np.uint8))
     source = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xe5\x9b\xbe.png")
     (tmp_path / "a.png").rename(source)
-    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    shown = io.BytesIO()
+    terminal = io.TextIOWrapper(shown, encoding="ascii")
     monkeypatch.setattr("sys.stdout", terminal)
     main(["predict", str(weights), source, "--output", str(tmp_path / "out"), "--device", "cpu",
           "--sheet", str(tmp_path / "sheet.png"), "--json", str(tmp_path / "j.json")])  # fmt: skip
-    assert b"\\u56fe.png: " in terminal.buffer.getvalue()  # type: ignore[attr-defined]
+    assert b"\\u56fe.png: " in shown.getvalue()
     assert json.loads((tmp_path / "j.json").read_text())[0]["file"] == source
     assert len(os.listdir(tmp_path / "out")) == 1
 
