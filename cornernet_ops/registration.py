@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 NAMESPACE = "cornernet"
-LIBRARY = torch.library.Library(NAMESPACE, "DEF")
+LIBRARY = library.Library(NAMESPACE, "DEF")
 
 # Names of all registered ops, in the order of registration.
 OPS: list[str] = []
@@ -44,7 +44,7 @@ def register(
         schema: the op's signature in torch's schema language, with its name and no namespace.
         reference: the implementation in plain torch ops, used wherever no kernel is compiled.
         fake: the same checks as the reference, and empty results of the right shape and strides.
-        setup_context, backward: the gradient, as torch.library.register_autograd takes them.
+        setup_context, backward: the gradient, as torch's register_autograd takes them.
             Without `backward` the op is not differentiable and its results need no gradient.
         vmap: with them: the op of a batch, as torch.autograd.Function.vmap takes it.
         autocast_to_float32: under autocast, floating arguments below float32 are cast to it;
@@ -59,23 +59,23 @@ def register(
     tags = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
     LIBRARY.define(schema, tags=tags)
     LIBRARY.impl(name, reference, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"{NAMESPACE}::{name}", fake, lib=LIBRARY)
+    library.register_fake(f"{NAMESPACE}::{name}", fake, lib=LIBRARY)
 
     if backward is None:
         # Said for all devices: torch before 2.10 has no default for AutogradPrivateUse1, and
         # elsewhere the default would warn in backward instead of detaching.
-        LIBRARY.impl(name, torch.library.fallthrough_kernel, "Autograd")
+        LIBRARY.impl(name, library.fallthrough_kernel, "Autograd")
     else:
-        torch.library.register_autograd(
+        library.register_autograd(
             f"{NAMESPACE}::{name}", backward, setup_context=setup_context, lib=LIBRARY
         )
 
     for key in _AUTOCAST_KEYS:
         if autocast_to_float32:
-            # torch.library.register_autocast came with torch 2.7 and refuses vendors' devices.
+            # register_autocast came with torch 2.7 and refuses vendors' devices.
             LIBRARY.impl(name, _float32_rule(name, key), key)
         else:
-            LIBRARY.impl(name, torch.library.fallthrough_kernel, key)
+            LIBRARY.impl(name, library.fallthrough_kernel, key)
     OPS.append(name)
 
     op = getattr(getattr(torch.ops, NAMESPACE), name).default
