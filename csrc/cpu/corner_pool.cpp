@@ -26,13 +26,14 @@ namespace {
 
 // Elements a thread should have at least, so that starting it pays.
 constexpr int64_t kGrain = 32768;
-// Scans against the order of memory go through planes of this many bytes piece by piece, in columns,
-// while the next piece is fetched in the order of memory; so do all scans of rows that are shorter
-// than kRowBytes. Others go row by row.
+// Scans against the order of memory go through planes of this many bytes piece by piece, in
+// columns, while the next piece is fetched in the order of memory; so do all scans of rows that are
+// shorter than kRowBytes. Others go row by row.
 constexpr int64_t kPlaneBytes = 1 << 16;
 constexpr int64_t kRowBytes = 1 << 7;
 // Bytes of a row that are worked on at once, so that the state of their columns stays in the first
-// cache; and in backward the marks of as many rows, in the second, but no less than kRunBytes a row.
+// cache; and in backward the marks of as many rows, in the second, but no less than kRunBytes a
+// row.
 constexpr int64_t kPanelBytes = 1 << 13;
 constexpr int64_t kMarkBytes = 1 << 19;
 constexpr int64_t kRunBytes = 1 << 10;

@@ -15,10 +15,10 @@ namespace cornernet {
 
 constexpr int64_t kCacheLine = 64;
 
-// Where memory is asked to come, by __builtin_prefetch's number. The first cache is best for what is
-// read and written in small pieces, soon after. What does not fit it beside the rest is thrown out
-// again before it is used: backward, for pairs and in rows of pages, the second one saves a quarter to
-// half of the time.
+// Where memory is asked to come, by __builtin_prefetch's number. The first cache is best for what
+// is read and written in small pieces, soon after. What does not fit it beside the rest is thrown
+// out again before it is used: backward, for pairs and in rows of pages, the second one saves a
+// quarter to half of the time.
 constexpr int kFirstCache = 3;
 constexpr int kSecondCache = 2;
 
