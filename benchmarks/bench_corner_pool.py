@@ -10,8 +10,8 @@ from torch import Tensor
 from cornernet_ops import corner_pool, reference
 from cornernet_ops.corner_pool import SCANS
 
-from .maps import Setting, settings
-from .measure import Call, Case
+from .maps import Contest, Setting, settings
+from .measure import Case
 
 Pool = Callable[[Tensor, str], Tensor]
 
@@ -43,28 +43,7 @@ def cases(device: torch.device, full: bool) -> Iterator[Case]:
 
 def _cases(setting: Setting, x: Tensor, g: Tensor, direction: str, full: bool) -> Iterator[Case]:
     pools = peers() if setting.peers_are_timed or not full else {}
-
-    def case(
-        part: str,
-        passes: int,
-        make: Callable[[Pool], Call],
-        reference_call: Call,
-        floor: Call,
-    ) -> Case:
-        ours = {"reference": reference_call}
-        return Case(
-            op="corner_pool",
-            part=part,
-            variant=direction,
-            setting=str(setting),
-            moved=passes * size,
-            call=make(corner_pool),
-            others=({} if full else ours) | {name: make(pool) for name, pool in pools.items()},
-            floor=floor,
-            compared=ours if full else {},
-        )
-
-    size = x.numel() * x.element_size()
+    contest = Contest("corner_pool", direction, setting, x.nbytes, full, corner_pool, pools)
     # Autograd has no part in forward and in the floors.
     data = x.detach()
 
@@ -97,6 +76,8 @@ def _cases(setting: Setting, x: Tensor, g: Tensor, direction: str, full: bool) -
     def reference_both() -> tuple[Tensor, Tensor]:
         return reference.corner_pool(data, direction), reference_backward()
 
-    yield case("forward", 2, forward, forward(reference.corner_pool), data.clone)
-    yield case("backward", 3, backward, reference_backward, lambda: data + g)
-    yield case("forward + backward", 5, both, reference_both, lambda: (data.clone(), data + g))
+    yield contest.case("forward", 2, forward, forward(reference.corner_pool), data.clone)
+    yield contest.case("backward", 3, backward, reference_backward, lambda: data + g)
+    yield contest.case(
+        "forward + backward", 5, both, reference_both, lambda: (data.clone(), data + g)
+    )

@@ -11,8 +11,8 @@ from cornernet_ops import corner_pool, corner_pool_pair, reference
 from cornernet_ops.corner_pool_pair import CORNERS
 
 from .bench_corner_pool import peers
-from .maps import Setting, settings
-from .measure import Call, Case
+from .maps import Contest, Setting, settings
+from .measure import Case
 
 Pair = Callable[[Tensor, Tensor, str], Tensor]
 
@@ -39,12 +39,12 @@ def cases(device: torch.device, full: bool) -> Iterator[Case]:
 def _cases(
     setting: Setting, vertical: Tensor, horizontal: Tensor, g: Tensor, corner: str, full: bool
 ) -> Iterator[Case]:
-    size = g.numel() * g.element_size()
     inputs = (vertical, horizontal)
     data = (vertical.detach(), horizontal.detach())
     others = {"two pools": of_two(corner_pool)}
     if setting.peers_are_timed or not full:
         others |= {name: of_two(pool) for name, pool in peers().items()}
+    contest = Contest("corner_pool_pair", corner, setting, g.nbytes, full, corner_pool_pair, others)
 
     def forward(pair: Pair) -> Callable[[], Tensor]:
         return lambda: pair(*data, corner)
@@ -60,26 +60,10 @@ def _cases(
         y = reference.corner_pool_pair(*data, corner)
         return y, *reference.corner_pool_pair_backward(g, *data, corner)
 
-    def case(
-        part: str, passes: int, make: Callable[[Pair], Call], reference_call: Call, floor: Call
-    ) -> Case:
-        ours = {"reference": reference_call}
-        return Case(
-            op="corner_pool_pair",
-            part=part,
-            variant=corner,
-            setting=str(setting),
-            moved=passes * size,
-            call=make(corner_pool_pair),
-            others=({} if full else ours) | {name: make(pair) for name, pair in others.items()},
-            floor=floor,
-            compared=ours if full else {},
-        )
-
-    yield case(
+    yield contest.case(
         "forward", 3, forward, forward(reference.corner_pool_pair), lambda: data[0] + data[1]
     )
-    yield case(
+    yield contest.case(
         "forward + backward",
         8,
         both,

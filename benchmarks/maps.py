@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cornernet_ops.checks import FLOATING, dtype_name
+
+from .measure import Call, Case
 
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -63,3 +66,42 @@ def settings(full: bool) -> Iterator[Setting]:
                     yield Setting(dtype, layout, shape)
         else:
             yield Setting(torch.float32, "contiguous", shape)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """An op and its peers on maps of one setting."""
+
+    op: str
+    variant: str
+    setting: Setting
+    size: int  # bytes of a map
+    full: bool
+    ours: Callable[..., Tensor]
+    peers: Mapping[str, Callable[..., Tensor]]
+
+    def case(
+        self,
+        part: str,
+        passes: int,
+        make: Callable[[Any], Call],
+        reference: Call,
+        floor: Call,
+    ) -> Case:
+        """What `make` makes of the op and of each peer; `passes` maps are read or written.
+
+        The reference takes so long that in full runs it is only compared.
+        """
+        compared = {"reference": reference}
+        return Case(
+            op=self.op,
+            part=part,
+            variant=self.variant,
+            setting=str(self.setting),
+            moved=passes * self.size,
+            call=make(self.ours),
+            others=({} if self.full else compared)
+            | {name: make(peer) for name, peer in self.peers.items()},
+            floor=floor,
+            compared=compared if self.full else {},
+        )
