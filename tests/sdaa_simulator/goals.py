@@ -75,14 +75,6 @@ def measure(case: Case, launchers: Launchers) -> dict[str, float]:
     }
 
 
-def size_of(*tensors: Tensor) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def element(dtype: torch.dtype) -> int:
-    return torch.empty((), dtype=dtype).element_size()
-
-
 POOLED = [
     (6, 128, 128, 128),
     (1, 128, 128, 128),
@@ -122,7 +114,7 @@ def named(shape: tuple[int, ...], dtype: torch.dtype, *more: str) -> str:
 def pool_cases() -> Iterator[Case]:
     for shape in POOLED:
         for dtype in DTYPES:
-            least = 2 * torch.Size(shape).numel() * element(dtype)
+            least = 2 * torch.Size(shape).numel() * dtype.itemsize
             for layout in LAYOUTS:
                 for direction in ("top", "left"):
 
@@ -133,10 +125,10 @@ def pool_cases() -> Iterator[Case]:
                         x = zeros(s, d, m)
                         to.pool(x, way, x)
 
-                    odd = element(dtype) == 2 and shape[3] % 2 == 1
+                    odd = dtype.itemsize == 2 and shape[3] % 2 == 1
                     undivided = odd and direction == "top" and layout == "contiguous"
                     excused = by_planes(shape) if undivided else {}
-                    row_bytes = shape[0] * shape[1] * shape[3] * element(dtype)
+                    row_bytes = shape[0] * shape[1] * shape[3] * dtype.itemsize
                     if direction == "top" and layout == "channels_last" and row_bytes <= 128 * SPES:
                         excused = {"time": NARROW}
                     name = named(shape, dtype, layout, direction)
@@ -154,7 +146,7 @@ def pool_cases() -> Iterator[Case]:
 def pair_cases() -> Iterator[Case]:
     for shape in POOLED:
         for dtype in DTYPES:
-            least = 3 * torch.Size(shape).numel() * element(dtype)
+            least = 3 * torch.Size(shape).numel() * dtype.itemsize
             for layout in LAYOUTS:
 
                 def pair(to: Launchers, s=shape, d=dtype, m=layout) -> None:
@@ -162,7 +154,7 @@ def pair_cases() -> Iterator[Case]:
                     to.pair(x, x, "top_left")
 
                 two = layout == "channels_last" or (
-                    shape[2] * shape[3] * element(dtype) > UNDIVIDED_PAIR
+                    shape[2] * shape[3] * dtype.itemsize > UNDIVIDED_PAIR
                 )
                 excused = dict.fromkeys(("bytes", "time"), TWO_PASSES) if two else by_planes(shape)
                 yield Case("corner_pool_pair", named(shape, dtype, layout), least, pair, excused)
@@ -174,8 +166,8 @@ def peaks_cases() -> Iterator[Case]:
         (1, 80, 127, 127), (2, 80, 101, 191), (6, 20, 128, 128),
     ):  # fmt: skip
         for dtype in DTYPES:
-            least = torch.Size(shape).numel() * element(dtype) + shape[0] * 100 * (
-                element(dtype) + 8
+            least = torch.Size(shape).numel() * dtype.itemsize + shape[0] * 100 * (
+                dtype.itemsize + 8
             )
 
             def peaks(to: Launchers, s=shape, d=dtype) -> None:
