@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from cornernet.device import resolve_device
 from cornernet.errors import UserError
+from cornernet.runtime.device import resolve_device
 
 from .measure import Disagreement, Result, measure
 from .report import print_table, save_json, save_plot

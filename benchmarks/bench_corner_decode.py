@@ -25,7 +25,7 @@ Boxes = tuple[Tensor, Tensor, Tensor]
 
 
 class Maps(NamedTuple):
-    """What a network puts out for a batch; see `cornernet.structures.Outputs`."""
+    """What a network puts out for a batch; see `cornernet.parts.corners.structures.Outputs`."""
 
     tl_heat: Tensor
     br_heat: Tensor

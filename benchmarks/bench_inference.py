@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from cornernet.api import CornerNet
-from cornernet.model.convert import to_mmdet
-from cornernet.predict import detect
+from cornernet.inference.detect import detect
 from cornernet.structures import Detections
+from cornernet.weights.convert import to_mmdet
 
 from . import mmdetection, networks
 from .measure import Case

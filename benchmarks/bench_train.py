@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from cornernet.device import World
-from cornernet.model.convert import to_mmdet
+from cornernet.runtime.device import World
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
+from cornernet.weights.convert import to_mmdet
 
 from . import mmdetection, networks
 from .measure import Case

@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from cornernet.device import World, peak_memory, resolve_device
 from cornernet.errors import UserError
+from cornernet.runtime.device import World, peak_memory, resolve_device
 from cornernet.train.trainer import Trainer
 
 from . import mmdetection

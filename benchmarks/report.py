@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 import cornernet_ops
-from cornernet.device import describe
-from cornernet.files import replacing
+from cornernet.runtime.device import describe
+from cornernet.runtime.files import replacing
 
 from .measure import FLOOR, OP, Result, geometric_mean
 

@@ -10,12 +10,12 @@ from torch import nn
 
 from cornernet.config import Config
 from cornernet.data.images import read_image
-from cornernet.device import resolve_device, resolve_precision
+from cornernet.inference.detect import detect
 from cornernet.model.detector import CornerDetector
-from cornernet.model.inference import InferenceDetector
-from cornernet.model.weights import load_weights
-from cornernet.predict import detect
+from cornernet.model.fuse import InferenceDetector
+from cornernet.runtime.device import resolve_device, resolve_precision
 from cornernet.structures import Detections
+from cornernet.weights.file import load_weights
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cornernet.errors import OutOfMemory, UserError
-from cornernet.files import replacing
+from cornernet.runtime.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -223,8 +223,8 @@ def _inference_settings(arguments: argparse.Namespace) -> list[str]:
 
 def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
-    from cornernet.device import end_world, start_world
-    from cornernet.train.fit import largest_batch
+    from cornernet.runtime.device import end_world, start_world
+    from cornernet.train.batch_size import largest_batch
     from cornernet.train.loop import read_data, train, with_classes
 
     init = [] if arguments.init is None else ["--train.init", arguments.init]
@@ -251,10 +251,10 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from rich.table import Table
 
     from cornernet.data.coco import CocoDataset
-    from cornernet.device import World, resolve_device, resolve_precision
-    from cornernet.evaluate import coco_results, evaluate
-    from cornernet.model.inference import InferenceDetector
-    from cornernet.model.weights import load_weights
+    from cornernet.inference.evaluate import coco_results, evaluate
+    from cornernet.model.fuse import InferenceDetector
+    from cornernet.runtime.device import World, resolve_device, resolve_precision
+    from cornernet.weights.file import load_weights
 
     weights = load_weights(arguments.weights)
     config = weights.config.with_overrides([*settings, *_inference_settings(arguments)])
@@ -298,8 +298,8 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.api import CornerNet
     from cornernet.data.images import IMAGE_SUFFIXES, read_image, write_image
-    from cornernet.plots import draw_detections, save_sheet, thumbnail
-    from cornernet.predict import detect_stream, expand_sources
+    from cornernet.inference.detect import detect_stream, expand_sources
+    from cornernet.report.draw import draw_detections, save_sheet, thumbnail
 
     settings = [*settings, *_inference_settings(arguments)]
     detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
@@ -382,9 +382,9 @@ def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     _refuse(settings)
     import torch
 
-    from cornernet.model.convert import to_mmdet
     from cornernet.model.detector import CornerDetector, count_parameters
-    from cornernet.model.weights import read_weights, save_atomically, save_weights
+    from cornernet.weights.convert import to_mmdet
+    from cornernet.weights.file import read_weights, save_atomically, save_weights
 
     _check_writable(arguments.output)
     output, source = Path(arguments.output), Path(arguments.source)
@@ -433,7 +433,7 @@ def _environment() -> str:
     from importlib import metadata
 
     from cornernet import __version__
-    from cornernet.device import available_kinds, describe
+    from cornernet.runtime.device import available_kinds, describe
     from cornernet_ops.__main__ import report
 
     lines = [f"cornernet {__version__}"]
@@ -448,7 +448,7 @@ def _environment() -> str:
 
 def _check(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
-    from cornernet.device import World, resolve_device
+    from cornernet.runtime.device import World, resolve_device
     from cornernet.train.compare import TOLERANCE, compare_batch
 
     _check_writable(arguments.json)
@@ -473,8 +473,8 @@ def _compare(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from cornernet.modelzoo import losses_pass, losses_summary
     from cornernet.train.compare import compare_losses, training_records
+    from cornernet.vendors.tecorigin.contribution import losses_pass, losses_summary
 
     errors = compare_losses(
         training_records(arguments.source), training_records(arguments.reference)
@@ -489,7 +489,7 @@ def _compare(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 
 def _modelzoo(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     _refuse(settings)
-    from cornernet.modelzoo import write_contribution
+    from cornernet.vendors.tecorigin.contribution import write_contribution
 
     batch = None
     if arguments.check is not None:
@@ -577,7 +577,7 @@ def main(words: Sequence[str] | None = None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except (MemoryError, RuntimeError) as error:
-            from cornernet.device import is_out_of_memory
+            from cornernet.runtime.device import is_out_of_memory
 
             if not is_out_of_memory(error):
                 raise

@@ -1,12 +1,9 @@
-"""What flows through the detector: pictures, batches, targets, outputs and detections.
-
-N pictures in a batch, K classes, E embedding channels, h × w heat-map cells, M objects of a batch.
-"""
+"""What flows through the detector, whatever it is made of: images, batches and detections."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,48 +81,6 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same batch with its tensors on `device`."""
         return Batch(*(_moved(getattr(self, item.name), device) for item in fields(self)))
-
-
-class Targets(NamedTuple):
-    """What a perfect network would put out for a batch (section 3.2 of the paper).
-
-    Args:
-        tl_heat, br_heat: `[N, K, h, w]` float32: 1 at a corner, a Gaussian around it, else 0.
-        tl_offset, br_offset: `[N, 2, h, w]` float32: x, y lost by rounding down to a cell, cells.
-        tl_mask, br_mask: `[N, 1, h, w]` float32: 1 where a corner of any class lies.
-        image_index: `[M]` int64: the picture, 0..N-1, of each object.
-        tl_cell, br_cell: `[M]` int64: y * w + x of each object's corners.
-        ignored: `[N, K, h, w]` bool: cells of which nobody knows whether a corner lies there;
-            None where there are none.
-    """
-
-    tl_heat: Tensor
-    br_heat: Tensor
-    tl_offset: Tensor
-    br_offset: Tensor
-    tl_mask: Tensor
-    br_mask: Tensor
-    image_index: Tensor
-    tl_cell: Tensor
-    br_cell: Tensor
-    ignored: Tensor | None = None
-
-
-class Outputs(NamedTuple):
-    """The maps of one stack.
-
-    Args:
-        tl_heat, br_heat: `[N, K, h, w]` logits of corners.
-        tl_embedding, br_embedding: `[N, E, h, w]`.
-        tl_offset, br_offset: `[N, 2, h, w]`: x, y in cells.
-    """
-
-    tl_heat: Tensor
-    br_heat: Tensor
-    tl_embedding: Tensor
-    br_embedding: Tensor
-    tl_offset: Tensor
-    br_offset: Tensor
 
 
 @dataclass

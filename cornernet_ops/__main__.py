@@ -1,19 +1,23 @@
 """`python -m cornernet_ops`: what was built, against what, and what runs where.
 
-`python -m cornernet_ops probe --device sdaa` tries every op that the detector needs on a device.
+`python -m cornernet_ops probe --device sdaa` starts the detector's `cornernet.runtime.probe`, which
+tries every op that the detector needs on a device.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import subprocess
 import sys
 from collections.abc import Sequence
 
 import torch
 
 from . import extension
-from .probe import find_device, is_fit, probe
+
+# A program and not a module: the ops know nothing of the detector.
+PROBE = ("-m", "cornernet.runtime.probe")
 
 
 def report() -> str:
@@ -54,11 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("--device goes with probe")
         print(report())
         return 0
-    try:
-        device = find_device(chosen.device or "cpu")
-    except ValueError as error:
-        parser.error(str(error))
-    return 0 if is_fit(probe(device)) else 1
+    command = [sys.executable, *PROBE, "--device", chosen.device or "cpu"]
+    return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":

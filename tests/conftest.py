@@ -10,8 +10,8 @@ import torch
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.synthetic import synthesize
-from cornernet.device import World
 from cornernet.model.detector import CornerDetector
+from cornernet.runtime.device import World
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
 

@@ -20,9 +20,9 @@ from cornernet.cli import main
 from cornernet.config import Config
 from cornernet.data.images import read_image, write_image
 from cornernet.data.synthetic import CLASSES, synthesize
-from cornernet.evaluate import METRICS
+from cornernet.inference.evaluate import METRICS
 from cornernet.model.detector import CornerDetector
-from cornernet.model.weights import Weights, load_weights, save_weights
+from cornernet.weights.file import Weights, load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_predict_lays_the_pictures_side_by_side(
 def test_flip_and_scales_are_the_views_that_are_looked_at(
     shapes: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    import cornernet.predict as module
+    import cornernet.inference.detect as module
 
     views = []
 
@@ -457,7 +457,7 @@ def test_running_out_of_memory_in_prediction_names_what_to_lower(
     def starve(*args: object) -> None:
         raise RuntimeError("device out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr("cornernet.predict.decode", starve)
+    monkeypatch.setattr("cornernet.inference.detect.decode", starve)
     error = refusal(capsys, "evaluate", str(weights), "--data", str(shapes), "--device", "cpu")
     assert str(shapes / "val") in error and "out of memory with 1 pictures of " in error
     for setting in ("test.batch_size", "test.scales", "data.long_side"):
@@ -470,7 +470,7 @@ def test_a_picture_too_large_for_the_memory_is_named_and_the_others_predicted(
     folder = shutil.copytree(shapes / "val", tmp_path / "pictures")
     large = folder / "large.png"
     write_image(large, np.zeros((800, 900, 3), np.uint8))
-    monkeypatch.setattr("cornernet.predict.free_memory", lambda device: 10**6)
+    monkeypatch.setattr("cornernet.inference.detect.free_memory", lambda device: 10**6)
     output = tmp_path / "out"
     error = refusal(capsys, "predict", str(weights), str(folder), "--output", str(output),
                     "--device", "cpu")  # fmt: skip
@@ -484,7 +484,7 @@ def test_predict_takes_the_settings_that_lower_memory(
 ) -> None:
     picture = tmp_path / "large.png"
     write_image(picture, np.zeros((800, 800, 3), np.uint8))
-    monkeypatch.setattr("cornernet.predict.free_memory", lambda device: 10**6)
+    monkeypatch.setattr("cornernet.inference.detect.free_memory", lambda device: 10**6)
     value = {"--data.long_side": "80", "--scales": "0.1"}[setting]
     main(["predict", str(weights), str(picture), "--output", str(tmp_path / "out"),
           "--device", "cpu", setting, value])  # fmt: skip
@@ -498,7 +498,7 @@ def test_precision_that_a_device_lacks_is_a_sentence(
     def fail(*_: object) -> None:
         raise RuntimeError("\"conv\" not implemented for 'Half'")
 
-    monkeypatch.setattr("cornernet.model.inference.InferenceHead.forward", fail)
+    monkeypatch.setattr("cornernet.model.fuse.InferenceHead.forward", fail)
     words = {"predict": [str(shapes / "val"), "--output", str(tmp_path / "out")],
              "evaluate": ["--data", str(shapes)]}[verb]  # fmt: skip
     error = refusal(capsys, verb, str(weights), *words, "--device", "cpu", "--precision", "fp16")

@@ -11,43 +11,54 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Which parts of `cornernet` each part may import. What stands in no row is a part of its own name;
-# a module of the last column is in the row's folder.
-LEAVES = {"errors", "files", "config", "device", "structures"}
-ALLOWED = {
+# What each layer of `cornernet` may import. A layer is a module or a package; a module belongs to
+# the longest entry that its name starts with.
+LEAVES = {"errors", "config", "structures", "runtime"}
+ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "files": set(),
-    "config": {"errors", "files"},
-    "device": {"errors"},
     "structures": set(),
+    "runtime": {"errors"},
+    "config": {"errors", "runtime"},
     "data": LEAVES,
-    "model": LEAVES,
-    "targets": LEAVES,
-    "losses": LEAVES,
-    "decode": LEAVES,
-    "plots": LEAVES | {"data"},
-    "predict": LEAVES | {"data", "model", "decode"},
-    "evaluate": LEAVES | {"data", "model", "decode", "predict"},
-    "train": LEAVES | {"data", "model", "targets", "losses", "evaluate", "predict", "plots"},
-    "modelzoo": LEAVES | {"train"},
-    "api": LEAVES | {"data", "model", "predict"},
+    "parts": LEAVES | {"model.layers"},
+    "model.layers": set(),
+    "model": LEAVES | {"model.layers", "parts"},
+    "weights": LEAVES | {"model", "parts"},
+    "report": LEAVES | {"data"},
+    "inference": LEAVES | {"data", "model", "parts"},
+    "train": LEAVES | {"data", "model", "parts", "weights", "inference", "report"},
+    "vendors": {"errors", "runtime", "train"},
+    "api": LEAVES | {"data", "model", "weights", "inference"},
+    "commands": LEAVES
+    | {"api", "data", "model", "parts", "weights", "inference", "train", "report", "vendors", ""},
     "cli": LEAVES
-    | {"api", "data", "model", "predict", "evaluate", "train", "plots", "modelzoo", ""},
+    | {
+        "api",
+        "commands",
+        "data",
+        "model",
+        "weights",
+        "inference",
+        "train",
+        "report",
+        "vendors",
+        "",
+    },
     "__main__": {"cli"},
     "": {"api", "errors"},
 }
-# Parts that may import the ops.
-OPS_USERS = {"model", "decode", "targets", "predict", "cli"}
+# Layers that may import the ops.
+OPS_USERS = {"model", "parts", "inference", "runtime", "cli", "commands"}
 # Libraries that only these modules may import, so that the rest does without.
 CONFINED = {
     "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",
             "cornernet.data.synthetic"},
-    "matplotlib": {"cornernet.plots"},
-    "PIL": {"cornernet.plots"},
-    "pycocotools": {"cornernet.evaluate"},
+    "matplotlib": {"cornernet.report.draw"},
+    "PIL": {"cornernet.report.draw"},
+    "pycocotools": {"cornernet.inference.evaluate"},
     "rich": {"cornernet.train.log", "cornernet.cli"},
-    "yaml": {"cornernet.config"},
-    "jsonargparse": {"cornernet.config"},
+    "yaml": {"cornernet.config.schema"},
+    "jsonargparse": {"cornernet.config.schema"},
 }  # fmt: skip
 
 
@@ -71,11 +82,13 @@ def imports_of(module: str, source: str) -> Iterator[str]:
                 yield node.module
 
 
-def part_of(module: str) -> str:
-    """The part of `cornernet` that a dotted name belongs to; "" is the package itself."""
-    pieces = module.split(".")
-    known = len(pieces) > 1 and pieces[1] in ALLOWED
-    return pieces[1] if known else ""
+def layer_of(module: str) -> str:
+    """The layer of `cornernet` that a dotted name belongs to; "" is the package itself."""
+    pieces = module.split(".")[1:]
+    for length in range(len(pieces), 0, -1):
+        if (name := ".".join(pieces[:length])) in ALLOWED:
+            return name
+    return ""
 
 
 def violations(module: str, source: str) -> list[str]:
@@ -87,8 +100,8 @@ def violations(module: str, source: str) -> list[str]:
         if module.startswith("cornernet_ops") and top == "cornernet":
             found.append(f"{module} imports {name}")
         if module.startswith("cornernet.") or module == "cornernet":
-            own = part_of(module)
-            if top == "cornernet" and part_of(name) not in ALLOWED[own] | {own}:
+            own, other = layer_of(module), layer_of(name)
+            if top == "cornernet" and other != own and other not in ALLOWED[own]:
                 found.append(f"{module} imports {name}")
             if top == "cornernet_ops" and own not in OPS_USERS:
                 found.append(f"{module} imports {name}")
@@ -113,10 +126,10 @@ def test_imports_flow_one_way(package: str) -> None:
     ("module", "line"),
     [
         ("cornernet.data.coco", "from cornernet.model.detector import CornerDetector"),
-        ("cornernet.model.heads", "import cornernet.data.coco"),
-        ("cornernet.losses", "from cornernet.train.loop import train"),
-        ("cornernet.config", "def f():\n    import cornernet.api"),
-        ("cornernet.model.heads", "import cv2"),
+        ("cornernet.parts.corners.head", "import cornernet.data.coco"),
+        ("cornernet.parts.corners.losses", "from cornernet.train.loop import train"),
+        ("cornernet.config.schema", "def f():\n    import cornernet.api"),
+        ("cornernet.parts.corners.head", "import cv2"),
         ("cornernet.data.coco", "import cornernet_ops"),
         ("cornernet_ops.registration", "from cornernet import config"),
         ("cornernet_ops.registration", "import benchmarks"),
@@ -127,19 +140,19 @@ def test_a_forbidden_import_is_found(module: str, line: str) -> None:
     assert violations(module, line)
 
 
-def test_every_part_of_the_package_has_a_rule() -> None:
+def test_every_layer_of_the_package_has_a_rule() -> None:
     parts = {path.stem if path.is_file() else path.name for path in (ROOT / "cornernet").iterdir()}
     ignored = {"__init__", "__pycache__", "recipes", "py"}
     assert parts - ignored - set(ALLOWED) == set()
 
 
-def test_only_device_py_decides_by_the_kind_of_device() -> None:
+def test_only_the_runtime_decides_by_the_kind_of_device() -> None:
     # Help texts and docstrings may give sdaa as an example; nothing may be decided by it.
     forbidden = re.compile(r"\bcuda\b|\bnccl\b|\btccl\b|device\.type\s*[=!]=|is_cuda")
     found = {
         module: forbidden.findall(path.read_text())
         for module, path in modules("cornernet")
-        if module != "cornernet.device"
+        if not module.startswith("cornernet.runtime.")
     }
     assert not any(found.values()), found
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from cornernet.errors import UserError
-from cornernet.files import replacing
+from cornernet.runtime.files import replacing
 
 IMAGE_SUFFIXES: tuple[str, ...] = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Suffixes, in lower case, of the files that are taken for pictures."""

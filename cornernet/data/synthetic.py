@@ -20,7 +20,7 @@ import numpy as np
 
 from cornernet.data.images import write_image
 from cornernet.errors import UserError
-from cornernet.files import new_folder
+from cornernet.runtime.files import new_folder
 
 CLASSES: tuple[str, ...] = ("circle", "square", "triangle", "star", "cross")
 """All shapes that can be drawn, in the order of their category ids 1, 2, ..."""

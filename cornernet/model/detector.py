@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from cornernet.config import ModelConfig
-from cornernet.model.heads import CornerHead
 from cornernet.model.hourglass import Hourglass, HourglassNet
-from cornernet.structures import Outputs
+from cornernet.parts.corners.head import CornerHead
+from cornernet.parts.corners.structures import Outputs
 
 
 class CornerDetector(nn.Module):

@@ -19,8 +19,8 @@ import torch
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
-from cornernet.device import World
 from cornernet.errors import UserError
+from cornernet.runtime.device import World
 from cornernet.train.log import read_records
 from cornernet.train.loop import read_data, with_classes
 from cornernet.train.trainer import LOSSES, Trainer

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 
 from cornernet.errors import UserError
-from cornernet.files import replacing
+from cornernet.runtime.files import replacing
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

@@ -13,17 +13,17 @@ import torch
 from cornernet.config import Config, save_config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
-from cornernet.device import World, peak_memory
 from cornernet.errors import UserError
-from cornernet.evaluate import Evaluation, evaluate
+from cornernet.inference.detect import detect
+from cornernet.inference.evaluate import Evaluation, evaluate
 from cornernet.model.detector import CornerDetector, count_parameters
-from cornernet.model.weights import Weights, load_weights, save_weights, start_from
-from cornernet.plots import draw_detections, save_curves, save_sheet
-from cornernet.predict import detect
+from cornernet.report.draw import draw_detections, save_curves, save_sheet
+from cornernet.runtime.device import World, peak_memory
 from cornernet.structures import Batch
-from cornernet.train.checkpoint import RunFolder
 from cornernet.train.log import RunLog
+from cornernet.train.run_directory import RunFolder
 from cornernet.train.trainer import LOSSES, Trainer
+from cornernet.weights.file import Weights, load_weights, save_weights, start_from
 
 _SHEET_PICTURES = 12
 # A box that one strong corner alone could carry is left out.

@@ -14,7 +14,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cornernet.config import Config
-from cornernet.device import (
+from cornernet.errors import OutOfMemory, UserError
+from cornernet.model.detector import CornerDetector, to_channels_last
+from cornernet.parts.corners.losses import corner_counts, detection_losses
+from cornernet.parts.corners.structures import Outputs, Targets
+from cornernet.parts.corners.targets import build_targets, crowd_cells
+from cornernet.runtime.device import (
     World,
     autocast,
     grad_scaler,
@@ -22,14 +27,10 @@ from cornernet.device import (
     is_out_of_memory,
     resolve_precision,
 )
-from cornernet.errors import OutOfMemory, UserError
-from cornernet.losses import corner_counts, detection_losses
-from cornernet.model.detector import CornerDetector, to_channels_last
-from cornernet.model.weights import Weights, load_state
-from cornernet.structures import Batch, Outputs, Targets
-from cornernet.targets import build_targets, crowd_cells
+from cornernet.structures import Batch
 from cornernet.train.ema import WeightAverage
 from cornernet.train.schedule import learning_rate
+from cornernet.weights.file import Weights, load_state
 
 LOSSES = ("total", "focal", "pull", "push", "offset")
 

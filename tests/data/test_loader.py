@@ -17,7 +17,7 @@ from cornernet.data.coco import CocoDataset
 from cornernet.data.images import write_image
 from cornernet.data.loader import EpochBatches, collate, scaled_to_long_side, training_batches
 from cornernet.errors import UserError
-from cornernet.evaluate import detect_split
+from cornernet.inference.evaluate import detect_split
 from cornernet.model.detector import CornerDetector
 from cornernet.structures import Batch, Sample
 

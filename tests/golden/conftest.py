@@ -20,7 +20,8 @@ from torch import Tensor
 
 from cornernet.config import ModelConfig
 from cornernet.model.detector import CornerDetector
-from cornernet.structures import Detections, Outputs, Targets
+from cornernet.parts.corners.structures import Outputs, Targets
+from cornernet.structures import Detections
 
 MAPS = ("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")
 

@@ -18,8 +18,8 @@ from cornernet.data.augment import (
     draw_crop,
     resize_sample,
 )
+from cornernet.inference.detect import make_view
 from cornernet.model.detector import CornerDetector
-from cornernet.predict import make_view
 from cornernet.structures import Sample
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cornernet.predict import View
+from cornernet.inference.detect import View
 from cornernet_ops import corner_decode, corner_peaks
 
 

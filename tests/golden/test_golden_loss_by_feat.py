@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from cornernet.config import LossConfig
-from cornernet.losses import detection_losses
-from cornernet.structures import Outputs
-from cornernet.targets import build_targets
+from cornernet.parts.corners.losses import detection_losses
+from cornernet.parts.corners.structures import Outputs
+from cornernet.parts.corners.targets import build_targets
 
 NAMES = {"focal": "det", "offset": "off", "pull": "pull", "push": "push"}
 

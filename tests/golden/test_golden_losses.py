@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cornernet.losses import COUNT_EPSILON, embedding_losses, focal_loss, offset_loss
+from cornernet.parts.corners.losses import COUNT_EPSILON, embedding_losses, focal_loss, offset_loss
 
 # Beyond this the reference's probabilities round to 0 or 1 and its gradient goes astray.
 WELL_BEHAVED = 12.0

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from cornernet.config import TestConfig as Settings
-from cornernet.decode import decode
-from cornernet.model.convert import to_mmdet
 from cornernet.model.detector import count_parameters
-from cornernet.model.weights import load_weights
-from cornernet.structures import Outputs
+from cornernet.parts.corners.decode import decode
+from cornernet.parts.corners.structures import Outputs
+from cornernet.weights.convert import to_mmdet
+from cornernet.weights.file import load_weights
 
 MAPS = ("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cornernet.config import TestConfig as Settings
-from cornernet.decode import decode
-from cornernet.predict import View, suppress
+from cornernet.inference.detect import View, suppress
+from cornernet.parts.corners.decode import decode
 from cornernet.structures import Detections
 
 METHODS = {"gaussian": "gaussian", "linear": "linear", "naive": "hard"}

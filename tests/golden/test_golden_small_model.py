@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from cornernet.config import Config, LossConfig
-from cornernet.decode import decode
-from cornernet.losses import detection_losses
+from cornernet.inference.detect import View, detect, make_view, merge, suppress
 from cornernet.model.detector import CornerDetector, count_parameters
-from cornernet.predict import View, detect, make_view, merge, suppress
+from cornernet.parts.corners.decode import decode
+from cornernet.parts.corners.losses import detection_losses
+from cornernet.parts.corners.targets import build_targets
 from cornernet.structures import Detections
-from cornernet.targets import build_targets
 
 MAPS = ("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")
 NAMES = {"focal": "det", "offset": "off", "pull": "pull", "push": "push"}

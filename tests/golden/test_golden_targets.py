@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cornernet.structures import Targets
-from cornernet.targets import build_targets
+from cornernet.parts.corners.structures import Targets
+from cornernet.parts.corners.targets import build_targets
 
 
 def targets_of(case) -> Targets:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cornernet.config import TestConfig as Settings
-from cornernet.predict import View, suppress
+from cornernet.inference.detect import View, suppress
 from cornernet.structures import Detections
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from cornernet.config import ModelConfig
 from cornernet.config import TestConfig as Settings
-from cornernet.decode import decode
 from cornernet.model.detector import CornerDetector
+from cornernet.parts.corners.decode import decode
 from cornernet_ops import soft_nms
 
 Boxes = tuple[Tensor, ...]

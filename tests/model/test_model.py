@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cornernet.config import ModelConfig, load_recipe
 from cornernet.model.detector import CornerDetector, count_parameters
-from cornernet.structures import Outputs
+from cornernet.parts.corners.structures import Outputs
 
 
 def small(**changes) -> ModelConfig:

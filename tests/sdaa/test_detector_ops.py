@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cornernet.cli import main
 from cornernet.data.synthetic import synthesize
+from cornernet.runtime.probe import CHECKS, find_device, is_fit, probe, probe_op
 from cornernet_ops.extension import FORCE_REFERENCE
-from cornernet_ops.probe import CHECKS, find_device, is_fit, probe, probe_op
 
 
 class Trace(TorchDispatchMode):

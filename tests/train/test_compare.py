@@ -15,8 +15,8 @@ from small import SMALL_MODEL
 from cornernet.cli import main
 from cornernet.config import Config
 from cornernet.data.synthetic import synthesize
-from cornernet.device import World
 from cornernet.errors import UserError
+from cornernet.runtime.device import World
 from cornernet.train.compare import (
     BatchComparison,
     compare_batch,

@@ -20,15 +20,15 @@ from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
-from cornernet.device import World
 from cornernet.errors import UserError
-from cornernet.evaluate import coco_evaluation, coco_results, detect_split
+from cornernet.inference.evaluate import coco_evaluation, coco_results, detect_split
 from cornernet.model.detector import CornerDetector
-from cornernet.model.weights import Weights, load_weights, save_weights
+from cornernet.runtime.device import World
 from cornernet.structures import Batch
 from cornernet.train.log import RunLog
 from cornernet.train.loop import train
 from cornernet.train.trainer import LOSSES, Trainer
+from cornernet.weights.file import Weights, load_weights, save_weights
 
 CPU = World(torch.device("cpu"))
 
@@ -306,7 +306,7 @@ SYNCHRONISE = """
 import sys, torch, torch.distributed as dist
 sys.path[:0] = {paths!r}
 from test_loop import small_config
-from cornernet.device import end_world, start_world
+from cornernet.runtime.device import end_world, start_world
 from cornernet.structures import Batch
 from cornernet.train.trainer import LOSSES, Trainer
 

@@ -1,0 +1,562 @@
+"""The configuration of a run: what a recipe may set, with units, defaults and checks.
+
+A run has one `Config`. Its fields come, in rising order of precedence, from the defaults below, a
+recipe (YAML), and `--section.key value` on the command line. It is saved with the run and inside
+every weights file as plain data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+from argparse import ArgumentError
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from cornernet.errors import UserError
+from cornernet.runtime.files import replacing
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise UserError(sentence)
+
+
+def _at_least(section: str, owner: object, minimum: float, *names: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        _require(
+            value >= minimum,
+            f"{section}.{name}: expected a number of at least {minimum:g}, got {value}",
+        )
+
+
+@dataclass
+class ModelConfig:
+    """The network (section 4 of the paper).
+
+    Args:
+        stacks: hourglasses one behind the other; each has its own head and its own loss.
+        stage_channels: channels at each resolution of an hourglass, finest first; one down-sampling
+            by 2 lies between neighbours. The finest stage has 1/4 of the picture's resolution.
+        stage_blocks: residual blocks at each resolution, as many entries as `stage_channels`.
+        feature_channels: channels of the features each hourglass hands to its head.
+        pool_channels: channels inside the corner pooling modules.
+        head_channels: hidden channels of the heat-map, embedding and offset branches.
+        embedding_channels: length of the vector by which corners are grouped (1 in the paper).
+        num_classes: number of classes; 0 takes it from the training data.
+        freeze_batch_norm: keep BatchNorm's statistics and parameters as they are; for fine-tuning
+            with batches too small to estimate them.
+        pixel_mean: mean of red, green and blue, in 0..255, that the network subtracts from its
+            input. By default ImageNet's, as in MMDetection.
+        pixel_std: what it divides by then.
+        padding_color: red, green and blue, in 0..255, around a picture on its canvas; an empty
+            list stands for `pixel_mean`.
+    """
+
+    stacks: int = 2
+    stage_channels: list[int] = field(default_factory=lambda: [256, 256, 384, 384, 384, 512])
+    stage_blocks: list[int] = field(default_factory=lambda: [2, 2, 2, 2, 2, 4])
+    feature_channels: int = 256
+    pool_channels: int = 128
+    head_channels: int = 256
+    embedding_channels: int = 1
+    num_classes: int = 0
+    freeze_batch_norm: bool = False
+    pixel_mean: list[float] = field(default_factory=lambda: [123.675, 116.28, 103.53])
+    pixel_std: list[float] = field(default_factory=lambda: [58.395, 57.12, 57.375])
+    padding_color: list[float] = field(default_factory=list)
+
+    @property
+    def canvas_color(self) -> tuple[float, float, float]:
+        """Red, green and blue around a picture, in 0..255."""
+        red, green, blue = self.padding_color or self.pixel_mean
+        return red, green, blue
+
+    def __post_init__(self) -> None:
+        _at_least(
+            "model", self, 1,
+            "stacks", "feature_channels", "pool_channels", "head_channels", "embedding_channels",
+        )  # fmt: skip
+        _at_least("model", self, 0, "num_classes")
+        _require(
+            len(self.stage_channels) >= 2 and len(self.stage_channels) == len(self.stage_blocks),
+            "model.stage_channels and model.stage_blocks: expected two or more entries and equally "
+            f"many in both, got {self.stage_channels} and {self.stage_blocks}",
+        )
+        _require(
+            min(self.stage_channels) >= 1 and min(self.stage_blocks) >= 1,
+            "model.stage_channels and model.stage_blocks: expected positive numbers, "
+            f"got {self.stage_channels} and {self.stage_blocks}",
+        )
+        _require(
+            self.stage_channels[0] % 2 == 0,
+            "model.stage_channels: expected an even first entry, because the stem starts with half "
+            f"of it, got {self.stage_channels[0]}",
+        )
+        for name in ("pixel_mean", "pixel_std", "padding_color"):
+            color = getattr(self, name)
+            _require(
+                len(color) == 3 or (name == "padding_color" and not color),
+                f"model.{name}: expected three numbers, for red, green and blue, got {color}",
+            )
+        _require(
+            min(self.pixel_std) > 0,
+            f"model.pixel_std: expected positive numbers, got {self.pixel_std}",
+        )
+
+
+@dataclass
+class DataConfig:
+    """What is read and how it is loaded.
+
+    Args:
+        train_split: split to learn from: `annotations/instances_<split>*.json`, `<split>*/`.
+        val_split: split to evaluate on during training.
+        strict: make a bad box (negative size, outside its image, unknown category) an error
+            instead of dropping it with a warning.
+        filter_empty: leave pictures without any box out of training.
+        min_size: leave pictures whose shorter side is below this many pixels out of training.
+        long_side: resize every picture, in training and in testing, so that its longer side has
+            this many pixels; 0 leaves pictures as they are.
+        workers: processes that load and augment; 0 loads in the training process.
+    """
+
+    train_split: str = "train"
+    val_split: str = "val"
+    strict: bool = False
+    filter_empty: bool = True
+    min_size: int = 32
+    long_side: int = 0
+    workers: int = 3
+
+    def __post_init__(self) -> None:
+        _at_least("data", self, 0, "min_size", "long_side", "workers")
+
+
+@dataclass
+class AugmentConfig:
+    """Random changes to training pictures.
+
+    Args:
+        crop_size: side in pixels of the square that the network is trained on.
+        crop_ratios: the square is cut with a side of `crop_size` times one of these, drawn
+            uniformly, and resized to `crop_size`.
+        crop_border: the crop's centre keeps this many pixels, halved until it fits, from the
+            picture's edges.
+        flip: probability of a horizontal flip.
+        brightness: largest absolute change added to all pixels (of 0..255); 0 disables.
+        contrast: range of the factor on all pixels; [1, 1] disables.
+        saturation: range of the factor on saturation; [1, 1] disables.
+        hue: largest absolute change of hue in degrees; 0 disables.
+        swap_channels: permute the colour channels at random, half of the time.
+    """
+
+    crop_size: int = 511
+    crop_ratios: list[float] = field(
+        default_factory=lambda: [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3]
+    )
+    crop_border: int = 128
+    flip: float = 0.5
+    brightness: float = 32.0
+    contrast: list[float] = field(default_factory=lambda: [0.5, 1.5])
+    saturation: list[float] = field(default_factory=lambda: [0.5, 1.5])
+    hue: float = 18.0
+    swap_channels: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least("augment", self, 16, "crop_size")
+        _at_least("augment", self, 1, "crop_border")
+        _at_least("augment", self, 0, "brightness", "hue")
+        _require(
+            bool(self.crop_ratios) and min(self.crop_ratios) > 0,
+            f"augment.crop_ratios: expected one or more positive factors, got {self.crop_ratios}",
+        )
+        _require(
+            0 <= self.flip <= 1,
+            f"augment.flip: expected a probability from 0 to 1, got {self.flip}",
+        )
+        for name in ("contrast", "saturation"):
+            limits = getattr(self, name)
+            _require(
+                len(limits) == 2 and 0 <= limits[0] <= limits[1],
+                f"augment.{name}: expected [low, high] with 0 <= low <= high, got {limits}",
+            )
+
+
+@dataclass
+class LossConfig:
+    """Weights and shapes of the training losses (equations 1 to 5 of the paper).
+
+    Args:
+        focal_alpha: exponent on the probability in the focal loss.
+        focal_beta: exponent of the penalty reduction around corners.
+        gaussian_iou: corners moved within the Gaussian's radius still give boxes of at least this
+            overlap with the ground truth.
+        pull_weight: weight of pulling both embeddings of an object together.
+        push_weight: weight of pushing the embeddings of different objects apart.
+        offset_weight: weight of the offset loss.
+        embedding_batch: pull and push count as their mean over the pictures of the whole batch
+            times this number. MMDetection sums them over the pictures of one GPU, so its recipes
+            correspond to the number of pictures per GPU in their name. Acts with "mmdet".
+        normalize: how losses are summed. "mmdet": the mean over both kinds of corners, summed over
+            stacks. "paper": the sum over both kinds of corners, averaged over stacks; pull and
+            push are means over pictures. For two stacks the focal and the offset loss are the
+            same in both.
+        ignore_crowds: cells in a region annotated as a crowd of a class (`iscrowd`) are not taken
+            for places without corners of that class, since what stands there was not annotated.
+    """
+
+    focal_alpha: float = 2.0
+    focal_beta: float = 4.0
+    gaussian_iou: float = 0.3
+    pull_weight: float = 0.1
+    push_weight: float = 0.1
+    offset_weight: float = 1.0
+    embedding_batch: float = 6.0
+    normalize: Literal["mmdet", "paper"] = "mmdet"
+    ignore_crowds: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least(
+            "loss", self, 0, "focal_alpha", "focal_beta",
+            "pull_weight", "push_weight", "offset_weight", "embedding_batch",
+        )  # fmt: skip
+        _require(
+            0 < self.gaussian_iou < 1,
+            f"loss.gaussian_iou: expected an overlap between 0 and 1, got {self.gaussian_iou}",
+        )
+
+
+@dataclass
+class TrainConfig:
+    """The training run.
+
+    Args:
+        init: weights file to start from, of this package, MMDetection or the original repository;
+            "" starts from random weights. For other classes than the file's, the convolutions that
+            depend on the classes start at random.
+        epochs: passes over the training split.
+        batch_size: pictures per process and step.
+        micro_batch: pictures that go through the network at a time; their gradients are added up
+            to those of the whole batch, so only memory and BatchNorm's statistics notice. 0: all.
+        checkpoint_activations: keep only few activations for backward and compute the others
+            again: less memory for about a third more time.
+        learning_rate: Adam's learning rate after warm-up.
+        weight_decay: decoupled weight decay (AdamW); 0 is plain Adam.
+        clip_norm: largest L2 norm of all gradients together; 0 disables clipping.
+        warmup_steps: steps over which the learning rate rises linearly.
+        warmup_start: share of the learning rate at the first step.
+        schedule: "step" multiplies the learning rate by `gamma` at each of `milestones`;
+            "cosine" lets it fall along a half cosine to `gamma` of its value at the end.
+        milestones: epochs after which "step" lowers the learning rate.
+        gamma: see `schedule`.
+        precision: fp32, bf16 (autocast), fp16 (autocast with a gradient scaler), or auto: bf16
+            where the device computes in it natively, fp32 elsewhere.
+        ema_decay: decay per step of the moving average of the weights that is evaluated and
+            saved; 0 disables it.
+        eval_every: epochs between evaluations; the last epoch is always evaluated; 0: only it.
+        log_every: steps between lines in metrics.jsonl and in the log.
+        seed: seed of weights, order of pictures and augmentation.
+        channels_last: keep activations in NHWC order, which convolutions prefer on most devices.
+        threads: CPU threads per process for tensor operations; 0 leaves it to PyTorch.
+    """
+
+    init: str = ""
+    epochs: int = 210
+    batch_size: int = 6
+    micro_batch: int = 0
+    checkpoint_activations: bool = False
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.0
+    clip_norm: float = 35.0
+    warmup_steps: int = 500
+    warmup_start: float = 1 / 3
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: list[int] = field(default_factory=lambda: [180])
+    gamma: float = 0.1
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    ema_decay: float = 0.0
+    eval_every: int = 1
+    log_every: int = 50
+    seed: int = 0
+    channels_last: bool = True
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least("train", self, 1, "epochs", "batch_size", "log_every")
+        _at_least(
+            "train", self, 0, "weight_decay", "clip_norm", "warmup_steps", "gamma",
+            "eval_every", "seed", "threads", "micro_batch",
+        )  # fmt: skip
+        _require(
+            self.learning_rate > 0,
+            f"train.learning_rate: expected a positive number, got {self.learning_rate}",
+        )
+        for name in ("warmup_start", "ema_decay"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"train.{name}: expected a share from 0 to 1, got {value}")
+
+
+@dataclass
+class TestConfig:
+    """From the network's maps to detections.
+
+    Args:
+        topk: corners of each kind kept per picture.
+        peak_kernel: side of the window in which a corner must be the maximum; odd.
+        distance_threshold: largest distance between the embeddings of one object's corners.
+        pair_score: a box's score from its corners': their "mean", as in the paper, or their
+            "geometric" mean, which a single strong corner cannot carry: fewer wrong pairs.
+        max_pairs: corner pairs kept per picture and view before non-maximum suppression.
+        score_threshold: detections below are left out.
+        max_per_image: detections kept per picture.
+        nms: how overlapping boxes of a class are treated: their scores decay with a Gaussian of
+            the overlap ("gaussian"), by one minus the overlap ("linear"), to zero ("hard"), or
+            not at all ("none").
+        nms_iou: overlap from which "linear" and "hard" act.
+        nms_sigma: width of the Gaussian of "gaussian".
+        nms_min_score: boxes whose score decays below are dropped.
+        merge_exponent: how strongly overlapping boxes of a class pull a detection towards their
+            mean, as the original does in its multi-scale test with 10; 0: not at all. See
+            `cornernet_ops.soft_nms`.
+        flip: also run the mirrored picture and join the candidates.
+        scales: factors by which pictures are resized before the network; several are joined.
+        tta_merge: how several views of a picture are joined. "joint": all candidates pass one
+            non-maximum suppression, as in the original. "mmdet3": each view passes it alone and
+            keeps `max_per_image`, then what is left passes it again with the lowered scores, as
+            in MMDetection 3.
+        pad_multiple: pictures are centred on a canvas whose sides are one less than a multiple of
+            this number of pixels, or a little more where stated by the network.
+        batch_size: pictures of equal size run together.
+    """
+
+    topk: int = 100
+    peak_kernel: int = 3
+    distance_threshold: float = 0.5
+    pair_score: Literal["mean", "geometric"] = "mean"
+    max_pairs: int = 1000
+    score_threshold: float = 0.0
+    max_per_image: int = 100
+    nms: Literal["gaussian", "linear", "hard", "none"] = "gaussian"
+    nms_iou: float = 0.5
+    nms_sigma: float = 0.5
+    nms_min_score: float = 1e-3
+    merge_exponent: float = 0.0
+    flip: bool = False
+    scales: list[float] = field(default_factory=lambda: [1.0])
+    tta_merge: Literal["joint", "mmdet3"] = "joint"
+    pad_multiple: int = 128
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        _at_least(
+            "test", self, 1,
+            "topk", "peak_kernel", "max_pairs", "max_per_image", "pad_multiple", "batch_size",
+        )  # fmt: skip
+        _at_least(
+            "test",
+            self,
+            0,
+            "distance_threshold",
+            "score_threshold",
+            "nms_min_score",
+            "merge_exponent",
+        )
+        _require(
+            self.peak_kernel % 2 == 1,
+            f"test.peak_kernel: expected an odd number, got {self.peak_kernel}",
+        )
+        _require(
+            self.nms_sigma > 0, f"test.nms_sigma: expected a positive number, got {self.nms_sigma}"
+        )
+        _require(
+            bool(self.scales) and min(self.scales) > 0,
+            f"test.scales: expected one or more positive factors, got {self.scales}",
+        )
+
+
+@dataclass
+class Config:
+    """All settings of a run, by section.
+
+    Args:
+        recipe: name of the recipe this configuration started from.
+        model: the network.
+        data: what is read.
+        augment: random changes to training pictures.
+        loss: the losses' weights and shapes.
+        train: the training run.
+        test: from the network's maps to detections.
+    """
+
+    recipe: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    test: TestConfig = field(default_factory=TestConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], overrides: Sequence[str] = ()) -> Config:
+        """Build from nested plain data and `--section.key value` words; checks every key and type.
+
+        Raises:
+            UserError: for an unknown key, a value of the wrong type or out of range.
+        """
+        _check_keys(values, "recipe")
+        parser = config_parser()
+        try:
+            namespace = parser.parse_object(values)
+            namespace = parser.parse_args(_checked_words(overrides), namespace=namespace)
+        except (ArgumentError, TypeError) as error:
+            raise UserError(f"configuration: {' '.join(str(error).split())}") from None
+        plain = namespace.as_dict()
+        return cls(
+            recipe=plain["recipe"], **{name: kind(**plain[name]) for name, kind in SECTIONS.items()}
+        )
+
+    def with_overrides(self, overrides: Sequence[str]) -> Config:
+        """A changed copy; see `from_dict`."""
+        return Config.from_dict(self.to_dict(), overrides)
+
+
+SECTIONS: dict[str, type] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "augment": AugmentConfig,
+    "loss": LossConfig,
+    "train": TrainConfig,
+    "test": TestConfig,
+}
+
+
+def config_parser() -> ArgumentParser:
+    """The parser of `--section.key value`: it checks types and writes the keys' help."""
+    parser = ArgumentParser(
+        exit_on_error=False, add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS
+    )
+    parser.add_class_arguments(Config)
+    for action in parser._actions:
+        if action.dest in SECTIONS:  # --train FILE, which jsonargparse offers and we do not
+            action.help = argparse.SUPPRESS
+    return parser
+
+
+def _checked_words(words: Sequence[str]) -> list[str]:
+    """`--section.key value` words, refused with a sentence where they are anything else."""
+    for position, word in enumerate(words):
+        if word.startswith("--"):
+            section, _, key = word[2:].split("=", 1)[0].partition(".")
+            key = key.removesuffix("+")  # --section.key+ value appends to a list
+            _check_keys({section: {key: None} if key else None}, "command line")
+        elif (
+            position == 0 or "=" in words[position - 1] or not words[position - 1].startswith("--")
+        ):
+            raise UserError(
+                f"command line: expected settings as --section.key value, found {word!r} that "
+                "belongs to none; check its place or put lists in quotes, like '[1, 2]'"
+            )
+    return list(words)
+
+
+def _check_keys(values: Any, where: str) -> None:
+    """Refuse keys that no section has, naming the nearest that exists."""
+    known = {"recipe": None} | {
+        name: [item.name for item in dataclasses.fields(kind)] for name, kind in SECTIONS.items()
+    }
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: expected sections with keys, got {type(values).__name__}")
+    for section, keys in values.items():
+        fields = known.get(section)
+        if section not in known:
+            raise UserError(f"{where}: no setting is called {section!r}" + _near(section, known))
+        if fields is None:
+            continue
+        if not isinstance(keys, dict):
+            raise UserError(
+                f"{where}: expected {section} to be a section with keys such as "
+                f"{section}.{fields[0]}, got {keys!r}"
+            )
+        for key in keys:
+            if key not in fields:
+                raise UserError(
+                    f"{where}: no setting is called '{section}.{key}'"
+                    + _near(str(key), fields, f"{section}.")
+                )
+
+
+def _near(word: str, known: Iterable[str], prefix: str = "") -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    if close:
+        return f"; did you mean '{prefix}{close[0]}'?"
+    return "; there are: " + ", ".join(prefix + name for name in known)
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that travel with the package, by name."""
+    folder = Path(str(resources.files("cornernet") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
+    """Read a recipe by its name or from a YAML file and apply `--section.key value` words.
+
+    A recipe may name another under `base`; it then holds only what differs.
+
+    Raises:
+        UserError: no such recipe or file, not YAML, or a setting that does not exist or fit.
+    """
+    values = _read_recipe(name_or_path, ())
+    values["recipe"] = Path(name_or_path).stem
+    return Config.from_dict(values, overrides)
+
+
+def _read_recipe(name_or_path: str, seen: tuple[Path, ...]) -> dict[str, Any]:
+    known = recipes()
+    path = known.get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        raise UserError(
+            f"expected the name of a recipe or a YAML file, got {name_or_path!r}, which is neither"
+            + _near(name_or_path, known)
+        )
+    if path in seen:
+        raise UserError(f"{path}: expected recipes to end in one without `base`, found a circle")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected sections with keys, got {type(values).__name__}")
+    base = values.pop("base", None)
+    _check_keys(values, str(path))
+    if base is None:
+        return values
+    sibling = path.parent / f"{base}.yaml"
+    merged = _read_recipe(str(sibling) if sibling.is_file() else str(base), (*seen, path))
+    for section, keys in values.items():
+        if isinstance(keys, dict):
+            merged[section] = {**merged.get(section, {}), **keys}
+        else:
+            merged[section] = keys
+    return merged
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the whole configuration as YAML."""
+    text = yaml.safe_dump(config.to_dict(), sort_keys=False, default_flow_style=None)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,174 @@
+"""Detections over a split, and COCO's metrics of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from cornernet.config import Config
+from cornernet.data.coco import CocoDataset
+from cornernet.errors import OutOfMemory, UserError
+from cornernet.inference.detect import canvas_size, detect_stream, view_size
+from cornernet.runtime.device import World
+from cornernet.structures import Detections
+
+# The twelve numbers of COCO in the order in which pycocotools gives them.
+METRICS = (
+    "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
+)  # fmt: skip
+
+
+@dataclass
+class Evaluation:
+    """COCO's metrics of a split.
+
+    Args:
+        metrics: the numbers of `METRICS`, in 0..1; -1 where the data holds no such object.
+        class_ap: class name → AP over IoU 0.50 to 0.95; -1 where the data holds none.
+    """
+
+    metrics: dict[str, float]
+    class_ap: dict[str, float]
+
+
+def _by_canvas(dataset: CocoDataset, indices: Sequence[int], config: Config) -> list[int]:
+    """Indices in an order in which pictures with canvases of one size are neighbours."""
+
+    def key(index: int) -> list[tuple[int, int]]:
+        info = dataset.info(index)
+        size = (info.height, info.width)
+        return [canvas_size(view_size(size, config, scale), config) for scale in config.test.scales]
+
+    return sorted(indices, key=key)
+
+
+def detect_split(
+    model: nn.Module,
+    dataset: CocoDataset,
+    config: Config,
+    precision: str = "fp32",
+    indices: Sequence[int] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[int, Detections]:
+    """Detections of a split's pictures, by image id.
+
+    Args:
+        model: on any device; put into evaluation mode.
+        dataset: the split.
+        config: sections data and test.
+        precision: of the forward pass; see `predict.detect`.
+        indices: which pictures; by default all.
+        progress: called with the number of pictures just done.
+
+    Raises:
+        UserError: a picture cannot be read, or is too large for the memory.
+    """
+    model.eval()
+    found: dict[int, Detections] = {}
+    chosen = range(len(dataset)) if indices is None else indices
+    order = _by_canvas(dataset, chosen, config)
+    for index, result in detect_stream(
+        model, order, lambda index: dataset.load(index).image, config, precision
+    ):
+        if isinstance(result, OutOfMemory):
+            raise OutOfMemory(f"{dataset.info(index).path}: {result}")
+        if isinstance(result, UserError):
+            raise result
+        found[dataset.info(index).id] = result
+        if progress is not None:
+            progress(1)
+    return found
+
+
+def coco_results(found: dict[int, Detections], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Detections in COCO's result format: image_id, category_id, bbox [x, y, w, h], score."""
+    results = []
+    for image_id, detections in found.items():
+        for box, score, label in zip(
+            detections.boxes.tolist(),
+            detections.scores.tolist(),
+            detections.labels.tolist(),
+            strict=True,
+        ):
+            x1, y1, x2, y2 = box
+            results.append(
+                {
+                    "image_id": image_id,
+                    "category_id": category_ids[label],
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "score": score,
+                }
+            )
+    return results
+
+
+def coco_evaluation(dataset: CocoDataset, results: list[dict[str, Any]]) -> Evaluation:
+    """pycocotools' numbers for results in COCO's format.
+
+    Args:
+        dataset: whose annotations are the truth; only its pictures count.
+        results: see `coco_results`.
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth, found = COCO(), COCO()
+    truth.dataset = dataset.ground_truth()
+    found.dataset = {
+        "images": truth.dataset["images"],
+        "categories": truth.dataset["categories"],
+        "annotations": [
+            {"id": i + 1, "iscrowd": 0, "area": item["bbox"][2] * item["bbox"][3]} | item
+            for i, item in enumerate(results)
+        ],
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        found.createIndex()
+        evaluator = COCOeval(truth, found, "bbox")
+        evaluator.params.imgIds = [dataset.info(index).id for index in range(len(dataset))]
+        evaluator.params.catIds = sorted(dataset.category_ids)
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    # [IoU thresholds, recall steps, categories, area ranges, detections per picture]
+    precision = evaluator.eval["precision"][:, :, :, 0, -1]
+    class_ap = {}
+    for name, category in zip(dataset.classes, dataset.category_ids, strict=True):
+        values = precision[:, :, evaluator.params.catIds.index(category)]
+        values = values[values > -1]
+        class_ap[name] = float(np.mean(values)) if len(values) else -1.0
+    numbers = [float(value) for value in evaluator.stats[: len(METRICS)]]
+    return Evaluation(dict(zip(METRICS, numbers, strict=True)), class_ap)
+
+
+def evaluate(
+    model: nn.Module,
+    dataset: CocoDataset,
+    config: Config,
+    world: World,
+    precision: str = "fp32",
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Evaluation | None, dict[int, Detections]]:
+    """Detect a split with all processes together and evaluate it in the first.
+
+    Returns:
+        The evaluation and all detections in the first process; None and this process's detections
+        in the others.
+    """
+    share = range(world.rank, len(dataset), world.size)
+    found = detect_split(model, dataset, config, precision, share, progress)
+    if world.size > 1:
+        gathered: list[Any] = [None] * world.size
+        torch.distributed.all_gather_object(gathered, found)
+        found = {image_id: item for part in gathered for image_id, item in part.items()}
+    if not world.is_main:
+        return None, found
+    return coco_evaluation(dataset, coco_results(found, dataset.category_ids)), found

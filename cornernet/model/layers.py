@@ -1,0 +1,90 @@
+"""The layers that backbones and heads are made of.
+
+Modules carry the names that MMDetection gives them, so that weights go both ways by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import cast
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+class ConvModule(nn.Sequential):
+    """Convolution that keeps the size at stride 1, then optionally BatchNorm and ReLU."""
+
+    conv: nn.Conv2d
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        norm: bool = True,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=not norm)
+        if norm:
+            self.bn = nn.BatchNorm2d(outputs)
+        if relu:
+            self.relu = nn.ReLU(inplace=True)
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions and a skip connection, which is 1×1 where shapes change."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(y)) + skip)
+
+
+def residual_blocks(inputs: int, outputs: int, blocks: int, stride: int = 1) -> nn.Sequential:
+    """`blocks` residual blocks; the first changes channels and resolution."""
+    first = BasicBlock(inputs, outputs, stride)
+    return nn.Sequential(first, *(BasicBlock(outputs, outputs) for _ in range(blocks - 1)))
+
+
+@contextmanager
+def _untouched_statistics(module: nn.Module) -> Iterator[None]:
+    """BatchNorm inside works as in training, but takes no batch into its running statistics."""
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, counter) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, counter
+
+
+def recomputed(module: nn.Module, x: Tensor) -> Tensor:
+    """`module(x)`, of which only `x` is kept for backward: the rest is computed again there.
+
+    The second pass leaves BatchNorm's running statistics alone, so that they are the same with and
+    without.
+    """
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _untouched_statistics(module)
+
+    return cast(Tensor, checkpoint(module, x, use_reentrant=False, context_fn=contexts))

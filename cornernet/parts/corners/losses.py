@@ -1,0 +1,162 @@
+"""The training losses (sections 3.2 and 3.3 of the paper).
+
+Every loss is a sum together with what to divide it by, because a batch that is spread over several
+processes has to be divided by the counts of the whole batch.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cornernet.config import LossConfig
+from cornernet.parts.corners.structures import Outputs, Targets
+
+# Added to a count of corners before it divides, as in MMDetection: float32's epsilon.
+COUNT_EPSILON = 1.1920929e-07
+
+
+def focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    alpha: float = 2.0,
+    beta: float = 4.0,
+    ignored: Tensor | None = None,
+) -> Tensor:
+    """The focal variant of equation 1, summed over all cells.
+
+    With p = sigmoid(logits): -(1 - p)^alpha log p where the target is 1, and
+    -(1 - target)^beta p^alpha log(1 - p) elsewhere. Formed from log-sigmoids in float32, so that
+    value and gradient are right for every finite logit.
+
+    Args:
+        logits: [N, K, h, w], any floating dtype.
+        target: same shape, 0..1.
+        ignored: same shape, bool: where there is no penalty for a probability; None for nowhere.
+            Cells whose target is 1 count all the same.
+    """
+    logits = logits.float()
+    # log p and log(1 - p); powers of p are taken as exponentials of these.
+    log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)
+    positive = -torch.exp(alpha * log_q) * log_p
+    negative = -torch.exp(alpha * log_p) * log_q * (1 - target) ** beta
+    if ignored is not None:
+        negative = negative.masked_fill(ignored, 0)
+    return torch.where(target == 1, positive, negative).sum()
+
+
+def embedding_losses(
+    tl_embedding: Tensor, br_embedding: Tensor, targets: Targets
+) -> tuple[Tensor, Tensor]:
+    """Pull and push (equations 4 and 5): means over a picture's objects, summed over pictures.
+
+    The distance between the mean embeddings of two objects is Euclidean over channels.
+
+    Args:
+        tl_embedding: [N, E, h, w].
+        br_embedding: [N, E, h, w].
+        targets: which objects lie where.
+
+    Returns:
+        pull, push: scalars.
+    """
+    image = targets.image_index
+
+    def at(embedding: Tensor, cell: Tensor) -> Tensor:  # [M, E]
+        return embedding.float().flatten(2)[image, :, cell]
+
+    top_left, bottom_right = at(tl_embedding, targets.tl_cell), at(br_embedding, targets.br_cell)
+    mean = (top_left + bottom_right) / 2
+    batch = tl_embedding.shape[0]
+    objects = torch.zeros(batch, device=image.device).index_add_(
+        0, image, torch.ones_like(image, dtype=torch.float32)
+    )
+    per_object = objects[image]  # how many objects the picture of each object holds
+    pull = ((top_left - mean) ** 2 + (bottom_right - mean) ** 2).sum(1) / per_object
+
+    # Differences between the objects of one picture at a time keep memory at sum of n², not M².
+    push = tl_embedding.new_zeros((), dtype=torch.float32)
+    for means in mean.split([int(count) for count in objects.tolist()]):
+        count = len(means)
+        if count > 1:
+            distance = torch.linalg.vector_norm(means[:, None] - means[None, :], dim=2)
+            others = ~torch.eye(count, dtype=torch.bool, device=image.device)
+            push = push + (F.relu(1 - distance) * others).sum() / (count * (count - 1))
+    return pull.sum(), push
+
+
+def offset_loss(offset: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Smooth L1 of equation 3, summed over the cells where a corner lies and over x and y.
+
+    Args:
+        offset: [N, 2, h, w] predicted, in cells.
+        target: same shape.
+        mask: [N, 1, h, w], 1 where a corner lies.
+    """
+    return (F.smooth_l1_loss(offset.float(), target, reduction="none") * mask).sum()
+
+
+def corner_counts(targets: Targets) -> Tensor:
+    """[5] float32: cells with a corner (per class: tl, br; of any class: tl, br) and pictures."""
+    return torch.stack(
+        [
+            (targets.tl_heat == 1).sum().float(),
+            (targets.br_heat == 1).sum().float(),
+            targets.tl_mask.sum(),
+            targets.br_mask.sum(),
+            torch.tensor(float(targets.tl_heat.shape[0]), device=targets.tl_heat.device),
+        ]
+    )
+
+
+def detection_losses(
+    outputs: list[Outputs],
+    targets: Targets,
+    config: LossConfig,
+    counts: Tensor | None = None,
+    processes: int = 1,
+) -> dict[str, Tensor]:
+    """All losses of a batch, over stacks as `loss.normalize` says.
+
+    Args:
+        outputs: maps of each stack.
+        targets: of the batch.
+        config: weights and exponents.
+        counts: `corner_counts` summed over all processes; by default those of this batch.
+        processes: over which gradients will be averaged. This process's share of the losses is
+            multiplied by it, so that the average is the gradient of the joint batch.
+
+    Returns:
+        focal, pull, push, offset, and their sum total; scalars with weights applied.
+    """
+    counts = corner_counts(targets) if counts is None else counts
+    tl_class, br_class, tl_any, br_any = (counts[:4].clamp_min(1) + COUNT_EPSILON).unbind()
+    pictures = counts[4]
+    # Both corners' losses count half, and every stack fully; or the other way round.
+    per_corner, per_stack, per_picture = 0.5, 1.0, config.embedding_batch
+    if config.normalize == "paper":
+        per_corner, per_stack, per_picture = 1.0, 1 / len(outputs), 1.0
+    embedding_scale = per_picture / pictures
+    shape = (config.focal_alpha, config.focal_beta, targets.ignored)
+    focal, pull, push, offset = [], [], [], []
+    for maps in outputs:
+        heat = (
+            focal_loss(maps.tl_heat, targets.tl_heat, *shape) / tl_class
+            + focal_loss(maps.br_heat, targets.br_heat, *shape) / br_class
+        )
+        focal.append(heat * per_corner)
+        pulled, pushed = embedding_losses(maps.tl_embedding, maps.br_embedding, targets)
+        pull.append(pulled * config.pull_weight * embedding_scale)
+        push.append(pushed * config.push_weight * embedding_scale)
+        moved = (
+            offset_loss(maps.tl_offset, targets.tl_offset, targets.tl_mask) / tl_any
+            + offset_loss(maps.br_offset, targets.br_offset, targets.br_mask) / br_any
+        )
+        offset.append(moved * per_corner * config.offset_weight)
+    losses = {
+        name: torch.stack(values).sum() * (per_stack * processes)
+        for name, values in (("focal", focal), ("pull", pull), ("push", push), ("offset", offset))
+    }
+    losses["total"] = torch.stack(list(losses.values())).sum()
+    return losses

@@ -1,0 +1,85 @@
+"""From boxes to the maps that the network is trained to put out (section 3.2 of the paper)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cornernet.parts.corners.structures import Targets
+from cornernet_ops import corner_targets
+
+
+def crowd_cells(
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    num_classes: int,
+    image_size: tuple[int, int],
+    map_size: tuple[int, int],
+) -> Tensor | None:
+    """Cells of which nobody knows whether a corner of a class lies there: those of its crowds.
+
+    Args:
+        boxes: N times [m, 4] float32, x1 y1 x2 y2 in pixels, of regions that hold a crowd.
+        labels: N times [m] int64, of what.
+        num_classes: K.
+        image_size: height and width of the network's input in pixels.
+        map_size: height and width of its maps in cells.
+
+    Returns:
+        [N, K, h, w] bool, true in every cell that a region of its class touches; None where there
+        is no region.
+    """
+    if not any(len(item) for item in boxes):
+        return None
+    device, (height, width) = boxes[0].device, map_size
+    ignored = torch.zeros(len(boxes), num_classes, height, width, dtype=torch.bool, device=device)
+    for image, (regions, classes) in enumerate(zip(boxes, labels, strict=True)):
+        for (x1, y1, x2, y2), label in zip(regions.tolist(), classes.tolist(), strict=True):
+            left, right = (x * width / image_size[1] for x in (x1, x2))
+            top, bottom = (y * height / image_size[0] for y in (y1, y2))
+            rows = slice(max(0, math.floor(top)), max(0, math.ceil(bottom)))
+            columns = slice(max(0, math.floor(left)), max(0, math.ceil(right)))
+            ignored[image, label, rows, columns] = True
+    return ignored
+
+
+def build_targets(
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    num_classes: int,
+    image_size: tuple[int, int],
+    map_size: tuple[int, int],
+    gaussian_iou: float = 0.3,
+) -> Targets:
+    """Targets of a batch.
+
+    See `cornernet_ops.corner_targets` for the definition.
+
+    Args:
+        boxes: N times [n, 4] float32, x1 y1 x2 y2 in pixels.
+        labels: N times [n] int64, 0..num_classes-1.
+        num_classes: K.
+        image_size: height and width of the network's input in pixels.
+        map_size: height and width of its maps in cells.
+        gaussian_iou: overlap that boxes keep whose corners are moved within the Gaussian's radius.
+    """
+    counts = torch.tensor([len(item) for item in boxes])
+    image_index = torch.repeat_interleave(torch.arange(len(boxes)), counts).to(boxes[0].device)
+    tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell = corner_targets(
+        torch.cat(list(boxes)).float(),
+        torch.cat(list(labels)),
+        image_index,
+        batch=len(boxes),
+        num_classes=num_classes,
+        height=map_size[0],
+        width=map_size[1],
+        scale_y=map_size[0] / image_size[0],
+        scale_x=map_size[1] / image_size[1],
+        overlap=gaussian_iou,
+    )
+    return Targets(
+        tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, image_index, tl_cell, br_cell
+    )

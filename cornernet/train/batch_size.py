@@ -1,0 +1,103 @@
+"""The largest batch that a device has memory for, found by trying."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from cornernet.config import Config
+from cornernet.errors import OutOfMemory, UserError
+from cornernet.runtime.device import World, has_own_memory, peak_memory, release_memory
+from cornernet.structures import Batch
+from cornernet.train.trainer import Trainer
+
+# Pictures in a step beyond which nobody would go on.
+MOST = 4096
+_OBJECTS = 30  # a picture: more than nearly all pictures have
+# The first step makes the optimiser's state, the second one shows what all later ones need.
+_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The largest batch that fits, and the most bytes that the device held, where it counts."""
+
+    batch_size: int
+    peak: int | None
+
+
+def largest_batch(config: Config, world: World) -> Fit:
+    """Find the largest `train.batch_size` for which the device has memory.
+
+    Whole steps are made, on noise with random boxes, with batches of 1, 2, 4, … pictures until
+    memory runs out, and then with what lies between.
+
+    Args:
+        config: with `model.num_classes` set; `train.batch_size` and `train.micro_batch`, which
+            would hide it, are left aside.
+        world: one process and its device.
+
+    Raises:
+        UserError: on the CPU, whose system stops processes instead of refusing memory.
+        OutOfMemory: one picture is too much.
+    """
+    if not has_own_memory(world.device):
+        raise UserError(
+            "--find-batch: expected a device with memory of its own, got "
+            f"{world.device}, where the system stops a process that takes too "
+            "much; lower train.batch_size or set train.micro_batch"
+        )
+    if world.size > 1:
+        raise UserError(
+            f"--find-batch: expected one process, got {world.size}; start it without torchrun: "
+            "what fits one device fits each of them"
+        )
+    config.train.micro_batch = 0
+    trainer = Trainer(config, world)
+
+    def try_batch(number: int) -> int | None:
+        release_memory(world.device)
+        batch = _noise(number, config)
+        for _ in range(_STEPS):
+            trainer.train_step(batch, steps_per_epoch=1)
+        return peak_memory(world.device)
+
+    return _search(try_batch, lambda: _let_go(trainer))
+
+
+def _search(try_batch: Callable[[int], int | None], let_go: Callable[[], None]) -> Fit:
+    best = Fit(1, try_batch(1))
+    too_many: int | None = None
+
+    def candidate() -> int:
+        return 2 * best.batch_size if too_many is None else (best.batch_size + too_many) // 2
+
+    while best.batch_size < (number := candidate()) <= MOST:
+        try:
+            best = Fit(number, try_batch(number))
+        except OutOfMemory:
+            too_many = number
+            let_go()
+    return best
+
+
+def _let_go(trainer: Trainer) -> None:
+    trainer.optimizer.zero_grad(set_to_none=True)
+    gc.collect()
+    release_memory(trainer.world.device)
+
+
+def _noise(number: int, config: Config) -> Batch:
+    side = config.augment.crop_size
+    random = torch.Generator().manual_seed(number)
+    corners = (torch.rand(number, _OBJECTS, 2, 2, generator=random) * side).sort(dim=2).values
+    labels = torch.randint(config.model.num_classes, (number, _OBJECTS), generator=random)
+    return Batch(
+        images=torch.rand(number, 3, side, side, generator=random) * 255,
+        boxes=list(corners.flatten(2)),
+        labels=list(labels),
+        paths=[f"noise {index}" for index in range(number)],
+    )

@@ -1,0 +1,210 @@
+"""Weights files: tensors, class names and configuration as plain data.
+
+A weights file is what `torch.save` makes of a dictionary with the keys `format`, `version`,
+`state_dict`, `classes`, `config` and `metrics`, and is read by `unpickle`: opening it executes
+nothing. A checkpoint of training is such a file with one more key, `training`. Files of
+MMDetection and of the original repository are read, too; see `convert`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cornernet.config import Config, ModelConfig
+from cornernet.errors import UserError
+from cornernet.model.detector import CornerDetector
+from cornernet.runtime.files import replacing
+from cornernet.weights.convert import compare, from_foreign, is_foreign
+from cornernet.weights.unpickle import read_tensors
+
+FORMAT = "cornernet"
+VERSION = 1
+# Settings of the network that weights to start from may have otherwise.
+_FREE_FOR_START = {"num_classes", "freeze_batch_norm"}
+_KEYS = ("version", "state_dict", "classes", "config", "metrics")
+
+
+@dataclass
+class Weights:
+    """The contents of a weights file."""
+
+    state_dict: dict[str, Tensor]
+    classes: list[str]
+    config: Config
+    metrics: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] | None = None
+
+    def build_model(self) -> CornerDetector:
+        """The network with these weights, in evaluation mode, on the CPU."""
+        model = CornerDetector(self.config.model, len(self.classes))
+        load_state(model, self.state_dict, "weights")
+        return model.eval()
+
+
+def start_from(
+    model: CornerDetector, weights: Weights, config: ModelConfig, classes: list[str], source: str
+) -> list[str]:
+    """Load weights that are to be trained further.
+
+    Args:
+        model: with the random weights of a new network.
+        weights: what to start from.
+        config: the sizes of `model`.
+        classes: names by label of what will be trained on.
+        source: the weights' file, for messages.
+
+    Returns:
+        Names of the convolutions that keep their random weights, because they depend on the
+        classes and these are not the weights' own.
+
+    Raises:
+        UserError: the weights are of another network.
+    """
+    wanted, found = asdict(config), asdict(weights.config.model)
+    different = [
+        f"--model.{name} '{found[name]}' (here {wanted[name]})"
+        for name in wanted
+        if name not in _FREE_FOR_START and wanted[name] != found[name]
+    ]
+    if different:
+        raise UserError(
+            f"{source}: expected weights of the network to be trained, found those of one with "
+            + ", ".join(different)
+            + "; use these settings, or other weights"
+        )
+    state = dict(weights.state_dict)
+    anew: list[str] = []
+    if classes != weights.classes:
+        anew = [f"head.{name}" for name in model.head.class_dependent()]
+        own = model.state_dict()
+        state |= {key: own[key] for key in own if key.rpartition(".")[0] in anew}
+    load_state(model, state, source)
+    return anew
+
+
+def load_state(model: torch.nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load every tensor or none.
+
+    Raises:
+        UserError: keys are missing, left over, or of another shape.
+    """
+    mismatch = compare(model.state_dict(), state)
+    if mismatch:
+        raise UserError(
+            f"{source}: expected the tensors of the configured network, found keys "
+            + "; ".join(
+                f"{len(lines)} {kind}, the first is {lines[0]}" for kind, lines in mismatch.groups()
+            )
+            + "; use weights made with the same model settings and classes"
+        )
+    model.load_state_dict(state)
+
+
+def save_atomically(content: Any, path: Path) -> None:
+    """`torch.save` that leaves either the old file or the whole new one."""
+    try:
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # the latter is torch's word for a full disk
+        raise UserError(
+            f"{path}: expected to write weights here, got {error}; make room, or check the folder"
+        ) from None
+
+
+def save_weights(weights: Weights, path: Path) -> None:
+    """Write a weights file, or a checkpoint where `weights.training` is set."""
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "state_dict": {k: v.detach().cpu().contiguous() for k, v in weights.state_dict.items()},
+        "classes": list(weights.classes),
+        "config": weights.config.to_dict(),
+        "metrics": dict(weights.metrics),
+    }
+    if weights.training is not None:
+        content["training"] = weights.training
+    save_atomically(content, path)
+
+
+def load_weights(path: str | Path) -> Weights:
+    """Read a weights file, a checkpoint, or weights of MMDetection or the original repository.
+
+    Raises:
+        UserError: no such file, or not weights of a CornerNet; or, of another program's tensors,
+            some are missing, left over or of another shape.
+    """
+    return read_weights(path)[0]
+
+
+def read_weights(
+    path: str | Path,
+    *,
+    state: str | None = None,
+    classes: Sequence[str] | None = None,
+    allow_partial: bool = False,
+) -> tuple[Weights, list[str]]:
+    """As `load_weights`, with choices for files of other programs; see `convert.from_foreign`.
+
+    Returns:
+        The weights, and what was done to them on the way, a sentence each.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: expected a weights file, found none; check the path")
+    content = read_tensors(path)
+    if isinstance(content, Mapping) and content.get("format") == FORMAT:
+        if state is not None or classes is not None or allow_partial:
+            raise UserError(
+                f"{path}: is a weights file of cornernet already; --state, --classes and "
+                "--allow-partial are for those of other programs"
+            )
+        return _from_content(content, path), []
+    if not is_foreign(content):
+        keys = sorted(map(str, content))[:5] if isinstance(content, dict) else type(content)
+        raise UserError(
+            f"{path}: expected a weights file of cornernet (format: {FORMAT!r}), of MMDetection's "
+            f"CornerNet or of the original, found {keys}"
+        )
+    foreign = from_foreign(
+        content, str(path), state=state, classes=classes, allow_partial=allow_partial
+    )
+    weights = Weights(foreign.state_dict, foreign.classes, Config(model=foreign.model))
+    return weights, [f"layout of names: {foreign.layout}", *foreign.notes]
+
+
+def _from_content(content: Mapping[str, Any], path: Path) -> Weights:
+    missing = [key for key in _KEYS if key not in content]
+    if missing:
+        raise UserError(
+            f"{path}: expected the keys {', '.join(_KEYS)}, found no {', '.join(missing)}; the "
+            "file was not written by cornernet as it is: get it again"
+        )
+    kinds = {"version": int, "state_dict": Mapping, "classes": list, "config": Mapping,
+             "metrics": Mapping}  # fmt: skip
+    wrong = [key for key, kind in kinds.items() if not isinstance(content[key], kind)]
+    if wrong:
+        raise UserError(
+            f"{path}: expected {wrong[0]} to be of another kind, found "
+            f"{type(content[wrong[0]]).__name__}; the file was not written by cornernet as it is"
+        )
+    if content["version"] > VERSION:
+        raise UserError(
+            f"{path}: expected version {VERSION} or older of the weights format, found "
+            f"{content['version']}; install a newer cornernet"
+        )
+    return Weights(
+        content["state_dict"],
+        content["classes"],
+        Config.from_dict(content["config"]),
+        content["metrics"],
+        content.get("training"),
+    )
