@@ -1,13 +1,36 @@
 """The error that is meant for the person at the keyboard, not for a developer.
 
-A `UserError` carries sentences: what was wanted, what was found, what to do. The command line
-prints them without a traceback and exits with status 2; it is a `ValueError`, so that Python code
-which knows nothing of this package can catch it too.
+A `UserError` is one sentence or more: what is wrong, where, what to do. Where a setting or an
+argument is at fault, the error carries its name and the sentence is about it:
+
+    raise UserError("must be at least 1, got 0", field="train.epochs")
+
+reads "train.epochs must be at least 1, got 0" from Python; the command line writes the flag that
+sets the field instead, prints no traceback and exits with status 2. It is a `ValueError`, so that
+Python code which knows nothing of this package can catch it too.
 """
+
+from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Bad input from outside the program: a file, a folder, a setting, a device."""
+    """Bad input from outside the program: a file, a directory, a setting, a device.
+
+    Args:
+        message: what is wrong, without a command-line flag. With a `field` it goes on after the
+            field's name: "must be ..., got ...".
+        field: dotted name of the setting or name of the argument at fault, such as
+            "train.epochs" or "device"; None where no single one is.
+
+    Attributes:
+        field: as given.
+        message: as given; `str(error)` is the whole sentence.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message if field is None else f"{field} {message}")
+        self.message = message
+        self.field = field
 
 
 class OutOfMemory(UserError):
