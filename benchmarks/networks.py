@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cornernet.config import Config, load_recipe
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.runtime.device import weight_dtype
 
 RECIPE = "cornernet_hourglass104_8xb6-210e-mstest_coco"
@@ -39,13 +39,13 @@ def picture(number: int = 0) -> np.ndarray:
     return np.clip(smooth, 0, 255).astype(np.uint8)
 
 
-def network(config: Config, device: torch.device) -> CornerDetector:
+def network(config: Config, device: torch.device) -> Detector:
     """A network with random weights, whose BatchNorm has the statistics of a picture.
 
     Without them the activations of a hundred layers shrink or grow beyond all bounds.
     """
     torch.manual_seed(0)
-    model = CornerDetector(config.model, config.model.num_classes).to(device)
+    model = Detector(config.model, config.model.num_classes).to(device)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [norm.momentum for norm in norms]
     for norm in norms:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from cornernet.config import Config
 from cornernet.data.images import read_image
 from cornernet.inference.detect import detect
-from cornernet.model.detector import CornerDetector
-from cornernet.model.fuse import InferenceDetector
+from cornernet.model.detector import Detector
+from cornernet.model.fuse import FusedDetector
 from cornernet.runtime.device import resolve_device, resolve_precision
 from cornernet.structures import Detections
 from cornernet.weights.file import load_weights
@@ -20,10 +19,10 @@ from cornernet.weights.file import load_weights
 
 @dataclass
 class Prediction:
-    """Objects found in one picture, best first.
+    """Objects found in one image, best first.
 
-    Args:
-        boxes: `[n, 4]` float32: x1, y1, x2, y2 in pixels of the picture.
+    Attributes:
+        boxes: `[n, 4]` float32: x1, y1, x2, y2 in pixels of the image.
         scores: `[n]` float32 in 0..1.
         labels: `[n]` int64, index into the weights' classes.
         class_names: the name of each label.
@@ -42,13 +41,20 @@ class CornerNet:
     """A trained detector.
 
     Args:
-        model: the network, on its device: a `CornerDetector` or an `InferenceDetector`.
+        model: the network, on its device, in either form.
         classes: class names by label.
         config: the configuration it was trained with; sections data and test act here.
+
+    Attributes:
+        model: the form of the network that detects.
+        classes: as given.
+        config: as given; may be replaced.
     """
 
-    def __init__(self, model: nn.Module, classes: list[str], config: Config) -> None:
-        self.model = model.eval()
+    def __init__(self, model: Detector | FusedDetector, classes: list[str], config: Config) -> None:
+        self.model = model if isinstance(model, FusedDetector) else FusedDetector(model)
+        # The weights as they were loaded: what other precisions are made of.
+        self._loaded = self.model
         self.classes = classes
         self.config = config
 
@@ -69,14 +75,16 @@ class CornerNet:
         return cls(model, weights.classes, weights.config)
 
     def optimize(self, precision: str = "auto", compile: bool = False) -> CornerNet:
-        """Make detection faster: BatchNorm folded, convolutions joined, weights of low precision.
+        """Choose how the network computes: in low precision, compiled.
+
+        May be called again: the last call counts, and starts from the weights as loaded.
 
         Args:
             precision: of weights and activations: fp32, bf16 or fp16; "auto" is bf16 where the
-                device computes in it natively, else fp32. In fp32 detections stay the same but for
-                rounding; docs/benchmarks.md shows what low precision costs.
+                device computes in it natively, else fp32. docs/benchmarks.md shows what low
+                precision costs.
             compile: also hand the network to torch.compile, which takes a minute or more at the
-                first picture of each size; a warning says if it fails.
+                first image of each size; a warning says if it fails.
 
         Returns:
             This detector, changed.
@@ -84,16 +92,16 @@ class CornerNet:
         Raises:
             UserError: the device does not compute in this precision.
         """
-        if isinstance(self.model, CornerDetector):
-            precision = resolve_precision(precision, self.model.pixel_mean.device)
-            self.model = InferenceDetector(self.model, precision, compile)
+        precision = resolve_precision(precision, self._loaded.device)
+        same = precision == self._loaded.precision and not compile
+        self.model = self._loaded if same else self._loaded.with_options(precision, compile)
         return self
 
     def predict(self, image: str | Path | np.ndarray, score_threshold: float = 0.3) -> Prediction:
-        """Find objects in a picture.
+        """Find objects in an image.
 
         Args:
-            image: a picture file, turned as its EXIF data say; or its pixels, [H, W, 3] RGB uint8.
+            image: an image file, turned as its EXIF data say; or its pixels, [H, W, 3] RGB uint8.
             score_threshold: detections below it are left out, 0..1.
 
         Raises:
@@ -107,7 +115,7 @@ class CornerNet:
         return Prediction(found.boxes.numpy(), found.scores.numpy(), labels, names)
 
     def detect(self, image: str | Path | np.ndarray) -> Detections:
-        """All detections in a picture, as tensors; see `predict`."""
+        """All detections in an image, as tensors; see `predict`."""
         pixels = image if isinstance(image, np.ndarray) else read_image(image, apply_exif=True)
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
             raise ValueError(

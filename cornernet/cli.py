@@ -224,8 +224,8 @@ def _inference_settings(arguments: argparse.Namespace) -> list[str]:
 def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
     from cornernet.runtime.device import end_world, start_world
-    from cornernet.train.batch_size import largest_batch
-    from cornernet.train.loop import read_data, train, with_classes
+    from cornernet.train.batch_size import find_batch_size
+    from cornernet.train.loop import read_data, resolved, train
 
     init = [] if arguments.init is None else ["--train.init", arguments.init]
     config = load_recipe(arguments.recipe, [*settings, *init])
@@ -233,7 +233,7 @@ def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     try:
         if arguments.find_batch:
             split, _ = read_data(config, arguments.data)
-            fit = largest_batch(with_classes(config, split), world)
+            fit = find_batch_size(resolved(config, split), world)
             peak = "" if fit.peak is None else f" ({fit.peak / 2**30:.2f} GiB at its peak)"
             print(
                 f"--train.batch_size {fit.batch_size} is the largest that fits {world.device}"
@@ -252,7 +252,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 
     from cornernet.data.coco import CocoDataset
     from cornernet.inference.evaluate import coco_results, evaluate
-    from cornernet.model.fuse import InferenceDetector
+    from cornernet.model.fuse import FusedDetector
     from cornernet.runtime.device import World, resolve_device, resolve_precision
     from cornernet.weights.file import load_weights
 
@@ -268,7 +268,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         _check_writable(file)
     device = resolve_device(arguments.device)
     precision = resolve_precision(arguments.precision, device)
-    model = InferenceDetector(weights.build_model().to(device), precision, arguments.compile)
+    model = FusedDetector(weights.build_model().to(device), precision, arguments.compile)
     console = Console(highlight=False)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(dataset.annotation_path.name, total=len(dataset))
@@ -298,8 +298,10 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.api import CornerNet
     from cornernet.data.images import IMAGE_SUFFIXES, read_image, write_image
-    from cornernet.inference.detect import detect_stream, expand_sources
-    from cornernet.report.draw import draw_detections, save_sheet, thumbnail
+    from cornernet.inference.sources import expand_sources
+    from cornernet.inference.stream import detect_stream
+    from cornernet.report.draw import draw_detections
+    from cornernet.report.sheet import save_sheet, thumbnail
 
     settings = [*settings, *_inference_settings(arguments)]
     detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
@@ -314,18 +316,17 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     records: list[dict[str, Any]] = []
     sheet: list[tuple[str, np.ndarray]] = []
     refused: list[str] = []
-    images: dict[Path, np.ndarray] = {}
 
     def read(file: Path) -> np.ndarray:
-        images[file] = read_image(file, apply_exif=True)
-        return images[file]
+        return read_image(file, apply_exif=True)
 
-    for file, found in detect_stream(detector.model, files, read, detector.config):
-        if isinstance(found, UserError):  # the others are predicted all the same
-            images.pop(file, None)
-            refused.append(f"{file}: {found}" if isinstance(found, OutOfMemory) else str(found))
+    for result in detect_stream(detector.model, files, read, detector.config):
+        file, found, image = result.item, result.detections, result.image
+        if found is None or image is None:  # the others are predicted all the same
+            error = result.error
+            refused.append(f"{file}: {error}" if isinstance(error, OutOfMemory) else str(error))
             continue
-        image, target = images.pop(file), targets[file]
+        target = targets[file]
         found = found.select(found.scores >= arguments.score)
         drawn = draw_detections(image, found, detector.classes)
         write_image(target, drawn)
@@ -382,7 +383,7 @@ def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     _refuse(settings)
     import torch
 
-    from cornernet.model.detector import CornerDetector, count_parameters
+    from cornernet.model.detector import Detector, count_parameters
     from cornernet.weights.convert import to_mmdet
     from cornernet.weights.file import read_weights, save_atomically, save_weights
 
@@ -397,7 +398,7 @@ def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
         allow_partial=arguments.allow_partial,
     )
     with torch.device("meta"):
-        parameters = count_parameters(CornerDetector(weights.config.model, len(weights.classes)))
+        parameters = count_parameters(Detector(weights.config.model, len(weights.classes)))
     tensors = weights.state_dict
     if arguments.to_mmdet:
         content, said = to_mmdet(tensors, weights.config.model, weights.classes, str(source))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,14 +42,6 @@ class Sample:
     crowd_labels: np.ndarray = field(default_factory=_no_labels)
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, list):
-        return [_moved(item, device) for item in value]
-    return value
-
-
 @dataclass
 class Batch:
     """Pictures of one size and their objects.
@@ -59,8 +51,8 @@ class Batch:
         boxes: N times `[n, 4]` float32, pixels of `images`.
         labels: N times `[n]` int64.
         paths: where each picture was read, for messages.
-        crowd_boxes, crowd_labels: as boxes and labels, of regions that hold a crowd; may be empty
-            lists where there is none in any picture.
+        crowd_boxes, crowd_labels: as boxes and labels, of regions that hold a crowd, on the CPU;
+            may be empty lists where there is none in any image.
     """
 
     images: Tensor
@@ -79,8 +71,27 @@ class Batch:
         ]
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch with its tensors on `device`."""
-        return Batch(*(_moved(getattr(self, item.name), device) for item in fields(self)))
+        """The same batch with images and objects on `device`.
+
+        Crowd regions stay where they are: targets are drawn by their coordinates, for which the
+        host would have to wait if they were on the device.
+        """
+        boxes, labels = ([item.to(device) for item in items] for items in (self.boxes, self.labels))
+        return replace(self, images=self.images.to(device), boxes=boxes, labels=labels)
+
+
+class Candidates(NamedTuple):
+    """Boxes that decoding proposes for a batch, before non-maximum suppression.
+
+    Attributes:
+        boxes: `[N, P, 4]` float32: x1, y1, x2, y2 in pixels.
+        scores: `[N, P]` float32 in 0..1; -1 where there is no candidate.
+        labels: `[N, P]` int64, 0..K-1; -1 where there is no candidate.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
 
 
 @dataclass

@@ -10,7 +10,7 @@ import torch
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.synthetic import synthesize
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.runtime.device import World
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def overfitted(
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[CornerDetector, CocoDataset, Config]:
+) -> tuple[Detector, CocoDataset, Config]:
     """A network that has learnt eight pictures by heart, their data set and its configuration.
 
     Whole pictures, always the same: what is left is whether the targets, the losses, the network

@@ -21,7 +21,7 @@ from cornernet.config import Config
 from cornernet.data.images import read_image, write_image
 from cornernet.data.synthetic import CLASSES, synthesize
 from cornernet.inference.evaluate import METRICS
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.weights.file import Weights, load_weights, save_weights
 
 
@@ -40,7 +40,7 @@ def weights(tmp_path: Path) -> Path:
 def save_random_weights(path: Path, classes: list[str]) -> Path:
     torch.manual_seed(0)
     config = Config.from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16, "topk": 20}})
-    model = CornerDetector(config.model, len(classes))
+    model = Detector(config.model, len(classes))
     save_weights(Weights(model.state_dict(), classes, config), path)
     return path
 
@@ -147,17 +147,18 @@ def test_flip_and_scales_are_the_views_that_are_looked_at(
 
     views = []
 
-    def spy(image, config, scale=1.0, flipped=False):
-        views.append((scale, flipped))
-        return original(image, config, scale, flipped)
+    def spy(placed, color, device, mirrored):
+        views.extend((round(view.scale[0], 2), mirrored) for view in placed)
+        return original(placed, color, device, mirrored)
 
-    original = module.make_view
-    monkeypatch.setattr(module, "make_view", spy)
+    original = module.place
+    monkeypatch.setattr(module, "place", spy)
     where = ["--data", str(shapes)] if verb == "evaluate" else [str(shapes / "val")]
     output = [] if verb == "evaluate" else ["--output", str(tmp_path / "out")]
     main([verb, str(weights), *where, *output, "--device", "cpu",
           "--flip", "--scales", "0.5,1,1.25"])  # fmt: skip
-    assert set(views) == {(scale, side) for scale in (0.5, 1.0, 1.25) for side in (True, False)}
+    assert {mirrored for _, mirrored in views} == {True}
+    assert {scale for scale, _ in views} == {0.5, 1.0, 1.25}
 
 
 def test_scales_that_are_no_numbers(weights: Path, shapes: Path, capsys) -> None:
@@ -169,7 +170,7 @@ def mmdet_file(path: Path, **changes: object) -> Path:
     """A checkpoint as MMDetection writes it, of a small network for the shapes' classes."""
     torch.manual_seed(0)
     sizes = SMALL_MODEL | {"pool_channels": 128, "head_channels": 256}
-    state = CornerDetector(Config.from_dict({"model": sizes}).model, len(CLASSES)).state_dict()
+    state = Detector(Config.from_dict({"model": sizes}).model, len(CLASSES)).state_dict()
     content = {
         "meta": {"dataset_meta": {"classes": tuple(CLASSES)}, "epoch": 12},
         "state_dict": {f"bbox_{k}" if k.startswith("head.") else k: v for k, v in state.items()},
@@ -498,7 +499,7 @@ def test_precision_that_a_device_lacks_is_a_sentence(
     def fail(*_: object) -> None:
         raise RuntimeError("\"conv\" not implemented for 'Half'")
 
-    monkeypatch.setattr("cornernet.model.fuse.InferenceHead.forward", fail)
+    monkeypatch.setattr("cornernet.model.fuse.FusedCornerHead.forward", fail)
     words = {"predict": [str(shapes / "val"), "--output", str(tmp_path / "out")],
              "evaluate": ["--data", str(shapes)]}[verb]  # fmt: skip
     error = refusal(capsys, verb, str(weights), *words, "--device", "cpu", "--precision", "fp16")

@@ -53,8 +53,8 @@ OPS_USERS = {"model", "parts", "inference", "runtime", "cli", "commands"}
 CONFINED = {
     "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",
             "cornernet.data.synthetic"},
-    "matplotlib": {"cornernet.report.draw"},
-    "PIL": {"cornernet.report.draw"},
+    "matplotlib": {"cornernet.report.draw", "cornernet.report.curves"},
+    "PIL": {"cornernet.report.draw", "cornernet.report.sheet"},
     "pycocotools": {"cornernet.inference.evaluate"},
     "rich": {"cornernet.train.log", "cornernet.cli"},
     "yaml": {"cornernet.config.schema"},
@@ -125,7 +125,7 @@ def test_imports_flow_one_way(package: str) -> None:
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("cornernet.data.coco", "from cornernet.model.detector import CornerDetector"),
+        ("cornernet.data.coco", "from cornernet.model.detector import Detector"),
         ("cornernet.parts.corners.head", "import cornernet.data.coco"),
         ("cornernet.parts.corners.losses", "from cornernet.train.loop import train"),
         ("cornernet.config.schema", "def f():\n    import cornernet.api"),

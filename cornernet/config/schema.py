@@ -38,11 +38,16 @@ def _at_least(section: str, owner: object, minimum: float, *names: str) -> None:
         )
 
 
+# The kinds of prediction that `cornernet.parts` builds.
+PARTS = ("corners",)
+
+
 @dataclass
 class ModelConfig:
     """The network (section 4 of the paper).
 
     Args:
+        parts: what the network predicts: "corners", boxes as pairs of corners.
         stacks: hourglasses one behind the other; each has its own head and its own loss.
         stage_channels: channels at each resolution of an hourglass, finest first; one down-sampling
             by 2 lies between neighbours. The finest stage has 1/4 of the picture's resolution.
@@ -61,6 +66,7 @@ class ModelConfig:
             list stands for `pixel_mean`.
     """
 
+    parts: list[str] = field(default_factory=lambda: ["corners"])
     stacks: int = 2
     stage_channels: list[int] = field(default_factory=lambda: [256, 256, 384, 384, 384, 512])
     stage_blocks: list[int] = field(default_factory=lambda: [2, 2, 2, 2, 2, 4])
@@ -81,6 +87,10 @@ class ModelConfig:
         return red, green, blue
 
     def __post_init__(self) -> None:
+        _require(
+            bool(self.parts) and set(self.parts) <= set(PARTS),
+            f"model.parts: expected one or more of {', '.join(PARTS)}, got {self.parts}",
+        )
         _at_least(
             "model", self, 1,
             "stacks", "feature_channels", "pool_channels", "head_channels", "embedding_channels",
@@ -333,8 +343,8 @@ class TestConfig:
             non-maximum suppression, as in the original. "mmdet3": each view passes it alone and
             keeps `max_per_image`, then what is left passes it again with the lowered scores, as
             in MMDetection 3.
-        pad_multiple: pictures are centred on a canvas whose sides are one less than a multiple of
-            this number of pixels, or a little more where stated by the network.
+        pad_multiple: images are centred on a canvas whose sides are one less than a multiple of
+            this number of pixels; 1: on none; 0: the multiple that suits the network.
         batch_size: pictures of equal size run together.
     """
 
@@ -353,13 +363,13 @@ class TestConfig:
     flip: bool = False
     scales: list[float] = field(default_factory=lambda: [1.0])
     tta_merge: Literal["joint", "mmdet3"] = "joint"
-    pad_multiple: int = 128
+    pad_multiple: int = 0
     batch_size: int = 1
 
     def __post_init__(self) -> None:
         _at_least(
             "test", self, 1,
-            "topk", "peak_kernel", "max_pairs", "max_per_image", "pad_multiple", "batch_size",
+            "topk", "peak_kernel", "max_pairs", "max_per_image", "batch_size",
         )  # fmt: skip
         _at_least(
             "test",
@@ -369,6 +379,7 @@ class TestConfig:
             "score_threshold",
             "nms_min_score",
             "merge_exponent",
+            "pad_multiple",
         )
         _require(
             self.peak_kernel % 2 == 1,

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
-from cornernet.errors import OutOfMemory, UserError
-from cornernet.inference.detect import canvas_size, detect_stream, view_size
+from cornernet.errors import OutOfMemory
+from cornernet.inference.stream import detect_stream
+from cornernet.inference.views import canvas_size, pad_multiple, view_size
+from cornernet.model.fuse import FusedDetector
 from cornernet.runtime.device import World
 from cornernet.structures import Detections
 
@@ -38,50 +39,50 @@ class Evaluation:
     class_ap: dict[str, float]
 
 
-def _by_canvas(dataset: CocoDataset, indices: Sequence[int], config: Config) -> list[int]:
-    """Indices in an order in which pictures with canvases of one size are neighbours."""
+def _by_canvas(
+    dataset: CocoDataset, indices: Sequence[int], config: Config, multiple: int
+) -> list[int]:
+    """Indices in an order in which images with canvases of one size are neighbours."""
 
     def key(index: int) -> list[tuple[int, int]]:
         info = dataset.info(index)
         size = (info.height, info.width)
-        return [canvas_size(view_size(size, config, scale), config) for scale in config.test.scales]
+        scales = config.test.scales
+        return [canvas_size(view_size(size, config, scale), multiple) for scale in scales]
 
     return sorted(indices, key=key)
 
 
 def detect_split(
-    model: nn.Module,
+    model: FusedDetector,
     dataset: CocoDataset,
     config: Config,
-    precision: str = "fp32",
     indices: Sequence[int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[int, Detections]:
-    """Detections of a split's pictures, by image id.
+    """Detections of a split's images, by image id.
 
     Args:
-        model: on any device; put into evaluation mode.
+        model: on any device.
         dataset: the split.
         config: sections data and test.
-        precision: of the forward pass; see `predict.detect`.
-        indices: which pictures; by default all.
-        progress: called with the number of pictures just done.
+        indices: which images; by default all.
+        progress: called with the number of images just done.
 
     Raises:
-        UserError: a picture cannot be read, or is too large for the memory.
+        UserError: an image cannot be read, or is too large for the memory.
     """
-    model.eval()
     found: dict[int, Detections] = {}
     chosen = range(len(dataset)) if indices is None else indices
-    order = _by_canvas(dataset, chosen, config)
-    for index, result in detect_stream(
-        model, order, lambda index: dataset.load(index).image, config, precision
-    ):
-        if isinstance(result, OutOfMemory):
-            raise OutOfMemory(f"{dataset.info(index).path}: {result}")
-        if isinstance(result, UserError):
-            raise result
-        found[dataset.info(index).id] = result
+    order = _by_canvas(dataset, chosen, config, pad_multiple(config, model.size_multiple))
+    for result in detect_stream(model, order, lambda index: dataset.load(index).image, config):
+        info = dataset.info(result.item)
+        if isinstance(result.error, OutOfMemory):
+            raise OutOfMemory(f"{info.path}: {result.error}")
+        if result.error is not None:
+            raise result.error
+        assert result.detections is not None
+        found[info.id] = result.detections
         if progress is not None:
             progress(1)
     return found
@@ -150,11 +151,10 @@ def coco_evaluation(dataset: CocoDataset, results: list[dict[str, Any]]) -> Eval
 
 
 def evaluate(
-    model: nn.Module,
+    model: FusedDetector,
     dataset: CocoDataset,
     config: Config,
     world: World,
-    precision: str = "fp32",
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Evaluation | None, dict[int, Detections]]:
     """Detect a split with all processes together and evaluate it in the first.
@@ -164,7 +164,7 @@ def evaluate(
         in the others.
     """
     share = range(world.rank, len(dataset), world.size)
-    found = detect_split(model, dataset, config, precision, share, progress)
+    found = detect_split(model, dataset, config, share, progress)
     if world.size > 1:
         gathered: list[Any] = [None] * world.size
         torch.distributed.all_gather_object(gathered, found)

@@ -1,22 +1,34 @@
-"""Backbone and head as one module, from pixels to the maps."""
+"""A backbone and its parts as one module, from pixels to maps, losses and candidates."""
 
 from __future__ import annotations
+
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from cornernet.config import ModelConfig
+from cornernet.config import LossConfig, ModelConfig
 from cornernet.model.hourglass import Hourglass, HourglassNet
-from cornernet.parts.corners.head import CornerHead
-from cornernet.parts.corners.structures import Outputs
+from cornernet.parts import Head, build_parts
+from cornernet.structures import Batch
+
+Maps = dict[str, Any]
+"""The maps of one stack: those of each part under its name."""
+
+TOTAL = "total"
+"""The name of the sum of all losses."""
 
 
-class CornerDetector(nn.Module):
-    """CornerNet's network: RGB pixels in, heat-maps, embeddings and offsets out.
+class Detector(nn.Module):
+    """The network as it is trained: RGB pixels in, the maps of its parts out.
 
     Args:
-        config: the network's sizes.
+        config: the network's sizes and parts.
         num_classes: number of classes.
+
+    Attributes:
+        parts: what the network predicts.
+        loss_names: the names of all losses as they are logged, `TOTAL` first.
     """
 
     pixel_mean: Tensor
@@ -24,35 +36,35 @@ class CornerDetector(nn.Module):
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
         super().__init__()
+        self.config = config
         self.num_classes = num_classes
-        self.freeze_batch_norm = config.freeze_batch_norm
         self.backbone = HourglassNet(
             config.stacks, config.stage_channels, config.stage_blocks, config.feature_channels
         )
-        self.head = CornerHead(
-            config.stacks,
-            config.feature_channels,
-            config.pool_channels,
-            config.head_channels,
-            num_classes,
-            config.embedding_channels,
-        )
-        # Normalisation is part of the network: whoever gives it a picture need not know of it.
+        self.parts = build_parts(config, num_classes)
+        self.loss_names = (TOTAL, *(name for part in self.parts for name in part.loss_names))
+        for part in self.parts:
+            self.add_module(part.head_name, part.build_head())
+        # Normalisation is part of the network, so that a weights file is all that its user needs.
         for name in ("pixel_mean", "pixel_std"):
             color = torch.tensor(getattr(config, name), dtype=torch.float32).view(3, 1, 1)
             self.register_buffer(name, color, persistent=False)
-        if self.freeze_batch_norm:
+        if config.freeze_batch_norm:
             for module in self._batch_norms():
                 module.requires_grad_(False)
         self.train()
 
+    def heads(self) -> list[Head]:
+        """The heads of all parts, in their order."""
+        return [cast(Head, getattr(self, part.head_name)) for part in self.parts]
+
     def _batch_norms(self) -> list[nn.BatchNorm2d]:
         return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
 
-    def train(self, mode: bool = True) -> CornerDetector:
+    def train(self, mode: bool = True) -> Detector:
         """As in `nn.Module`; frozen BatchNorm stays in evaluation mode."""
         super().train(mode)
-        if self.freeze_batch_norm:
+        if self.config.freeze_batch_norm:
             for module in self._batch_norms():
                 module.eval()
         return self
@@ -63,27 +75,69 @@ class CornerDetector(nn.Module):
         The maps and BatchNorm's statistics stay the same.
         """
         for module in self.modules():
-            if isinstance(module, (Hourglass, CornerHead)):
+            if isinstance(module, (Hourglass, Head)):
                 module.recompute = True
+
+    def class_dependent_layers(self) -> list[str]:
+        """Names of the layers whose shape depends on the number of classes."""
+        return [
+            f"{part.head_name}.{name}"
+            for part, head in zip(self.parts, self.heads(), strict=True)
+            for name in head.class_dependent_layers()
+        ]
+
+    def map_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the maps for an image of (height, width), rounded up."""
+        stride = self.backbone.stride
+        return -(-image_size[0] // stride), -(-image_size[1] // stride)
 
     def normalize(self, images: Tensor) -> Tensor:
         """[N, 3, H, W] RGB in 0..255, uint8 or float, to zero mean and unit deviation, float32."""
         return (images.float() - self.pixel_mean) / self.pixel_std
 
-    def map_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of the maps for a picture of (height, width): a quarter, rounded up."""
-        return -(-image_size[0] // 4), -(-image_size[1] // 4)
-
-    def forward(self, images: Tensor) -> list[Outputs]:
+    def forward(self, images: Tensor) -> list[Maps]:
         """Maps of every stack in training, of the last stack alone in evaluation.
 
         Args:
             images: [N, 3, H, W] RGB in 0..255, uint8 or float.
 
         Returns:
-            Outputs with maps at a quarter of the resolution, sides rounded up.
+            The maps of each part, at 1 / `backbone.stride` of the resolution, sides rounded up.
         """
-        return self.head(self.backbone(self.normalize(images)))
+        features = self.backbone(self.normalize(images))
+        by_part = [head(features) for head in self.heads()]
+        names = [part.name for part in self.parts]
+        return [dict(zip(names, maps, strict=True)) for maps in zip(*by_part, strict=True)]
+
+    def targets(self, batch: Batch, config: LossConfig) -> list[Any]:
+        """What each part should put out for a batch, on its device."""
+        image_size = (batch.images.shape[2], batch.images.shape[3])
+        map_size = self.map_size(image_size)
+        return [part.targets(batch, image_size, map_size, config) for part in self.parts]
+
+    def counts(self, targets: list[Any]) -> list[Tensor]:
+        """What the losses of each part are divided by, [C] each; see `Part.counts`."""
+        return [part.counts(target) for part, target in zip(self.parts, targets, strict=True)]
+
+    def losses(
+        self,
+        outputs: list[Maps],
+        targets: list[Any],
+        counts: list[Tensor],
+        config: LossConfig,
+        processes: int = 1,
+    ) -> dict[str, Tensor]:
+        """All losses of a batch and their sum, under `loss_names`; see `Part.losses`."""
+        losses: dict[str, Tensor] = {}
+        for part, target, count in zip(self.parts, targets, counts, strict=True):
+            maps = [stack[part.name] for stack in outputs]
+            losses |= part.losses(maps, target, count, config, processes)
+        return {TOTAL: torch.stack(list(losses.values())).sum()} | losses
+
+
+def size_multiple(config: ModelConfig) -> int:
+    """Pixels of which the sides of a network's input are best one less than a multiple."""
+    return HourglassNet.multiple_of_sizes(config.stage_channels)
 
 
 def to_channels_last(module: nn.Module) -> None:

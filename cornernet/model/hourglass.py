@@ -57,7 +57,22 @@ class HourglassNet(nn.Module):
 
     Between two stacks the input and the output of the first are merged by 1×1 convolutions and
     passed through one residual block.
+
+    Attributes:
+        stride: pixels of the input per cell of a feature map, in each direction.
+        size_multiple: an input whose sides are one pixel less than a multiple of this is halved
+            down to the coarsest resolution, rounding up, without an odd side in between. Other
+            sizes are accepted, too.
+        feature_channels: channels of the feature maps.
+        finest_channels: channels at the finest resolution.
     """
+
+    stride = 4
+
+    @classmethod
+    def multiple_of_sizes(cls, stage_channels: list[int]) -> int:
+        """`size_multiple` of a network with these stages."""
+        return cls.stride * 2 ** (len(stage_channels) - 1)
 
     def __init__(
         self,
@@ -68,6 +83,9 @@ class HourglassNet(nn.Module):
     ) -> None:
         super().__init__()
         channels = stage_channels[0]
+        self.size_multiple = self.multiple_of_sizes(stage_channels)
+        self.feature_channels = feature_channels
+        self.finest_channels = channels
         self.stem = nn.Sequential(
             ConvModule(3, channels // 2, 7, stride=2),
             residual_blocks(channels // 2, channels, 1, stride=2),

@@ -5,10 +5,11 @@ Modules carry the names that MMDetection gives them, so that weights go both way
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -88,3 +89,45 @@ def recomputed(module: nn.Module, x: Tensor) -> Tensor:
         return nullcontext(), _untouched_statistics(module)
 
     return cast(Tensor, checkpoint(module, x, use_reentrant=False, context_fn=contexts))
+
+
+class Float32Conv2d(nn.Conv2d):
+    """A convolution that computes in float32, whatever the precision of the network around it.
+
+    Inference forms use it where rounding would decide: neighbouring cells of a heat-map would tie
+    for the local maximum, and embeddings would differ by what makes two corners a pair.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.float())
+
+
+def joint_convolution(convolutions: Sequence[nn.Conv2d]) -> nn.Conv2d:
+    """Convolutions of one input as one, whose output channels follow each other.
+
+    Args:
+        convolutions: with biases, of one kernel size, at stride 1, padded to keep the size.
+    """
+    first = convolutions[0]
+    side = first.kernel_size[0]
+    outputs = sum(part.out_channels for part in convolutions)
+    joint = nn.Conv2d(first.in_channels, outputs, side, padding=side // 2)
+    weights, biases = zip(*((part.weight, part.bias) for part in convolutions), strict=True)
+    joint.weight = nn.Parameter(torch.cat(weights))
+    joint.bias = nn.Parameter(torch.cat(biases))
+    return joint
+
+
+def parallel_convolution(convolutions: Sequence[nn.Conv2d]) -> Float32Conv2d:
+    """1×1 convolutions of inputs that follow each other in one map, as one with zeros between."""
+    joint = Float32Conv2d(
+        sum(part.in_channels for part in convolutions),
+        sum(part.out_channels for part in convolutions),
+        1,
+    )
+    biases = [part.bias for part in convolutions if part.bias is not None]
+    joint.weight = nn.Parameter(
+        torch.block_diag(*(part.weight[:, :, 0, 0] for part in convolutions))[:, :, None, None]
+    )
+    joint.bias = nn.Parameter(torch.cat(biases))
+    return joint

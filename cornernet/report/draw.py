@@ -1,4 +1,4 @@
-"""Pictures for people: detections drawn, contact sheets, training curves."""
+"""Detections drawn into images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from cornernet.data.images import write_image
 from cornernet.structures import Detections
 
 
@@ -22,7 +21,7 @@ def class_color(label: int) -> tuple[int, int, int]:
 
 
 @lru_cache
-def _font(size: int) -> Any:
+def font(size: int) -> Any:
     import matplotlib
     from PIL import ImageFont
 
@@ -33,13 +32,13 @@ def _font(size: int) -> Any:
 def draw_detections(
     image: np.ndarray, detections: Detections, classes: Sequence[str], zoom: float = 1.0
 ) -> np.ndarray:
-    """A copy of a picture with boxes, class names and scores.
+    """A copy of an image with boxes, class names and scores.
 
     Args:
         image: [H, W, 3] RGB uint8.
         detections: in its pixels; scores of 1 or more, as for ground truth, are not written.
         classes: names by label.
-        zoom: factor on the picture's size before drawing, so that text fits small pictures.
+        zoom: factor on the image's size before drawing, so that text fits small images.
     """
     from PIL import Image, ImageDraw
 
@@ -49,7 +48,7 @@ def draw_detections(
         picture = picture.resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(picture)
     line = max(1, round(max(picture.size) / 320))
-    font = _font(max(10, round(max(picture.size) / 45)))
+    text_font = font(max(10, round(max(picture.size) / 45)))
     # Best last, so that it lies on top.
     for box, score, label in reversed(
         list(
@@ -64,102 +63,13 @@ def draw_detections(
         color = class_color(label)
         draw.rectangle(box, outline=color, width=line)
         text = classes[label] if score >= 1 else f"{classes[label]} {score:.2f}"
-        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+        left, top, right, bottom = draw.textbbox((0, 0), text, font=text_font)
         width, height = right - left + 4, bottom - top + 4
         x = min(max(0, box[0]), max(0, picture.width - width))
         y = box[1] - height if box[1] >= height else box[1]
         draw.rectangle((x, y, x + width, y + height), fill=color)
         dark = sum(color) < 420
-        draw.text((x + 2 - left, y + 2 - top), text, fill="white" if dark else "black", font=font)
-    return np.asarray(picture)
-
-
-def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
-    """A picture, [H, W, 3] RGB uint8, shrunk to fit a square; smaller ones stay as they are."""
-    from PIL import Image
-
-    picture = Image.fromarray(image)
-    picture.thumbnail((side, side))
-    return np.asarray(picture)
-
-
-def save_sheet(
-    pictures: Sequence[tuple[str, np.ndarray]], path: Path, columns: int = 4, cell: int = 320
-) -> None:
-    """Write pictures with captions side by side.
-
-    Args:
-        pictures: caption and [H, W, 3] RGB uint8 each.
-        path: a picture file.
-        columns: pictures in a row.
-        cell: width and height in pixels in which each picture is fitted.
-    """
-    from PIL import Image, ImageDraw
-
-    margin, caption = 6, 20
-    thumbnails = [Image.fromarray(thumbnail(image, cell)) for _, image in pictures]
-    columns = max(1, min(columns, len(pictures)))
-    starts = range(0, len(pictures), columns)
-    heights = [max(item.height for item in thumbnails[i : i + columns]) for i in starts]
-    size = (columns * (cell + margin) + margin, sum(heights) + len(heights) * (caption + margin))
-    sheet = Image.new("RGB", (size[0], size[1] + margin), "white")
-    draw = ImageDraw.Draw(sheet)
-    y = margin
-    for start, height in zip(starts, heights, strict=True):
-        for column, item in enumerate(thumbnails[start : start + columns]):
-            x = margin + column * (cell + margin)
-            draw.text((x, y), pictures[start + column][0], fill="black", font=_font(13))
-            sheet.paste(item, (x, y + caption))
-        y += height + caption + margin
-    write_image(path, np.asarray(sheet))
-
-
-def save_curves(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Losses, AP and learning rate of a run over epochs.
-
-    Args:
-        records: the lines of metrics.jsonl.
-        path: a PNG file.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    train = [record for record in records if record["kind"] == "train"]
-    val = [record for record in records if record["kind"] == "val"]
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    for key in [key for key in train[0] if key.startswith("loss/")] if train else []:
-        name = key.removeprefix("loss/")
-        left.plot(
-            [record["epoch"] for record in train],
-            [record[key] for record in train],
-            label=name,
-            linewidth=1.8 if name == "total" else 1.0,
+        draw.text(
+            (x + 2 - left, y + 2 - top), text, fill="white" if dark else "black", font=text_font
         )
-    left.set(xlabel="epoch", ylabel="loss", yscale="log", title="training losses")
-    rate = left.twinx()
-    rate.plot(
-        [record["epoch"] for record in train],
-        [record["learning_rate"] for record in train],
-        color="0.7",
-        linestyle=":",
-    )
-    rate.set_ylabel("learning rate (dotted)", color="0.5")
-    if train:
-        left.legend()
-    for name in ("AP", "AP50", "AP75"):
-        right.plot(
-            [record["epoch"] for record in val],
-            [record[name] for record in val],
-            marker="o",
-            markersize=3,
-            label=name,
-        )
-    right.set(xlabel="epoch", ylim=(0, 1), title="validation")
-    right.grid(alpha=0.3)
-    if val:
-        right.legend()
-    # Through write_image, so that a reader never sees half a picture.
-    canvas.draw()
-    write_image(path, np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return np.asarray(picture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,25 +15,25 @@ from cornernet.runtime.device import World, has_own_memory, peak_memory, release
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
 
-# Pictures in a step beyond which nobody would go on.
+# Images in a step beyond which nobody would go on.
 MOST = 4096
-_OBJECTS = 30  # a picture: more than nearly all pictures have
+_OBJECTS = 30  # in an image: more than nearly all images have
 # The first step makes the optimiser's state, the second one shows what all later ones need.
 _STEPS = 2
 
 
 @dataclass(frozen=True)
-class Fit:
+class LargestBatch:
     """The largest batch that fits, and the most bytes that the device held, where it counts."""
 
     batch_size: int
     peak: int | None
 
 
-def largest_batch(config: Config, world: World) -> Fit:
+def find_batch_size(config: Config, world: World) -> LargestBatch:
     """Find the largest `train.batch_size` for which the device has memory.
 
-    Whole steps are made, on noise with random boxes, with batches of 1, 2, 4, … pictures until
+    Whole steps are made, on noise with random boxes, with batches of 1, 2, 4, … images until
     memory runs out, and then with what lies between.
 
     Args:
@@ -42,20 +43,21 @@ def largest_batch(config: Config, world: World) -> Fit:
 
     Raises:
         UserError: on the CPU, whose system stops processes instead of refusing memory.
-        OutOfMemory: one picture is too much.
+        OutOfMemory: one image is too much.
     """
     if not has_own_memory(world.device):
         raise UserError(
-            "--find-batch: expected a device with memory of its own, got "
-            f"{world.device}, where the system stops a process that takes too "
-            "much; lower train.batch_size or set train.micro_batch"
+            "must be an accelerator with memory of its own to find a batch size on, got "
+            f"{world.device}, where the system stops a process that takes too much; lower "
+            "train.batch_size or set train.micro_batch",
+            field="device",
         )
     if world.size > 1:
         raise UserError(
-            f"--find-batch: expected one process, got {world.size}; start it without torchrun: "
+            f"the batch size is found by one process, got {world.size}; start it without torchrun: "
             "what fits one device fits each of them"
         )
-    config.train.micro_batch = 0
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, micro_batch=0))
     trainer = Trainer(config, world)
 
     def try_batch(number: int) -> int | None:
@@ -65,11 +67,13 @@ def largest_batch(config: Config, world: World) -> Fit:
             trainer.train_step(batch, steps_per_epoch=1)
         return peak_memory(world.device)
 
-    return _search(try_batch, lambda: _let_go(trainer))
+    return _search(try_batch, lambda: _free_gradients(trainer))
 
 
-def _search(try_batch: Callable[[int], int | None], let_go: Callable[[], None]) -> Fit:
-    best = Fit(1, try_batch(1))
+def _search(
+    try_batch: Callable[[int], int | None], free_gradients: Callable[[], None]
+) -> LargestBatch:
+    best = LargestBatch(1, try_batch(1))
     too_many: int | None = None
 
     def candidate() -> int:
@@ -77,14 +81,14 @@ def _search(try_batch: Callable[[int], int | None], let_go: Callable[[], None]) 
 
     while best.batch_size < (number := candidate()) <= MOST:
         try:
-            best = Fit(number, try_batch(number))
+            best = LargestBatch(number, try_batch(number))
         except OutOfMemory:
             too_many = number
-            let_go()
+            free_gradients()
     return best
 
 
-def _let_go(trainer: Trainer) -> None:
+def _free_gradients(trainer: Trainer) -> None:
     trainer.optimizer.zero_grad(set_to_none=True)
     gc.collect()
     release_memory(trainer.world.device)

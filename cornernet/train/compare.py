@@ -22,8 +22,8 @@ from cornernet.data.loader import training_batches
 from cornernet.errors import UserError
 from cornernet.runtime.device import World
 from cornernet.train.log import read_records
-from cornernet.train.loop import read_data, with_classes
-from cornernet.train.trainer import LOSSES, Trainer
+from cornernet.train.loop import read_data, resolved
+from cornernet.train.trainer import Trainer
 
 # The relative error up to which a device passes.
 TOLERANCE = 0.05
@@ -82,7 +82,7 @@ def compare_losses(
             "train.log_every, batch and number of processes"
         )
     errors = []
-    for name in LOSSES:
+    for name in _loss_names(run[steps[0]], reference[steps[0]]):
         pairs = [(run[step][f"loss/{name}"], reference[step][f"loss/{name}"]) for step in steps]
         bad = [step for step, pair in zip(steps, pairs, strict=True) if None in pair]
         if bad:
@@ -104,6 +104,24 @@ def compare_losses(
             )
         )
     return errors
+
+
+def _loss_names(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Names of the losses that two lines hold.
+
+    Raises:
+        UserError: they hold different ones.
+    """
+    names, others = (
+        [key.removeprefix("loss/") for key in line if key.startswith("loss/")]
+        for line in (record, other)
+    )
+    if set(names) != set(others):
+        raise UserError(
+            f"expected runs with the same losses, found {', '.join(names)} and "
+            f"{', '.join(others)}; compare runs of one network"
+        )
+    return names
 
 
 def _relative(value: float, reference: float) -> float:
@@ -168,7 +186,7 @@ def compare_batch(config: Config, data: str | Path, world: World) -> BatchCompar
         UserError: bad data; or no gradient to compare.
     """
     split, _ = read_data(config, data)
-    config = with_classes(config, split)
+    config = resolved(config, split)
     exact = dataclasses.replace(config, train=dataclasses.replace(config.train, precision="fp32"))
     precision, losses, found = _first_batch(config, split, world)
     _, wanted_losses, wanted = _first_batch(exact, split, World(torch.device("cpu")))
@@ -191,10 +209,7 @@ def compare_batch(config: Config, data: str | Path, world: World) -> BatchCompar
     return BatchComparison(
         str(world.device),
         precision,
-        {
-            name: (one, other)
-            for name, one, other in zip(LOSSES, losses, wanted_losses, strict=True)
-        },
+        {name: (loss, wanted_losses[name]) for name, loss in losses.items()},
         _norm(found[name] - gradient for name, gradient in wanted.items()) / whole,
         worst,
         errors[worst],
@@ -208,8 +223,8 @@ def _norm(tensors: Any) -> float:
 
 def _first_batch(
     config: Config, split: CocoDataset, world: World
-) -> tuple[str, list[float], dict[str, torch.Tensor]]:
-    """The precision computed in, the losses, and the gradients by name, on the CPU."""
+) -> tuple[str, dict[str, float], dict[str, torch.Tensor]]:
+    """The precision computed in, the losses and the gradients by name, on the CPU."""
     trainer = Trainer(config, world)
     batch = next(training_batches(split, config)[0]).to(world.device)
     trainer.model.train()
@@ -220,7 +235,8 @@ def _first_batch(
         gradients = {name: weight.grad.cpu() for name, weight in learnt if weight.grad is not None}
         finite = all(bool(gradient.isfinite().all()) for gradient in gradients.values())
         if finite or not trainer.scaler.is_enabled() or trainer.scaler.get_scale() < 1:
-            return trainer.precision, losses, gradients
+            by_name = dict(zip(trainer.model.loss_names, losses, strict=True))
+            return trainer.precision, by_name, gradients
         # The first scale of float16 is too large for the first gradients; as in a run, the scaler
         # leaves such a step out and scales less.
         trainer.scaler.step(trainer.optimizer)

@@ -16,13 +16,16 @@ from cornernet.data.loader import training_batches
 from cornernet.errors import UserError
 from cornernet.inference.detect import detect
 from cornernet.inference.evaluate import Evaluation, evaluate
-from cornernet.model.detector import CornerDetector, count_parameters
-from cornernet.report.draw import draw_detections, save_curves, save_sheet
+from cornernet.model.detector import Detector, count_parameters, size_multiple
+from cornernet.model.fuse import FusedDetector
+from cornernet.report.curves import save_curves
+from cornernet.report.draw import draw_detections
+from cornernet.report.sheet import save_sheet
 from cornernet.runtime.device import World, peak_memory
 from cornernet.structures import Batch
 from cornernet.train.log import RunLog
-from cornernet.train.run_directory import RunFolder
-from cornernet.train.trainer import LOSSES, Trainer
+from cornernet.train.run_directory import RunDirectory
+from cornernet.train.trainer import Trainer
 from cornernet.weights.file import Weights, load_weights, save_weights, start_from
 
 _SHEET_PICTURES = 12
@@ -56,11 +59,11 @@ def train(
         UserError: bad data, settings or folder, found before anything is written; or a loss that
             is not finite.
     """
-    folder = RunFolder(Path(output))
+    folder = RunDirectory(Path(output))
     if not resume:
         folder.check_free()
     training_split, validation_split = read_data(config, data)
-    config = with_classes(config, training_split)
+    config = resolved(config, training_split)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     checkpoint = folder.read_checkpoint(config) if resume else None
@@ -71,7 +74,7 @@ def train(
         )
     notes: list[str] = []
 
-    def initialise(model: CornerDetector) -> None:
+    def initialise(model: Detector) -> None:
         if config.train.init and checkpoint is None:
             notes.extend(_initialise(model, config, training_split.classes))
 
@@ -139,18 +142,26 @@ def read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDatase
     return training, validation
 
 
-def with_classes(config: Config, dataset: CocoDataset) -> Config:
-    """A recipe with the number of classes of its data."""
+def resolved(config: Config, dataset: CocoDataset) -> Config:
+    """A recipe with what its data and its network decide: the number of classes, canvas sizes.
+
+    Raises:
+        UserError: the recipe says another number of classes than the data has.
+    """
     number = len(dataset.classes)
     if config.model.num_classes not in (0, number):
         raise UserError(
-            f"model.num_classes: expected {number}, the number of categories in "
-            f"{dataset.annotation_path}, got {config.model.num_classes}; leave it at 0"
+            f"must be {number}, the number of categories in {dataset.annotation_path}, got "
+            f"{config.model.num_classes}; leave it at 0",
+            field="model.num_classes",
         )
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, num_classes=number))
+    model = dataclasses.replace(config.model, num_classes=number)
+    multiple = config.test.pad_multiple or size_multiple(model)
+    test = dataclasses.replace(config.test, pad_multiple=multiple)
+    return dataclasses.replace(config, model=model, test=test)
 
 
-def _initialise(model: CornerDetector, config: Config, classes: list[str]) -> list[str]:
+def _initialise(model: Detector, config: Config, classes: list[str]) -> list[str]:
     """Load `train.init`; returns what to tell about it."""
     source = config.train.init
     weights = load_weights(source)
@@ -177,7 +188,7 @@ def _introduce(
     trainer: Trainer,
     training_split: CocoDataset,
     validation_split: CocoDataset,
-    folder: RunFolder,
+    folder: RunDirectory,
 ) -> None:
     config, world = trainer.config, trainer.world
     for dataset in (training_split, validation_split):
@@ -244,7 +255,11 @@ def _summary(
 
 
 def _train_line(title: str, step: int, steps: int, record: dict[str, Any]) -> str:
-    losses = "  ".join(f"{name} {record[f'loss/{name}']:.3f}" for name in LOSSES)
+    losses = "  ".join(
+        f"{name.removeprefix('loss/')} {value:.3f}"
+        for name, value in record.items()
+        if name.startswith("loss/")
+    )
     memory = f"  {record['peak_memory_gib']} GiB" if "peak_memory_gib" in record else ""
     return (
         f"{title}  step {step}/{steps}  {losses}  lr {record['learning_rate']:.2e}  "
@@ -265,12 +280,7 @@ def _validate(trainer: Trainer, dataset: CocoDataset, log: RunLog) -> dict[str, 
         started = time.perf_counter()
         evaluation: Evaluation | None
         evaluation, _ = evaluate(
-            trainer.evaluated,
-            dataset,
-            trainer.config,
-            trainer.world,
-            trainer.precision,
-            progress,
+            trainer.inference_form(), dataset, trainer.config, trainer.world, progress
         )
     if evaluation is None:
         return {}
@@ -287,7 +297,7 @@ def _validate(trainer: Trainer, dataset: CocoDataset, log: RunLog) -> dict[str, 
 
 def _draw_sheet(weights: Weights, dataset: CocoDataset, world: World, path: Path) -> None:
     """Detections on some pictures spread over the validation split."""
-    model = weights.build_model().to(world.device)
+    model = FusedDetector(weights.build_model().to(world.device))
     count = min(_SHEET_PICTURES, len(dataset))
     pictures = []
     for number in range(count):

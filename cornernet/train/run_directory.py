@@ -17,7 +17,7 @@ _FREE_SETTINGS = {
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunDirectory:
     """Names of the files of a run."""
 
     path: Path

@@ -15,10 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cornernet.config import Config
 from cornernet.errors import OutOfMemory, UserError
-from cornernet.model.detector import CornerDetector, to_channels_last
-from cornernet.parts.corners.losses import corner_counts, detection_losses
-from cornernet.parts.corners.structures import Outputs, Targets
-from cornernet.parts.corners.targets import build_targets, crowd_cells
+from cornernet.model.detector import TOTAL, Detector, Maps, to_channels_last
+from cornernet.model.fuse import FusedDetector
 from cornernet.runtime.device import (
     World,
     autocast,
@@ -31,8 +29,6 @@ from cornernet.structures import Batch
 from cornernet.train.ema import WeightAverage
 from cornernet.train.schedule import learning_rate
 from cornernet.weights.file import Weights, load_state
-
-LOSSES = ("total", "focal", "pull", "push", "offset")
 
 
 def seed_everything(seed: int) -> None:
@@ -74,12 +70,12 @@ class Trainer:
         self,
         config: Config,
         world: World,
-        initial: Callable[[CornerDetector], None] | None = None,
+        initial: Callable[[Detector], None] | None = None,
     ) -> None:
         seed_everything(config.train.seed)
         self.config = config
         self.world = world
-        self.model = CornerDetector(config.model, config.model.num_classes)
+        self.model = Detector(config.model, config.model.num_classes)
         if initial is not None:
             initial(self.model)
         if config.train.checkpoint_activations:
@@ -100,34 +96,20 @@ class Trainer:
         if world.size > 1:
             self.parallel = DistributedDataParallel(self.model)
 
-    def targets(self, batch: Batch, map_size: tuple[int, int]) -> Targets:
-        """What the network should put out for a batch on the device."""
-        image_size = (batch.images.shape[2], batch.images.shape[3])
-        classes = self.model.num_classes
-        targets = build_targets(
-            batch.boxes, batch.labels, classes, image_size, map_size, self.config.loss.gaussian_iou
-        )
-        if self.config.loss.ignore_crowds:
-            ignored = crowd_cells(
-                batch.crowd_boxes, batch.crowd_labels, classes, image_size, map_size
-            )
-            targets = targets._replace(ignored=ignored)
-        return targets
-
-    def losses(self, batch: Batch, targets: Targets, counts: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, targets: list[Any], counts: list[Tensor]) -> dict[str, Tensor]:
         """Forward pass of a batch on the device.
 
         Args:
-            batch: all pictures of this process's step, or a part of them.
+            batch: all images of this process's step, or a part of them.
             targets: of `batch`.
-            counts: `corner_counts` of all pictures of the step, of all processes.
+            counts: of all images of the step, of all processes.
         """
         images = batch.images
         if self.config.train.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         with autocast(self.world.device, self.precision):
-            outputs: list[Outputs] = self.parallel(images)
-        return detection_losses(outputs, targets, self.config.loss, counts, self.world.size)
+            outputs: list[Maps] = self.parallel(images)
+        return self.model.losses(outputs, targets, counts, self.config.loss, self.world.size)
 
     def backward(self, batch: Batch) -> Tensor:
         """Add the gradients of a step to the parameters.
@@ -136,22 +118,24 @@ class Trainer:
             batch: on the device; goes through the network in parts of `train.micro_batch`.
 
         Returns:
-            The losses, in the order of `LOSSES`.
+            The losses, in the order of the network's `loss_names`.
         """
         parts = batch.split(self.config.train.micro_batch or len(batch.paths))
-        map_size = self.model.map_size((batch.images.shape[2], batch.images.shape[3]))
-        targets = [self.targets(part, map_size) for part in parts]
-        counts = torch.stack([corner_counts(part) for part in targets]).sum(0)
+        targets = [self.model.targets(part, self.config.loss) for part in parts]
+        by_part = [self.model.counts(target) for target in targets]
+        counts = [torch.stack(counts).sum(0) for counts in zip(*by_part, strict=True)]
         if self.world.size > 1:
-            torch.distributed.all_reduce(counts)
-        total = torch.zeros(len(LOSSES), device=self.world.device)
+            for count in counts:
+                torch.distributed.all_reduce(count)
+        names = self.model.loss_names
+        total = torch.zeros(len(names), device=self.world.device)
         for number, (part, wanted) in enumerate(zip(parts, targets, strict=True), start=1):
             # Processes exchange their gradients once, with the last part.
             waits = self.world.size > 1 and number < len(parts)
             with self.parallel.no_sync() if waits else nullcontext():
                 losses = self.losses(part, wanted, counts)
-                self.scaler.scale(losses["total"]).backward()
-            total += torch.stack([losses[name].detach() for name in LOSSES])
+                self.scaler.scale(losses[TOTAL]).backward()
+            total += torch.stack([losses[name].detach() for name in names])
         return total
 
     def train_step(self, batch: Batch, steps_per_epoch: int) -> dict[str, float]:
@@ -179,16 +163,22 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(
             self.model.parameters(), self.config.train.clip_norm or math.inf
         )
+        scale = self.scaler.scale(torch.ones_like(norm))
         # The one place of a step where the host waits for the device: before weights are changed.
-        *found, gradient_norm = torch.cat([losses, norm.detach().float()[None]]).tolist()
-        values = dict(zip(LOSSES, found, strict=True))
+        # What the scaler would ask for, whether a gradient overflowed and by what losses were
+        # multiplied, comes along.
+        *found, gradient_norm, factor = torch.cat(
+            [losses, torch.stack([norm.detach(), scale]).float()]
+        ).tolist()
+        values = dict(zip(self.model.loss_names, found, strict=True))
         self._check_finite(values, batch)
-        if not self.scaler.is_enabled():  # an active scaler skips such a step and scales less
+        if math.isfinite(gradient_norm):
+            self.optimizer.step()
+        elif not self.scaler.is_enabled():
             self._check_finite({"gradient": gradient_norm}, batch)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.scaler.is_enabled() and self.scaler.get_scale() < 1:
-            self._check_finite({"gradient, scaled by less than 1,": math.inf}, batch)
+        elif factor * self.scaler.get_backoff_factor() < 1:
+            self._check_finite({"gradient, scaled by less than 1,": gradient_norm}, batch)
+        self.scaler.update()  # scales less after a step that was left out
         if self.average is not None:
             self.average.update(self.model)
         self.step += 1
@@ -199,7 +189,7 @@ class Trainer:
         number, _, height, width = batch.images.shape
         at_a_time = min(self.config.train.micro_batch or number, number)
         return (
-            f"out of memory with {at_a_time} pictures of {width}×{height} at a time on "
+            f"out of memory with {at_a_time} images of {width}×{height} at a time on "
             f"{self.world.device} ({str(error).partition(chr(10))[0]}); set train.micro_batch "
             f"below {at_a_time}, train.checkpoint_activations to true, or lower augment.crop_size"
         )
@@ -210,12 +200,16 @@ class Trainer:
             raise UserError(
                 f"training stopped at iteration {self.step + 1}, epoch {self.epoch + 1}: expected "
                 f"finite losses, got {', '.join(bad)} for the images {', '.join(batch.paths)}; "
-                "lower train.learning_rate, look at these images, or use --train.precision fp32"
+                "lower train.learning_rate, look at these images, or set train.precision to fp32"
                 + ("; last.pt holds the state after the last whole epoch" if self.epoch else "")
             )
 
+    def inference_form(self) -> FusedDetector:
+        """The network that is evaluated, as it detects, in the precision of training."""
+        return FusedDetector(self.evaluated, self.precision)
+
     @property
-    def evaluated(self) -> CornerDetector:
+    def evaluated(self) -> Detector:
         """The network that is evaluated and saved: the average where there is one."""
         return self.model if self.average is None else self.average.module
 
@@ -246,7 +240,7 @@ class Trainer:
     def load(self, weights: Weights, source: str) -> None:
         """Take up the state of a checkpoint."""
         training = weights.training
-        assert training is not None  # RunFolder.read_checkpoint has checked
+        assert training is not None  # RunDirectory.read_checkpoint has checked
         load_state(self.model, training["model"], source)
         if self.average is not None:
             load_state(self.average.module, weights.state_dict, source)

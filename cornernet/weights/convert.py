@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cornernet.config import ModelConfig
 from cornernet.errors import UserError
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.weights.unpickle import Inert
 
 # The categories of COCO in the order of their ids, which is every CornerNet's order of classes.
@@ -193,7 +193,7 @@ def from_foreign(
             "network of one stack never runs"
         )
     with torch.device("meta"):
-        wanted = CornerDetector(model, len(names)).state_dict()
+        wanted = Detector(model, len(names)).state_dict()
     counters = [k for k in wanted if k.endswith(".num_batches_tracked") and k not in renamed]
     if counters:  # files of PyTorch before 0.4.1
         renamed |= {key: torch.zeros((), dtype=torch.int64) for key in counters}
@@ -210,7 +210,7 @@ def from_foreign(
     if mismatch:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            new = CornerDetector(model, len(names)).state_dict()
+            new = Detector(model, len(names)).state_dict()
         for kind, lines in mismatch.groups():
             done = "left out" if kind == "left over" else "initialised anew"
             notes.append(done + _listed(kind, lines))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cornernet.config import Config, ModelConfig
 from cornernet.errors import UserError
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.runtime.files import replacing
 from cornernet.weights.convert import compare, from_foreign, is_foreign
 from cornernet.weights.unpickle import read_tensors
@@ -41,15 +41,15 @@ class Weights:
     metrics: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] | None = None
 
-    def build_model(self) -> CornerDetector:
+    def build_model(self) -> Detector:
         """The network with these weights, in evaluation mode, on the CPU."""
-        model = CornerDetector(self.config.model, len(self.classes))
+        model = Detector(self.config.model, len(self.classes))
         load_state(model, self.state_dict, "weights")
         return model.eval()
 
 
 def start_from(
-    model: CornerDetector, weights: Weights, config: ModelConfig, classes: list[str], source: str
+    model: Detector, weights: Weights, config: ModelConfig, classes: list[str], source: str
 ) -> list[str]:
     """Load weights that are to be trained further.
 
@@ -82,7 +82,7 @@ def start_from(
     state = dict(weights.state_dict)
     anew: list[str] = []
     if classes != weights.classes:
-        anew = [f"head.{name}" for name in model.head.class_dependent()]
+        anew = model.class_dependent_layers()
         own = model.state_dict()
         state |= {key: own[key] for key in own if key.rpartition(".")[0] in anew}
     load_state(model, state, source)

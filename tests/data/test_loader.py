@@ -18,7 +18,8 @@ from cornernet.data.images import write_image
 from cornernet.data.loader import EpochBatches, collate, scaled_to_long_side, training_batches
 from cornernet.errors import UserError
 from cornernet.inference.evaluate import detect_split
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
+from cornernet.model.fuse import FusedDetector
 from cornernet.structures import Batch, Sample
 
 PICTURES = 7
@@ -307,6 +308,6 @@ def test_pictures_of_every_kind_are_trained_on_and_evaluated(tmp_path: Path) -> 
         for boxes in batch.boxes:
             assert len(boxes) == 1 and (boxes >= 0).all() and (boxes <= 32).all()
     settings = Config.from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16}})
-    model = CornerDetector(settings.model, 1)
-    found = detect_split(model, dataset, settings)
+    model = Detector(settings.model, 1)
+    found = detect_split(FusedDetector(model), dataset, settings)
     assert set(found) == set(range(len(images)))

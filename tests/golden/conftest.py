@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from cornernet.config import ModelConfig
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.parts.corners.structures import Outputs, Targets
 from cornernet.structures import Detections
 
@@ -112,17 +112,17 @@ def our_key(key: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def build_model() -> Callable[..., CornerDetector]:
+def build_model() -> Callable[..., Detector]:
     """A network of a golden file's `spec` with weights under MMDetection's keys."""
 
-    def build(spec: dict[str, Any], state: dict[str, Tensor]) -> CornerDetector:
+    def build(spec: dict[str, Any], state: dict[str, Tensor]) -> Detector:
         config = ModelConfig(
             stacks=spec["stacks"],
             stage_channels=spec["chans"],
             stage_blocks=spec["blocks"],
             feature_channels=spec["feat"],
         )
-        model = CornerDetector(config, spec["num_classes"])
+        model = Detector(config, spec["num_classes"])
         # A network of one stack there carries a block between stacks that nothing runs through.
         unused = "backbone.inters.0." if spec["stacks"] == 1 else "\0"
         model.load_state_dict({our_key(k): v for k, v in state.items() if not k.startswith(unused)})
@@ -132,10 +132,10 @@ def build_model() -> Callable[..., CornerDetector]:
 
 
 @pytest.fixture(scope="session")
-def all_stacks() -> Callable[[CornerDetector, Tensor], list[Outputs]]:
+def all_stacks() -> Callable[[Detector, Tensor], list[Outputs]]:
     """Maps of every stack in evaluation mode, where the detector itself gives the last only."""
 
-    def run(model: CornerDetector, normalised: Tensor) -> list[Outputs]:
+    def run(model: Detector, normalised: Tensor) -> list[Outputs]:
         model.eval()
         model.head.training = True  # this module alone: BatchNorm inside it stays in evaluation
         with torch.no_grad():
@@ -157,7 +157,8 @@ def embedding_targets() -> Callable[[list[Tensor], int], Targets]:
         )
         cells = joint[:, :, 0] * width + joint[:, :, 1]
         nothing = torch.zeros(len(matches), 1, 1, 1)
-        return Targets(*([nothing] * 6), image_index, cells[:, 0], cells[:, 1])
+        objects = tuple(len(match) for match in matches)
+        return Targets(*([nothing] * 6), image_index, cells[:, 0], cells[:, 1], objects)
 
     return build
 

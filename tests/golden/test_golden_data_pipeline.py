@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from small import SMALL_MODEL
+from views import make_view
 
 from cornernet.config import AugmentConfig, Config, ModelConfig
 from cornernet.data.augment import (
@@ -18,8 +20,7 @@ from cornernet.data.augment import (
     draw_crop,
     resize_sample,
 )
-from cornernet.inference.detect import make_view
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.structures import Sample
 
 
@@ -144,8 +145,7 @@ def test_colours(case) -> None:
 
 def test_normalisation(golden) -> None:
     content = golden("data_pipeline")
-    small = ModelConfig(1, [2, 2], [1, 1], 2, 2, 2)
-    model = CornerDetector(small, 1)
+    model = Detector(ModelConfig(**SMALL_MODEL), 1)
     wanted = content.tensor("norm_out")
     for number, padded in enumerate(wanted):
         image = torch.from_numpy(content.image(f"norm_image{number}")).permute(2, 0, 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from views import boxes_to_original, view_at
 
-from cornernet.inference.detect import View
 from cornernet_ops import corner_decode, corner_peaks
 
 
@@ -82,9 +82,9 @@ def test_pairs(case) -> None:
     cell = torch.tensor([width / meta["W"], height / meta["H"]]).repeat(2)
     top, _, left, _ = meta["border"] or [0, 0, 0, 0]
     # The reference clips at the left and upper edge alone: here the picture has no other edge.
-    endless = View((10**6, 10**6), (1.0, 1.0), (left, top), flipped=False)
+    endless = view_at((10**6, 10**6), (1.0, 1.0), (left, top))
     for image, valid in enumerate(meta["num_valid"]):
-        box = endless.to_original(boxes[image] * cell)
+        box = boxes_to_original(boxes[image] * cell, endless)
         good = (labels[image] >= 0) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
         assert min(int(good.sum()), meta["num_dets"]) == valid
         wanted = {name: case.tensor(name)[image, :valid] for name in ("bboxes", "scores", "clses")}

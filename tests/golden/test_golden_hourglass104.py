@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cornernet.config import ModelConfig
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 
 
 def recipe_weights(key: str, shape: tuple[int, ...], seed: int) -> Tensor:
@@ -39,7 +39,7 @@ def recipe_weights(key: str, shape: tuple[int, ...], seed: int) -> Tensor:
 def test_features_and_maps_of_both_stacks(golden, all_stacks) -> None:
     content = golden("hg104_recipe")
     with torch.device("meta"):  # shapes only: the weights come below
-        model = CornerDetector(ModelConfig(), 80)
+        model = Detector(ModelConfig(), 80)
     state = {}
     for key, value in model.state_dict().items():
         theirs = key.replace("head.", "bbox_head.", 1) if key.startswith("head.") else key

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from views import boxes_to_original, detections_of, view_at
+from views import candidates_of as batch_of
 
 from cornernet.config import TestConfig as Settings
-from cornernet.inference.detect import View, suppress
+from cornernet.inference.merge import suppress
 from cornernet.parts.corners.decode import decode
 from cornernet.structures import Detections
 
@@ -32,8 +34,8 @@ def candidates_of(case) -> list[Detections]:
     found = []
     for image in range(len(boxes)):
         top, _, left, _ = meta["border"][image] if meta["border"] else (0, 0, 0, 0)
-        endless = View((10**6, 10**6), factors, (left, top), flipped=False)
-        box = endless.to_original(boxes[image])
+        endless = view_at((10**6, 10**6), factors, (left, top))
+        box = boxes_to_original(boxes[image], endless)
         good = (labels[image] >= 0) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
         found.append(Detections(box[good], scores[image][good], labels[image][good]))
     return found
@@ -52,7 +54,7 @@ def test_candidates(case) -> None:
 @pytest.mark.golden_cases("predict", "cases", "{name}_")
 def test_detections(case, assert_same_detections) -> None:
     for image, candidates in enumerate(candidates_of(case)):
-        found = suppress(candidates, settings_of(case))
+        found = detections_of(suppress(batch_of(candidates), settings_of(case)))
         wanted = (case.tensor(f"out{image}_{name}") for name in ("bboxes", "scores", "labels"))
         assert_same_detections(found, *wanted, box_tolerance=1e-3, score_tolerance=2e-5, swap=2e-5)
 
@@ -62,7 +64,7 @@ def test_suppression_class_by_class(case, assert_same_detections) -> None:
     if "perclass0_dets" not in case:
         pytest.skip("this case was not run class by class")
     for image, candidates in enumerate(candidates_of(case)):
-        found = suppress(candidates, settings_of(case))
+        found = detections_of(suppress(batch_of(candidates), settings_of(case)))
         dets = case.tensor(f"perclass{image}_dets")
         labels = case.tensor(f"perclass{image}_labels")
         assert_same_detections(found, dets[:, :4], dets[:, 4], labels, 1e-3, 2e-5, swap=2e-5)
@@ -76,10 +78,10 @@ def test_boxes_are_clipped_on_all_sides(case) -> None:
     borders = meta["border"] or [(0, meta["batch_input_shape"][0], 0, meta["batch_input_shape"][1])]
     for image, (top, bottom, left, right) in enumerate(borders):
         height, width = int(bottom - top), int(right - left)
-        view = View((height, width), (1.0, 1.0), (left, top), flipped=False)
+        view = view_at((height, width), (1.0, 1.0), (left, top))
         shift = torch.tensor([left, top]).repeat(2)
         wanted = (boxes[image] - shift).clamp_min(0)
         wanted = torch.stack(
             [wanted[:, 0::2].clamp_max(width), wanted[:, 1::2].clamp_max(height)], 2
         )
-        assert torch.equal(view.to_original(boxes[image]), wanted.flatten(1))
+        assert torch.equal(boxes_to_original(boxes[image], view), wanted.flatten(1))

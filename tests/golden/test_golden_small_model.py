@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from views import candidates_of as batch_of
+from views import detections_of, make_view
 
 from cornernet.config import Config, LossConfig
-from cornernet.inference.detect import View, detect, make_view, merge, suppress
-from cornernet.model.detector import CornerDetector, count_parameters
+from cornernet.inference.detect import detect
+from cornernet.inference.merge import merge, suppress
+from cornernet.inference.views import View
+from cornernet.model.detector import Detector, count_parameters
+from cornernet.model.fuse import FusedDetector
 from cornernet.parts.corners.decode import decode
-from cornernet.parts.corners.losses import detection_losses
+from cornernet.parts.corners.losses import corner_losses
 from cornernet.parts.corners.targets import build_targets
 from cornernet.structures import Detections
 
@@ -24,7 +29,7 @@ def our_key(key: str) -> str:
 
 
 @pytest.fixture
-def model(golden, build_model) -> CornerDetector:
+def model(golden, build_model) -> Detector:
     content = golden("small_model_state")
     state = {key: content.tensor(key) for key in content.meta["keys"]}
     return build_model(content.meta["spec"], state).eval()
@@ -75,7 +80,7 @@ def test_maps_of_each_stack(golden, model, all_stacks) -> None:
 class Step:
     """One forward and backward pass in training."""
 
-    def __init__(self, content, model: CornerDetector) -> None:
+    def __init__(self, content, model: Detector) -> None:
         x = content.tensor("eval0_x")
         boxes, labels = content.per_image("train_boxes"), content.per_image("train_labels")
         model.train()
@@ -88,8 +93,9 @@ class Step:
             tuple(outputs[-1].tl_heat.shape[2:]),
         )
         config = LossConfig(embedding_batch=len(boxes))
-        self.by_stack = [detection_losses([maps], targets, config) for maps in outputs]
-        self.losses = detection_losses(outputs, targets, config)
+        self.by_stack = [corner_losses([maps], targets, config) for maps in outputs]
+        self.losses = corner_losses(outputs, targets, config)
+        self.losses["total"] = torch.stack(list(self.losses.values())).sum()
         self.losses["total"].backward()
         self.parameters = dict(model.named_parameters())
         self.buffers = dict(model.named_buffers())
@@ -159,12 +165,12 @@ def reference_view(case, flipped: bool = False) -> tuple[np.ndarray, View]:
     return canvas, view
 
 
-def maps_of(model: CornerDetector, canvas: np.ndarray):
+def maps_of(model: Detector, canvas: np.ndarray):
     with torch.no_grad():
-        return model(torch.from_numpy(canvas).permute(2, 0, 1)[None])[-1]
+        return model(torch.from_numpy(canvas).permute(2, 0, 1)[None])[-1]["corners"]
 
 
-def candidates_of(model: CornerDetector, case, flipped: bool = False) -> Detections:
+def candidates_of(model: Detector, case, flipped: bool = False) -> Detections:
     """Candidates clipped as the reference does, at the left and upper edge alone."""
     canvas, view = reference_view(case, flipped)
     boxes, scores, labels = decode(maps_of(model, canvas), Config().test, canvas.shape[:2])
@@ -174,6 +180,15 @@ def candidates_of(model: CornerDetector, case, flipped: bool = False) -> Detecti
         width = view.size[1]
         box = torch.stack([width - box[:, 2], box[:, 1], width - box[:, 0], box[:, 3]], 1)
     return Detections(box[good], scores[0][good], labels[0][good])
+
+
+def suppressed(candidates: Detections) -> Detections:
+    return detections_of(suppress(batch_of(candidates), Config().test))
+
+
+def merged(views: list[Detections], *overrides: str) -> Detections:
+    settings = Config().with_overrides(overrides).test
+    return detections_of(merge([batch_of(view) for view in views], settings))
 
 
 def wanted_detections(case, before: str = "") -> list[Tensor]:
@@ -212,13 +227,13 @@ def test_candidates_of_a_picture(case, model, assert_same_detections) -> None:
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "e2e{index}_")
 def test_detections_in_a_picture(case, model, assert_same_detections) -> None:
-    found = suppress(candidates_of(model, case), Config().test)
+    found = suppressed(candidates_of(model, case))
     assert_same_detections(found, *wanted_detections(case), 1e-3, 1e-3)
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
 def test_detections_in_the_mirrored_picture(case, model, assert_same_detections) -> None:
-    found = suppress(candidates_of(model, sibling(case), flipped=True), Config().test)
+    found = suppressed(candidates_of(model, sibling(case), flipped=True))
     boxes, scores, labels = wanted_detections(case, "flip_")
     width = sibling(case).array("image").shape[1]  # stored in the mirrored picture's pixels
     boxes = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
@@ -227,7 +242,7 @@ def test_detections_in_the_mirrored_picture(case, model, assert_same_detections)
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
 def test_detections_in_the_plain_view(case, model, assert_same_detections) -> None:
-    found = suppress(candidates_of(model, sibling(case)), Config().test)
+    found = suppressed(candidates_of(model, sibling(case)))
     assert_same_detections(found, *wanted_detections(case, "plain_"), 1e-3, 1e-3)
 
 
@@ -236,7 +251,7 @@ def test_views_suppressed_one_by_one_and_again_together(
     case, model, assert_same_detections
 ) -> None:
     views = [candidates_of(model, sibling(case), flipped) for flipped in (True, False)]
-    found = merge(views, Config().with_overrides(["--test.tta_merge", "mmdet3"]).test)
+    found = merged(views, "--test.tta_merge", "mmdet3")
     assert_same_detections(found, *wanted_detections(case), 1e-3, 1e-3)
 
 
@@ -245,7 +260,7 @@ def test_views_suppressed_one_by_one_and_again_together(
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
 def test_both_views_joined_before_one_suppression(case, model, assert_same_detections) -> None:
     views = [candidates_of(model, sibling(case), flipped) for flipped in (True, False)]
-    found = merge(views, Config().test)
+    found = merged(views)
     dets, labels = case.tensor("single_nms_dets"), case.tensor("single_nms_labels")
     assert_same_detections(found, dets[:, :4], dets[:, 4], labels, 1e-3, 1e-3)
 
@@ -269,9 +284,10 @@ def test_detect_gives_the_references_candidates_clipped_and_suppressed(
         box = torch.minimum(box, torch.tensor([width, height]).repeat(2))
         good = (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
         candidates.append(Detections(box[good], found.scores[good], found.labels[good]))
-    wanted = merge(candidates, Config().test)
-    config = Config().with_overrides([f"--test.flip={str(flip).lower()}"])
-    found = detect(model, [case.image("image")], config)[0]
+    wanted = merged(candidates)
+    words = [f"--test.flip={str(flip).lower()}", "--test.pad_multiple=128"]
+    config = Config().with_overrides(words)
+    found = detect(FusedDetector(model), [case.image("image")], config)[0]
     assert_same_detections(found, wanted.boxes, wanted.scores, wanted.labels, 1e-3, 1e-5)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cornernet.config import ModelConfig
-from cornernet.model.detector import CornerDetector, count_parameters
+from cornernet.model.detector import Detector, count_parameters
 
 STACKS = {"hourglass104": 2, "hourglass52": 1}
 
@@ -20,11 +20,11 @@ def pair(request: pytest.FixtureRequest, golden_folder: Path):
     if not path.is_file():
         pytest.skip("there is no state_dict_keys.json")
     with torch.device("meta"):
-        model = CornerDetector(ModelConfig(stacks=STACKS[request.param]), 80)
+        model = Detector(ModelConfig(stacks=STACKS[request.param]), 80)
     return model, json.loads(path.read_text())[request.param]
 
 
-def is_unused(key: str, model: CornerDetector) -> bool:
+def is_unused(key: str, model: Detector) -> bool:
     """A network of one stack there carries a block between stacks that nothing runs through."""
     return key.startswith("backbone.inters.0.") and len(model.backbone.inters) == 0
 

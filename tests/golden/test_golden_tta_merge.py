@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from views import boxes_to_original, detections_of, view_at
 
 from cornernet.config import TestConfig as Settings
-from cornernet.inference.detect import View, suppress
-from cornernet.structures import Detections
+from cornernet.inference.merge import suppress
+from cornernet.structures import Candidates
 
 
 def mirrored(boxes: Tensor, width: int) -> Tensor:
@@ -34,7 +35,8 @@ def test_merge(case, assert_same_detections) -> None:
         nms_min_score=1e-3 if soft else 0.0,
         max_per_image=meta["max_per_img"],
     )
-    found = suppress(Detections(torch.cat(boxes), torch.cat(scores), torch.cat(labels)), settings)
+    joint = Candidates(*(torch.cat(tensors)[None] for tensors in (boxes, scores, labels)))
+    found = detections_of(suppress(joint, settings))
     wanted = [case.tensor(name) for name in ("bboxes", "scores", "labels")]
     assert_same_detections(found, *wanted, box_tolerance=1e-3, score_tolerance=2e-5, swap=2e-5)
 
@@ -42,8 +44,10 @@ def test_merge(case, assert_same_detections) -> None:
 @pytest.mark.golden_cases("tta_merge", "cases", "case{index}_")
 def test_boxes_of_the_mirrored_view_are_mirrored_and_clipped(case) -> None:
     height, width = case.meta["ori_shape"]
-    view = View((height, width), (1.0, 1.0), (0, 0), flipped=True)
+    view = view_at((height, width), (1.0, 1.0), (0, 0))
     boxes = case.tensor("view0_bboxes")
     limits = torch.tensor([width, height, width, height])
     wanted = torch.minimum(mirrored(boxes, width).clamp_min(0), limits)
-    torch.testing.assert_close(view.to_original(boxes), wanted, rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        boxes_to_original(boxes, view, flipped=True), wanted, rtol=0, atol=1e-4
+    )

@@ -1,8 +1,7 @@
-"""Views of a picture and the way back, sources, and the Python interface."""
+"""Views of an image and the way back, detection in a batch, and the Python interface."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,24 +9,18 @@ import numpy as np
 import pytest
 import torch
 from small import SMALL_MODEL
+from views import boxes_to_original, make_view
 
-import cornernet.inference.detect as predict
+import cornernet.inference.detect as module
 from cornernet import CornerNet
 from cornernet.config import Config
 from cornernet.config import TestConfig as Settings
 from cornernet.data.images import write_image
-from cornernet.errors import OutOfMemory, UserError
-from cornernet.inference.detect import (
-    detect,
-    detect_stream,
-    expand_sources,
-    make_view,
-    merge,
-    suppress,
-)
-from cornernet.model.detector import CornerDetector
+from cornernet.errors import OutOfMemory
+from cornernet.inference.detect import detect
+from cornernet.model.detector import Detector
+from cornernet.model.fuse import FusedDetector
 from cornernet.parts.corners.structures import Outputs
-from cornernet.structures import Detections
 from cornernet.weights.file import Weights, save_weights
 
 
@@ -36,9 +29,13 @@ def config(**sections: dict) -> Config:
     return Config.from_dict({"model": model, **sections})
 
 
-def model_of(settings: Config, classes: int = 2) -> CornerDetector:
+def network_of(settings: Config, classes: int = 2) -> Detector:
     torch.manual_seed(0)
-    return CornerDetector(settings.model, classes).eval()
+    return Detector(settings.model, classes).eval()
+
+
+def model_of(settings: Config, classes: int = 2) -> FusedDetector:
+    return FusedDetector(network_of(settings, classes))
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -88,13 +85,13 @@ def test_boxes_find_their_way_back(flipped: bool, scale: float, long_side: int) 
         [[columns.min() + left, rows.min() + top, columns.max() + left + 1, rows.max() + top + 1]],
         dtype=torch.float32,
     )
-    back = view.to_original(found)[0]
+    back = boxes_to_original(found, view, flipped)[0]
     torch.testing.assert_close(back, torch.tensor([10.0, 20, 30, 40]), atol=2.0, rtol=0)
 
 
 def test_boxes_are_clipped_to_the_picture() -> None:
     _, view = make_view(picture(40, 50), config(test={"pad_multiple": 64}))
-    boxes = view.to_original(torch.tensor([[-100.0, -100, 500, 500]]))
+    boxes = boxes_to_original(torch.tensor([[-100.0, -100, 500, 500]]), view)
     assert boxes.tolist() == [[0, 0, 50, 40]]
 
 
@@ -102,17 +99,17 @@ def test_flipping_joins_the_candidates_of_both_views() -> None:
     # A network that sees an object only in the left half finds a right one in the mirror.
     settings = config(test={"pad_multiple": 1, "flip": True, "nms": "none"})
 
-    class LeftOnly(torch.nn.Module):
-        pixel_mean = torch.zeros(3, 1, 1)
-
-        def forward(self, images: torch.Tensor) -> list[Outputs]:
+    class LeftOnly(FusedDetector):
+        def forward(self, images: torch.Tensor) -> dict[str, Outputs]:
             n, _, height, width = images.shape
             heat = images.new_full((2, n, 1, height // 4, width // 4), -10.0)
             heat[0, :, 0, 2, 1], heat[1, :, 0, 6, 4] = 5.0, 5.0
             zeros = images.new_zeros(n, 2, height // 4, width // 4)
-            return [Outputs(heat[0], heat[1], zeros[:, :1], zeros[:, :1], zeros, zeros)]
+            maps = Outputs(heat[0], heat[1], zeros[:, :1], zeros[:, :1], zeros, zeros)
+            return {"corners": maps}
 
-    found = detect(LeftOnly(), [picture(40, 80)], settings)[0]
+    model = LeftOnly(network_of(settings, classes=1))
+    found = detect(model, [picture(40, 80)], settings)[0]
     best = found.select(found.scores > 0.9)
     assert sorted(best.boxes.tolist()) == [[4, 8, 16, 24], [64, 8, 76, 24]]
 
@@ -149,9 +146,9 @@ def test_want_of_memory_names_batch_size_and_what_to_lower(
     def starve(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(predict, "decode", starve)
+    monkeypatch.setattr(FusedDetector, "decode", starve)
     sentence = starved(config(test={"pad_multiple": 16, "flip": True}), 3)
-    assert "with 6 pictures of 63×47 at a time on cpu" in sentence and str(error) in sentence
+    assert "with 6 images of 63×47 at a time on cpu" in sentence and str(error) in sentence
     for setting in ("test.batch_size", "test.scales", "data.long_side"):
         assert setting in sentence
 
@@ -160,7 +157,7 @@ def test_what_is_no_want_of_memory_stays_what_it_is(monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(predict, "decode", fail)
+    monkeypatch.setattr(FusedDetector, "decode", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         detect(model_of(config()), [picture(40, 60)], config())
 
@@ -169,69 +166,17 @@ def test_a_picture_is_refused_before_the_system_stops_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # 8 maps of 8 channels, 11 × 15 cells and 4 bytes.
-    monkeypatch.setattr(predict, "free_memory", lambda device: 8 * 8 * 11 * 15 * 4 - 1)
+    monkeypatch.setattr(module, "free_memory", lambda device: 8 * 8 * 11 * 15 * 4 - 1)
     assert "GiB or more" in starved(config(test={"pad_multiple": 16}))
-    monkeypatch.setattr(predict, "free_memory", lambda device: 8 * 8 * 11 * 15 * 4)
+    monkeypatch.setattr(module, "free_memory", lambda device: 8 * 8 * 11 * 15 * 4)
     settings = config(test={"pad_multiple": 16})
     assert len(detect(model_of(settings), [picture(40, 60)], settings)) == 1
-
-
-def test_a_picture_too_large_for_the_memory_does_not_keep_from_the_others(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(predict, "free_memory", lambda device: 10**6)
-    settings = config(test={"pad_multiple": 16})
-    sizes = [(40, 60), (800, 900), (50, 60)]
-    found = list(detect_stream(model_of(settings), sizes, lambda size: picture(*size), settings))
-    assert [item for item, _ in found] == sizes
-    kinds = [Detections, OutOfMemory, Detections]
-    assert [type(result) for _, result in found] == kinds
-
-
-def test_large_pictures_are_not_read_far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = config(test={"pad_multiple": 16}, data={"workers": 12})
-    pixels = 40 * 60 + 47 * 63
-    monkeypatch.setattr(predict, "_PIXELS_AHEAD", 3 * pixels)
-    read, ahead = [], []
-
-    def reader(number: int) -> np.ndarray:
-        read.append(number)
-        return picture(40, 60, number)
-
-    for number, _ in detect_stream(model_of(settings), range(20), reader, settings):
-        ahead.append(len(read) - number - 1)
-    # The three that wait, the one that has just been taken, and one with which it may be joined.
-    assert len(ahead) == 20 and max(ahead) <= 5
-
-
-def test_score_threshold_and_limit_act() -> None:
-    boxes = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 50, 50]])
-    candidates = Detections(boxes, torch.tensor([0.9, 0.5, 0.2]), torch.zeros(3, dtype=torch.int64))
-    assert len(suppress(candidates, config(test={"score_threshold": 0.4}).test)) == 2
-    assert len(suppress(candidates, config(test={"max_per_image": 1}).test)) == 1
-
-
-def test_a_folder_gives_its_pictures_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("b.png", "a.JPG", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    assert [path.name for path in expand_sources([str(tmp_path)])] == ["a.JPG", "b.png"]
-
-
-def test_a_folder_that_is_called_like_a_picture_is_none(tmp_path: Path) -> None:
-    (tmp_path / "album.jpg").mkdir()
-    (tmp_path / "a.jpg").write_bytes(b"")
-    assert [path.name for path in expand_sources([str(tmp_path)])] == ["a.jpg"]
-
-
-def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="found none"):
-        list(expand_sources([str(tmp_path)]))
 
 
 @pytest.fixture
 def detector(tmp_path: Path) -> CornerNet:
     settings = config(test={"pad_multiple": 16})
-    model = model_of(settings)
+    model = network_of(settings)
     save_weights(Weights(model.state_dict(), ["cat", "dog"], settings), tmp_path / "w.pt")
     return CornerNet.from_pretrained(tmp_path / "w.pt", device="cpu")
 
@@ -265,45 +210,15 @@ def test_pixels_of_another_kind_are_refused(detector: CornerNet, image: np.ndarr
 def test_candidates_of_both_scales_count(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config(test={"pad_multiple": 16, "scales": [0.5, 1.0, 2.0]})
     sizes = []
-    original = predict.decode
+    original = FusedDetector.decode
 
-    def spy(outputs, test, size):
+    def spy(model, maps, test, size):
         sizes.append(size)
-        return original(outputs, test, size)
+        return original(model, maps, test, size)
 
-    monkeypatch.setattr(predict, "decode", spy)
+    monkeypatch.setattr(FusedDetector, "decode", spy)
     detect(model_of(settings), [picture(40, 60)], settings)
     assert sizes == [(31, 31), (47, 63), (95, 127)]
-
-
-def view_of(boxes: list[list[float]], scores: list[float]) -> Detections:
-    labels = torch.zeros(len(scores), dtype=torch.int64)
-    return Detections(torch.tensor(boxes), torch.tensor(scores), labels)
-
-
-def test_views_are_joined_before_one_suppression() -> None:
-    box, other = [0.0, 0, 10, 10], [50.0, 50, 60, 60]
-    views = [view_of([box, box], [0.9, 0.8]), view_of([other], [0.7])]
-    found = merge(views, config(test={"nms": "gaussian", "nms_sigma": 0.5}).test)
-    assert found.scores.tolist() == pytest.approx([0.9, 0.7, 0.8 * math.exp(-2)])
-
-
-def test_views_can_be_suppressed_twice_as_in_mmdetection_3() -> None:
-    box, other = [0.0, 0, 10, 10], [50.0, 50, 60, 60]
-    views = [view_of([box, box], [0.9, 0.8]), view_of([other, box], [0.7, 0.5])]
-    found = merge(views, config(test={"tta_merge": "mmdet3", "nms_min_score": 1e-6}).test)
-    # Each overlap lowers by exp(-2): 0.8 in its view and by 0.9 again, then by what was 0.5.
-    assert found.scores.tolist() == pytest.approx(
-        [0.9, 0.7, 0.5 * math.exp(-2), 0.8 * math.exp(-6)], rel=1e-5
-    )
-
-
-def test_a_single_view_is_suppressed_once_whatever_the_setting() -> None:
-    box = [0.0, 0, 10, 10]
-    views = [view_of([box, box], [0.9, 0.8])]
-    for setting in ("joint", "mmdet3"):
-        found = merge(views, config(test={"tta_merge": setting}).test)
-        assert found.scores.tolist() == pytest.approx([0.9, 0.8 * math.exp(-2)])
 
 
 # For each setting of the section test: values that must give other detections than the defaults

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cornernet.config import ModelConfig
 from cornernet.config import TestConfig as Settings
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.parts.corners.decode import decode
 from cornernet_ops import soft_nms
 
@@ -22,13 +22,13 @@ class PixelsToBoxes(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.model = CornerDetector(ModelConfig(**SMALL_MODEL), num_classes=3).eval()
+        self.model = Detector(ModelConfig(**SMALL_MODEL), num_classes=3).eval()
         self.settings = Settings(topk=20, max_pairs=50)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Boxes:
         size = images.shape[2], images.shape[3]
-        boxes, scores, labels = decode(self.model(images)[-1], self.settings, size)
+        boxes, scores, labels = decode(self.model(images)[-1]["corners"], self.settings, size)
         return soft_nms(
             boxes, scores, labels, method="gaussian", iou_threshold=0.5, sigma=0.5,
             min_score=1e-3, max_detections=10,

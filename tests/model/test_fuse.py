@@ -13,19 +13,20 @@ from cornernet import CornerNet
 from cornernet.config import Config, ModelConfig
 from cornernet.errors import UserError
 from cornernet.inference.evaluate import coco_evaluation, coco_results, detect_split
-from cornernet.model import fuse
-from cornernet.model.detector import CornerDetector
-from cornernet.model.fuse import InferenceDetector
+from cornernet.model.detector import Detector
+from cornernet.model.fuse import FusedDetector, SharedConvolutions
+from cornernet.parts import SharedConvolution
+from cornernet.parts.corners import head
 from cornernet.structures import Detections
 from cornernet_ops.soft_nms import box_iou
 
 
-def network(**changes: Any) -> CornerDetector:
+def network(**changes: Any) -> Detector:
     """Random weights, and BatchNorm with statistics that make a difference."""
     random = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     sizes = SMALL_MODEL | {"embedding_channels": 2} | changes
-    model = CornerDetector(ModelConfig(**sizes), 3)
+    model = Detector(ModelConfig(**sizes), 3)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None
@@ -46,7 +47,8 @@ def pictures(number: int = 2, height: int = 70, width: int = 93) -> Tensor:
 
 def maps_of(model: nn.Module, images: Tensor) -> list[Tensor]:
     with torch.no_grad():
-        return list(model(images)[-1])
+        maps = model(images)
+    return list((maps if isinstance(maps, dict) else maps[-1])["corners"])
 
 
 @pytest.mark.parametrize(
@@ -54,22 +56,22 @@ def maps_of(model: nn.Module, images: Tensor) -> list[Tensor]:
 )
 def test_maps_are_those_of_the_network(changes: dict[str, object]) -> None:
     model = network(**changes)
-    fast = InferenceDetector(model)
+    fast = FusedDetector(model)
     for found, wanted in zip(maps_of(fast, pictures()), maps_of(model, pictures()), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_no_batch_norm_and_no_unused_stack_is_left() -> None:
-    fast = InferenceDetector(network(stacks=2))
+    fast = FusedDetector(network(stacks=2))
     assert not [module for module in fast.modules() if isinstance(module, nn.BatchNorm2d)]
-    pools = [name for name, _ in fast.named_parameters() if "before_pool" in name]
-    assert len(pools) == 2  # one convolution, with its bias, for all four poolings
+    # The four convolutions before poolings are one, and the two projections beside them another.
+    assert [conv.kernel_size for conv in fast.shared.joint] == [(3, 3), (1, 1)]
 
 
 def test_the_network_itself_is_left_as_it_was() -> None:
     model = network()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    InferenceDetector(model, "bf16")
+    FusedDetector(model, "bf16")
     assert list(model.state_dict()) == list(before)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
@@ -78,11 +80,22 @@ def test_the_network_itself_is_left_as_it_was() -> None:
 def test_low_precision_is_near_the_network_in_float64(precision: str) -> None:
     model = network()
     wanted = maps_of(model.double(), pictures().double())
-    fast = InferenceDetector(network(), precision)
+    fast = FusedDetector(network(), precision)
     assert {parameter.dtype for parameter in fast.backbone.parameters()} == {fast.dtype}
     for found, exact in zip(maps_of(fast, pictures()), wanted, strict=True):
         error = (found.double() - exact).abs().max() / exact.abs().max()
         assert float(error) < (0.05 if precision == "bf16" else 0.01)
+
+
+class Unfused(FusedDetector):
+    """The inference form's interface around the network as it is trained."""
+
+    def __init__(self, model: Detector) -> None:
+        super().__init__(model)
+        self.model = model
+
+    def forward(self, images: Tensor) -> dict[str, Any]:
+        return self.model(images)[-1]
 
 
 def same_boxes(found: dict[int, Detections], wanted: dict[int, Detections]) -> tuple[int, int]:
@@ -103,8 +116,8 @@ def test_a_trained_network_finds_the_same_objects(overfitted, precision: str) ->
     # By the mean, one strong corner carries a box with any weak one beside it, and which one that
     # is may change with rounding.
     config = config.with_overrides(["--test.pair_score", "geometric"])
-    plain = detect_split(model, data, config)
-    fast = detect_split(InferenceDetector(model, precision), data, config)
+    plain = detect_split(Unfused(model), data, config)
+    fast = detect_split(FusedDetector(model, precision), data, config)
     hits, total = same_boxes(fast, plain)
     assert total > 15 and hits >= 0.99 * total
     ap = [
@@ -118,9 +131,10 @@ def test_precision_that_the_device_lacks_is_refused(monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise RuntimeError("\"conv\" not implemented for 'Half'")
 
-    monkeypatch.setattr(fuse.InferenceHead, "forward", fail)
-    with pytest.raises(UserError, match="--precision: fp16 is not to be had on cpu .* use fp32"):
-        InferenceDetector(network(), "fp16")
+    monkeypatch.setattr(head.FusedCornerHead, "forward", fail)
+    with pytest.raises(UserError, match="fp16 is not supported on cpu .* use fp32") as caught:
+        FusedDetector(network(), "fp16")
+    assert caught.value.field == "precision"
 
 
 def test_compiler_that_fails_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +143,7 @@ def test_compiler_that_fails_is_done_without(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(torch, "compile", lambda function: compiled)
     model = network()
-    fast = InferenceDetector(model, compile=True)
+    fast = FusedDetector(model, compile=True)
     with pytest.warns(UserWarning, match="torch.compile failed .*no compiler.* running without"):
         found = maps_of(fast, pictures())
     torch.testing.assert_close(found[0], maps_of(model, pictures())[0], rtol=1e-4, atol=1e-5)
@@ -141,7 +155,7 @@ def test_compiler_that_refuses_at_once_is_done_without(monkeypatch: pytest.Monke
         raise RuntimeError("not supported on this Python")
 
     monkeypatch.setattr(torch, "compile", refuse)
-    fast = InferenceDetector(network(), compile=True)
+    fast = FusedDetector(network(), compile=True)
     with pytest.warns(UserWarning, match="torch.compile failed .*this Python.* running without"):
         maps_of(fast, pictures())
     maps_of(fast, pictures())  # silently now
@@ -150,14 +164,59 @@ def test_compiler_that_refuses_at_once_is_done_without(monkeypatch: pytest.Monke
 @pytest.mark.slow
 def test_compiled_network_computes_the_same() -> None:
     model = network()
-    fast = InferenceDetector(model, compile=True)
+    fast = FusedDetector(model, compile=True)
     for found, wanted in zip(maps_of(fast, pictures()), maps_of(model, pictures()), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_optimize_gives_the_same_detector_once() -> None:
+def test_a_defect_of_the_network_is_not_taken_for_the_compilers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fast = FusedDetector(network(), compile=True)
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    maps_of(fast, pictures())
+
+    def fail(images: Tensor) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(fast, "_compiled", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        maps_of(fast, pictures())
+
+
+def test_optimize_does_each_time_what_it_is_asked() -> None:
     detector = CornerNet(network(), ["a", "b", "c"], Config())
-    fast = detector.optimize("fp32")
-    assert fast is detector and isinstance(detector.model, InferenceDetector)
-    model = detector.model
-    assert detector.optimize("fp32").model is model
+    exact = maps_of(detector.model, pictures())
+    assert detector.optimize("bf16") is detector
+    assert detector.model.dtype == torch.bfloat16
+    assert not torch.equal(maps_of(detector.model, pictures())[0], exact[0])
+    detector.optimize("fp32")
+    assert all(map(torch.equal, maps_of(detector.model, pictures()), exact))
+
+
+def test_optimize_compiles_a_network_that_it_has_made_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(1) or function)
+    detector = CornerNet(network(), ["a", "b", "c"], Config()).optimize("fp32")
+    detector.optimize("fp32", compile=True)
+    maps_of(detector.model, pictures())
+    assert compiled == [1]
+
+
+def test_convolutions_are_joined_across_parts_and_come_back_in_order() -> None:
+    torch.manual_seed(0)
+    kinds = [(3, 4, True), (1, 2, False), (3, 5, False), (3, 3, True), (1, 6, False)]
+    shared = [
+        SharedConvolution(nn.Conv2d(7, outputs, side, padding=side // 2), relu)
+        for side, outputs, relu in kinds
+    ]
+    feature = torch.randn(2, 7, 6, 5)
+    joint = SharedConvolutions(shared)
+    assert len(joint.joint) == 3
+    for found, (conv, relu) in zip(
+        joint(feature), ((one.conv, one.relu) for one in shared), strict=True
+    ):
+        wanted = conv(feature).relu() if relu else conv(feature)
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from cornernet.data.images import read_image
-from cornernet.report.draw import class_color, draw_detections, save_curves, save_sheet
+from cornernet.report.curves import save_curves
+from cornernet.report.draw import class_color, draw_detections
+from cornernet.report.sheet import save_sheet
 from cornernet.structures import Detections
 
 

@@ -23,9 +23,10 @@ from cornernet.train.compare import (
     compare_losses,
     training_records,
 )
-from cornernet.train.trainer import LOSSES, Trainer
+from cornernet.train.trainer import Trainer
 
 CPU = World(torch.device("cpu"))
+LOSSES = ("total", "focal", "pull", "push", "offset")
 
 
 def records(*totals: float | None, first: int = 10) -> dict[int, dict[str, Any]]:
@@ -86,6 +87,14 @@ def test_loss_that_is_no_number_is_refused() -> None:
 def test_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected the losses of a run, found no such file"):
         training_records(tmp_path)
+
+
+def test_runs_of_different_networks_are_refused() -> None:
+    other = records(1.0)
+    for record in other.values():
+        record["loss/center"] = 1.0
+    with pytest.raises(UserError, match="the same losses.*center"):
+        compare_losses(records(1.0), other)
 
 
 def test_cpu_has_its_own_gradients(shapes: Path) -> None:

@@ -15,19 +15,19 @@ import torch
 from small import SMALL_MODEL
 
 import cornernet.train.loop as loop
-import cornernet.train.trainer as trainer_module
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
 from cornernet.inference.evaluate import coco_evaluation, coco_results, detect_split
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
+from cornernet.model.fuse import FusedDetector
 from cornernet.runtime.device import World
 from cornernet.structures import Batch
 from cornernet.train.log import RunLog
 from cornernet.train.loop import train
-from cornernet.train.trainer import LOSSES, Trainer
+from cornernet.train.trainer import Trainer
 from cornernet.weights.file import Weights, load_weights, save_weights
 
 CPU = World(torch.device("cpu"))
@@ -59,7 +59,7 @@ def records(folder: Path) -> list[dict]:
 
 def test_eight_pictures_are_overfitted(overfitted) -> None:
     model, data, config = overfitted
-    found = detect_split(model, data, config)
+    found = detect_split(FusedDetector(model), data, config)
     metrics = coco_evaluation(data, coco_results(found, data.category_ids)).metrics
     assert metrics["AP"] >= 0.9, metrics
 
@@ -200,14 +200,14 @@ def test_bad_data_leave_no_folder(tmp_path: Path) -> None:
 
 
 def test_another_number_of_classes_is_refused(shapes: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"model\.num_classes: expected 5.*got 80"):
+    with pytest.raises(UserError, match=r"model\.num_classes must be 5.*got 80"):
         train(small_config("--model.num_classes", "80"), shapes, tmp_path / "run", CPU)
 
 
 def test_a_loss_that_is_no_number_names_iteration_loss_and_images(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = trainer_module.detection_losses
+    original = Detector.losses
     calls = []
 
     def poisoned(*args, **kwargs):
@@ -215,7 +215,7 @@ def test_a_loss_that_is_no_number_names_iteration_loss_and_images(
         losses = original(*args, **kwargs)
         return losses if len(calls) < 3 else losses | {"push": losses["push"] * torch.nan}
 
-    monkeypatch.setattr(trainer_module, "detection_losses", poisoned)
+    monkeypatch.setattr(Detector, "losses", poisoned)
     with pytest.raises(UserError, match=r"iteration 3, epoch 1: .* push = nan .*\.jpg"):
         train(small_config(), shapes, tmp_path / "run", CPU)
 
@@ -308,7 +308,7 @@ sys.path[:0] = {paths!r}
 from test_loop import small_config
 from cornernet.runtime.device import end_world, start_world
 from cornernet.structures import Batch
-from cornernet.train.trainer import LOSSES, Trainer
+from cornernet.train.trainer import Trainer
 
 world = start_world("cpu")
 for seed in range(6):
@@ -342,7 +342,7 @@ def test_processes_agree_on_batch_norm_statistics_of_model_and_average(tmp_path:
 def random_weights(path: Path, classes: list[str], **model: int) -> Path:
     torch.manual_seed(7)
     config = Config.from_dict({"model": SMALL_MODEL | model})
-    network = CornerDetector(config.model, len(classes))
+    network = Detector(config.model, len(classes))
     save_weights(Weights(network.state_dict(), classes, config), path)
     return path
 
@@ -434,7 +434,7 @@ def crowd_losses(*overrides: str) -> tuple[float, float]:
     values = []
     for more in ((), crowd):
         losses = trainer.backward(Batch(image, boxes, labels, ["picture.png"], *more))
-        values.append(float(losses[LOSSES.index("focal")]))
+        values.append(float(losses[trainer.model.loss_names.index("focal")]))
     return values[0], values[1]
 
 

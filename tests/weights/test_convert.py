@@ -11,12 +11,12 @@ import pytest
 import torch
 from small import SMALL_MODEL
 from torch import Tensor
+from views import make_view
 
 from cornernet import CornerNet
 from cornernet.config import Config, ModelConfig
 from cornernet.errors import UserError
-from cornernet.inference.detect import make_view
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.weights.convert import COCO_CLASSES, from_foreign, to_mmdet
 from cornernet.weights.file import Weights, load_weights, read_weights, save_weights
 
@@ -24,9 +24,9 @@ ORIGINAL = Path(__file__).parents[1] / "data" / "original"
 MAPS = ("tl_heat", "br_heat", "tl_embedding", "br_embedding", "tl_offset", "br_offset")
 
 
-def network(classes: int = 3, **changes: Any) -> CornerDetector:
+def network(classes: int = 3, **changes: Any) -> Detector:
     torch.manual_seed(0)
-    return CornerDetector(ModelConfig(**(SMALL_MODEL | changes)), classes)
+    return Detector(ModelConfig(**(SMALL_MODEL | changes)), classes)
 
 
 def mmdet_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -71,7 +71,7 @@ def test_sizes_of_the_network_are_found_from_the_tensors(changes: dict[str, Any]
 @pytest.mark.parametrize("stacks", [1, 2])
 def test_the_papers_networks_are_found(stacks: int) -> None:
     with torch.device("meta"):
-        state = CornerDetector(ModelConfig(stacks=stacks), 80).state_dict()
+        state = Detector(ModelConfig(stacks=stacks), 80).state_dict()
     found = from_foreign({"state_dict": mmdet_names(state)}, "x.pth")
     assert found.model == ModelConfig(stacks=stacks)
 
@@ -198,7 +198,7 @@ def test_mean_and_deviation_are_read_from_the_files_configuration(key: str, orde
 def test_a_network_for_bgr_gives_the_same_maps_for_rgb() -> None:
     text = CONFIGURATION.format(order="bgr_to_rgb=False")
     found = from_foreign(checkpoint(cfg=text), "x.pth")
-    theirs, ours = network().eval(), CornerDetector(found.model, 3).eval()
+    theirs, ours = network().eval(), Detector(found.model, 3).eval()
     ours.load_state_dict(found.state_dict)
     bgr = 255 * torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([10.0, 20, 30], [1.0, 2, 4]))
@@ -394,7 +394,8 @@ def test_original_network_gives_the_same_maps(original) -> None:
         arrays = dict(content)
     canvas, _ = make_view(arrays["image"][..., ::-1], weights.config)
     with torch.no_grad():
-        (maps,) = weights.build_model()(torch.from_numpy(canvas).permute(2, 0, 1)[None])
+        (stack,) = weights.build_model()(torch.from_numpy(canvas).permute(2, 0, 1)[None])
+        maps = stack["corners"]
     for name in MAPS:
         wanted = torch.from_numpy(arrays[name])[None]
         assert float(wanted.std()) > 1e-3  # a constant map would show nothing

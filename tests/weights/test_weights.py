@@ -10,7 +10,7 @@ import torch
 
 from cornernet.config import Config, ModelConfig
 from cornernet.errors import UserError
-from cornernet.model.detector import CornerDetector
+from cornernet.model.detector import Detector
 from cornernet.weights import file as module
 from cornernet.weights.file import (
     VERSION,
@@ -29,7 +29,7 @@ def config() -> Config:
 @pytest.fixture
 def weights() -> Weights:
     torch.manual_seed(0)
-    model = CornerDetector(config().model, 2)
+    model = Detector(config().model, 2)
     return Weights(model.state_dict(), ["cell", "plate"], config(), {"AP": 0.25})
 
 
@@ -52,13 +52,13 @@ def test_everything_comes_back(file: Path, weights: Weights) -> None:
 
 
 def test_network_is_built_from_the_file_alone(file: Path, weights: Weights) -> None:
-    original = CornerDetector(config().model, 2)
+    original = Detector(config().model, 2)
     original.load_state_dict(weights.state_dict)
     model = load_weights(file).build_model()
     assert not model.training
     image = 255 * torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        (found,), (wanted,) = model(image), original.eval()(image)
+        found, wanted = (net(image)[0]["corners"] for net in (model, original.eval()))
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
@@ -186,7 +186,7 @@ def changed(weights: Weights, kind: str) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
 def test_tensors_that_do_not_fit_are_named(weights: Weights, kind: str) -> None:
-    model = CornerDetector(config().model, 2)
+    model = Detector(config().model, 2)
     state = changed(weights, kind)
     name = "head.extra" if kind == "left over" else next(iter(weights.state_dict))
     with pytest.raises(UserError, match=rf"mine\.pt: .*1 {kind}, the first is {name}"):
@@ -195,7 +195,7 @@ def test_tensors_that_do_not_fit_are_named(weights: Weights, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
 def test_tensors_that_do_not_fit_change_nothing(weights: Weights, kind: str) -> None:
-    model = CornerDetector(config().model, 2)
+    model = Detector(config().model, 2)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(UserError):
         load_state(model, changed(weights, kind), "mine.pt")

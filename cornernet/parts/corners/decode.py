@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from cornernet.config import TestConfig
 from cornernet.parts.corners.structures import Outputs
+from cornernet.structures import Candidates
 from cornernet_ops import corner_decode, corner_peaks
 
 
 @torch.no_grad()
-def decode(
-    outputs: Outputs, config: TestConfig, image_size: tuple[int, int]
-) -> tuple[Tensor, Tensor, Tensor]:
+def decode(outputs: Outputs, config: TestConfig, image_size: tuple[int, int]) -> Candidates:
     """Peaks of both heat-maps, paired by class, position and embedding.
 
     Args:
@@ -23,9 +21,8 @@ def decode(
         image_size: height and width of the network's input in pixels.
 
     Returns:
-        boxes: [N, P, 4] float32, pixels of the network's input, P = config.max_pairs.
-        scores: [N, P] float32 in 0..1, falling; -1 where there were fewer pairs.
-        labels: [N, P] int64; -1 where there were fewer pairs.
+        `config.max_pairs` candidates of each image, the highest score first, in pixels of the
+        network's input.
     """
     height, width = outputs.tl_heat.shape[-2:]
     # The sigmoid is monotonic: it is applied to the few peaks, not to all cells. The mean of
@@ -52,4 +49,4 @@ def decode(
     scale_x, scale_y = image_size[1] / width, image_size[0] / height
     x1, y1, x2, y2 = boxes.unbind(2)
     boxes = torch.stack([x1 * scale_x, y1 * scale_y, x2 * scale_x, y2 * scale_y], 2)
-    return boxes, scores, labels
+    return Candidates(boxes, scores, labels)

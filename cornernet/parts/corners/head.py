@@ -6,14 +6,21 @@ Sections 3.2 to 3.5 of the paper and its figure 7. Attribute names are MMDetecti
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cornernet.model.layers import ConvModule, recomputed
+from cornernet.model.layers import (
+    ConvModule,
+    joint_convolution,
+    parallel_convolution,
+    recomputed,
+)
 from cornernet.parts.corners.structures import Outputs
+from cornernet.parts.interface import Head, SharedConvolution
 from cornernet_ops import corner_pool_pair
 from cornernet_ops.corner_pool_pair import CORNERS
 
@@ -53,12 +60,17 @@ class Branch(nn.Sequential):
         super().__init__(ConvModule(inputs, hidden, 3, norm=False), last)
 
     @property
+    def hidden(self) -> nn.Conv2d:
+        """The convolution that gives the hidden map."""
+        return cast(ConvModule, self[0]).conv
+
+    @property
     def output(self) -> nn.Conv2d:
         """The convolution that gives the map."""
         return cast(ConvModule, self[1]).conv
 
 
-class CornerHead(nn.Module):
+class CornerHead(Head):
     """One prediction module per stack; in evaluation only the last is run.
 
     Args:
@@ -102,8 +114,7 @@ class CornerHead(nn.Module):
         self.br_emb = branches(embedding_channels)
         self._initialise()
 
-    def class_dependent(self) -> list[str]:
-        """Names of the convolutions whose shape depends on the number of classes."""
+    def class_dependent_layers(self) -> list[str]:
         return [
             f"{corner}_heat.{stack}.1.conv"
             for corner in ("tl", "br")
@@ -123,11 +134,7 @@ class CornerHead(nn.Module):
                 if name.startswith(("tl_heat", "br_heat")):
                     nn.init.constant_(cast(Tensor, module.output.bias), prior)
 
-    # Whether corner pooling and the branches' hidden maps are computed again in backward.
-    recompute = False
-
     def forward(self, features: list[Tensor]) -> list[Outputs]:
-        """Feature maps of all stacks to the outputs of all (training) or of the last one."""
         stacks = range(len(features)) if self.training else [len(features) - 1]
         return [self._stack(stack, features[stack]) for stack in stacks]
 
@@ -147,3 +154,55 @@ class CornerHead(nn.Module):
             tl_offset=run(self.tl_off[stack], top_left),
             br_offset=run(self.br_off[stack], bottom_right),
         )
+
+    def fused(self) -> tuple[list[SharedConvolution], nn.Module]:
+        pools = [cast(BiCornerPool, pool[-1]) for pool in (self.tl_pool, self.br_pool)]
+        shared = [
+            SharedConvolution(module.conv, relu=True)
+            for pool in pools
+            for module in (pool.direction1_conv, pool.direction2_conv)
+        ]
+        shared += [SharedConvolution(pool.conv1.conv, relu=False) for pool in pools]
+        return shared, FusedCornerHead(self)
+
+
+class _CornerMaps(nn.Module):
+    """From pooled maps of one kind of corner to its heat-map, embedding and offset."""
+
+    def __init__(self, pool: BiCornerPool, branches: Sequence[Branch]) -> None:
+        super().__init__()
+        self.after_pool = pool.aftpool_conv.conv
+        self.features = pool.conv2
+        self.hidden = joint_convolution([branch.hidden for branch in branches])
+        self.maps = parallel_convolution([branch.output for branch in branches])
+        self.channels = [branch.output.out_channels for branch in branches]
+
+    def forward(self, pooled: Tensor, skip: Tensor) -> Sequence[Tensor]:
+        features = self.features(F.relu(self.after_pool(pooled) + skip))
+        maps: Tensor = self.maps(F.relu(self.hidden(features)))
+        return maps.split(self.channels, dim=1)
+
+
+class FusedCornerHead(nn.Module):
+    """The last stack's corners for inference, behind the convolutions that read the features.
+
+    Args:
+        head: with BatchNorm folded; its convolutions are taken over.
+    """
+
+    def __init__(self, head: CornerHead) -> None:
+        super().__init__()
+        kinds = (
+            (head.tl_pool, (head.tl_heat, head.tl_emb, head.tl_off)),
+            (head.br_pool, (head.br_heat, head.br_emb, head.br_off)),
+        )
+        self.tl, self.br = (
+            _CornerMaps(cast(BiCornerPool, pool[-1]), [cast(Branch, b[-1]) for b in branches])
+            for pool, branches in kinds
+        )
+
+    def forward(self, shared: list[Tensor]) -> Outputs:
+        top, left, bottom, right, tl_skip, br_skip = shared
+        tl = self.tl(corner_pool_pair(top, left, "top_left"), tl_skip)
+        br = self.br(corner_pool_pair(bottom, right, "bottom_right"), br_skip)
+        return Outputs(tl[0], br[0], tl[1], br[1], tl[2], br[2])

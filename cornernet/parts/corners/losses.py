@@ -49,7 +49,7 @@ def focal_loss(
 def embedding_losses(
     tl_embedding: Tensor, br_embedding: Tensor, targets: Targets
 ) -> tuple[Tensor, Tensor]:
-    """Pull and push (equations 4 and 5): means over a picture's objects, summed over pictures.
+    """Pull and push (equations 4 and 5): means over an image's objects, summed over images.
 
     The distance between the mean embeddings of two objects is Euclidean over channels.
 
@@ -61,27 +61,24 @@ def embedding_losses(
     Returns:
         pull, push: scalars.
     """
-    image = targets.image_index
+    image, device = targets.image_index, tl_embedding.device
 
     def at(embedding: Tensor, cell: Tensor) -> Tensor:  # [M, E]
         return embedding.float().flatten(2)[image, :, cell]
 
     top_left, bottom_right = at(tl_embedding, targets.tl_cell), at(br_embedding, targets.br_cell)
     mean = (top_left + bottom_right) / 2
-    batch = tl_embedding.shape[0]
-    objects = torch.zeros(batch, device=image.device).index_add_(
-        0, image, torch.ones_like(image, dtype=torch.float32)
-    )
-    per_object = objects[image]  # how many objects the picture of each object holds
+    objects = torch.tensor(targets.objects, dtype=torch.float32).to(device)
+    per_object = objects[image]  # how many objects the image of each object holds
     pull = ((top_left - mean) ** 2 + (bottom_right - mean) ** 2).sum(1) / per_object
 
-    # Differences between the objects of one picture at a time keep memory at sum of n², not M².
+    # Differences between the objects of one image at a time keep memory at sum of n², not M².
     push = tl_embedding.new_zeros((), dtype=torch.float32)
-    for means in mean.split([int(count) for count in objects.tolist()]):
+    for means in mean.split(targets.objects):
         count = len(means)
         if count > 1:
             distance = torch.linalg.vector_norm(means[:, None] - means[None, :], dim=2)
-            others = ~torch.eye(count, dtype=torch.bool, device=image.device)
+            others = ~torch.eye(count, dtype=torch.bool, device=device)
             push = push + (F.relu(1 - distance) * others).sum() / (count * (count - 1))
     return pull.sum(), push
 
@@ -98,7 +95,7 @@ def offset_loss(offset: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def corner_counts(targets: Targets) -> Tensor:
-    """[5] float32: cells with a corner (per class: tl, br; of any class: tl, br) and pictures."""
+    """[5] float32: cells with a corner (per class: tl, br; of any class: tl, br) and images."""
     return torch.stack(
         [
             (targets.tl_heat == 1).sum().float(),
@@ -110,14 +107,14 @@ def corner_counts(targets: Targets) -> Tensor:
     )
 
 
-def detection_losses(
+def corner_losses(
     outputs: list[Outputs],
     targets: Targets,
     config: LossConfig,
     counts: Tensor | None = None,
     processes: int = 1,
 ) -> dict[str, Tensor]:
-    """All losses of a batch, over stacks as `loss.normalize` says.
+    """The losses of a batch, over stacks as `loss.normalize` says.
 
     Args:
         outputs: maps of each stack.
@@ -128,16 +125,16 @@ def detection_losses(
             multiplied by it, so that the average is the gradient of the joint batch.
 
     Returns:
-        focal, pull, push, offset, and their sum total; scalars with weights applied.
+        focal, pull, push and offset; scalars with weights applied.
     """
     counts = corner_counts(targets) if counts is None else counts
     tl_class, br_class, tl_any, br_any = (counts[:4].clamp_min(1) + COUNT_EPSILON).unbind()
-    pictures = counts[4]
+    images = counts[4]
     # Both corners' losses count half, and every stack fully; or the other way round.
-    per_corner, per_stack, per_picture = 0.5, 1.0, config.embedding_batch
+    per_corner, per_stack, per_image = 0.5, 1.0, config.embedding_batch
     if config.normalize == "paper":
-        per_corner, per_stack, per_picture = 1.0, 1 / len(outputs), 1.0
-    embedding_scale = per_picture / pictures
+        per_corner, per_stack, per_image = 1.0, 1 / len(outputs), 1.0
+    embedding_scale = per_image / images
     shape = (config.focal_alpha, config.focal_beta, targets.ignored)
     focal, pull, push, offset = [], [], [], []
     for maps in outputs:
@@ -154,9 +151,7 @@ def detection_losses(
             + offset_loss(maps.br_offset, targets.br_offset, targets.br_mask) / br_any
         )
         offset.append(moved * per_corner * config.offset_weight)
-    losses = {
+    return {
         name: torch.stack(values).sum() * (per_stack * processes)
         for name, values in (("focal", focal), ("pull", pull), ("push", push), ("offset", offset))
     }
-    losses["total"] = torch.stack(list(losses.values())).sum()
-    return losses

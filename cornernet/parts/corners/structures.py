@@ -13,12 +13,14 @@ from torch import Tensor
 class Targets(NamedTuple):
     """What a perfect network would put out for a batch (section 3.2 of the paper).
 
-    Args:
+    Attributes:
         tl_heat, br_heat: `[N, K, h, w]` float32: 1 at a corner, a Gaussian around it, else 0.
         tl_offset, br_offset: `[N, 2, h, w]` float32: x, y lost by rounding down to a cell, cells.
         tl_mask, br_mask: `[N, 1, h, w]` float32: 1 where a corner of any class lies.
-        image_index: `[M]` int64: the picture, 0..N-1, of each object.
+        image_index: `[M]` int64: the image, 0..N-1, of each object.
         tl_cell, br_cell: `[M]` int64: y * w + x of each object's corners.
+        objects: how many objects each image has; known on the host, so that no loss waits for the
+            device to say it.
         ignored: `[N, K, h, w]` bool: cells of which nobody knows whether a corner lies there;
             None where there are none.
     """
@@ -32,13 +34,14 @@ class Targets(NamedTuple):
     image_index: Tensor
     tl_cell: Tensor
     br_cell: Tensor
+    objects: tuple[int, ...]
     ignored: Tensor | None = None
 
 
 class Outputs(NamedTuple):
     """The maps of one stack.
 
-    Args:
+    Attributes:
         tl_heat, br_heat: `[N, K, h, w]` logits of corners.
         tl_embedding, br_embedding: `[N, E, h, w]`.
         tl_offset, br_offset: `[N, 2, h, w]`: x, y in cells.

@@ -18,15 +18,18 @@ def crowd_cells(
     num_classes: int,
     image_size: tuple[int, int],
     map_size: tuple[int, int],
+    device: torch.device | str = "cpu",
 ) -> Tensor | None:
     """Cells of which nobody knows whether a corner of a class lies there: those of its crowds.
 
     Args:
-        boxes: N times [m, 4] float32, x1 y1 x2 y2 in pixels, of regions that hold a crowd.
-        labels: N times [m] int64, of what.
+        boxes: N times [m, 4] float32, x1 y1 x2 y2 in pixels, of regions that hold a crowd; on the
+            CPU, since their coordinates are needed here.
+        labels: N times [m] int64, of what; on the CPU.
         num_classes: K.
         image_size: height and width of the network's input in pixels.
         map_size: height and width of its maps in cells.
+        device: where the result is wanted.
 
     Returns:
         [N, K, h, w] bool, true in every cell that a region of its class touches; None where there
@@ -34,7 +37,7 @@ def crowd_cells(
     """
     if not any(len(item) for item in boxes):
         return None
-    device, (height, width) = boxes[0].device, map_size
+    height, width = map_size
     ignored = torch.zeros(len(boxes), num_classes, height, width, dtype=torch.bool, device=device)
     for image, (regions, classes) in enumerate(zip(boxes, labels, strict=True)):
         for (x1, y1, x2, y2), label in zip(regions.tolist(), classes.tolist(), strict=True):
@@ -66,8 +69,9 @@ def build_targets(
         map_size: height and width of its maps in cells.
         gaussian_iou: overlap that boxes keep whose corners are moved within the Gaussian's radius.
     """
-    counts = torch.tensor([len(item) for item in boxes])
-    image_index = torch.repeat_interleave(torch.arange(len(boxes)), counts).to(boxes[0].device)
+    objects = tuple(len(item) for item in boxes)
+    index = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor(objects))
+    image_index = index.to(boxes[0].device)
     tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell = corner_targets(
         torch.cat(list(boxes)).float(),
         torch.cat(list(labels)),
@@ -80,6 +84,5 @@ def build_targets(
         scale_x=map_size[1] / image_size[1],
         overlap=gaussian_iou,
     )
-    return Targets(
-        tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, image_index, tl_cell, br_cell
-    )
+    maps = (tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask)
+    return Targets(*maps, image_index, tl_cell, br_cell, objects)

@@ -23,7 +23,7 @@ from cornernet.train.compare import (
     verdict,
 )
 from cornernet.train.log import read_records
-from cornernet.train.run_directory import RunFolder
+from cornernet.train.run_directory import RunDirectory
 
 # The zoo's logger, which is not on PyPI.
 LOGGER = "git+https://github.com/Tecorigin/tcap_dllogger.git"
@@ -149,7 +149,7 @@ def write_contribution(
     Raises:
         UserError: a folder has no run, the output is taken, or the runs cannot be compared.
     """
-    folder, target = RunFolder(Path(run)), Path(output)
+    folder, target = RunDirectory(Path(run)), Path(output)
     records = training_records(run)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"--output: expected a new or empty folder, found {target}; choose another")

@@ -11,7 +11,7 @@ from torch import Tensor
 from cornernet.config import LossConfig
 from cornernet.parts.corners.losses import (
     corner_counts,
-    detection_losses,
+    corner_losses,
     embedding_losses,
     focal_loss,
 )
@@ -97,7 +97,8 @@ def where(objects: list[list[int]]) -> Targets:
     nothing = torch.zeros(len(objects), 1, 1, 1)
     index = torch.tensor(image, dtype=torch.int64)
     cells = torch.tensor(flat, dtype=torch.int64).view(-1, 2)
-    return Targets(*([nothing] * 6), index, cells[:, 0], cells[:, 1])
+    counts = tuple(len(cells) // 2 for cells in objects)
+    return Targets(*([nothing] * 6), index, cells[:, 0], cells[:, 1], counts)
 
 
 def embeddings(*pictures: list[float]) -> Tensor:
@@ -212,15 +213,13 @@ def targets_of(pictures: slice) -> Targets:
 EVERY = slice(0, 4)
 
 
-def test_total_is_the_sum_of_its_parts() -> None:
-    losses = detection_losses([random_outputs(4)], targets_of(EVERY), LossConfig())
-    parts = [losses[name] for name in ("focal", "pull", "push", "offset")]
-    assert float(losses["total"]) == pytest.approx(float(sum(parts)), rel=1e-6)
+def total(losses: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(losses.values())).sum()
 
 
 def test_focal_and_offset_are_means_over_corner_cells_and_both_corners() -> None:
     maps, targets = random_outputs(4), targets_of(EVERY)
-    losses = detection_losses([maps], targets, LossConfig())
+    losses = corner_losses([maps], targets, LossConfig())
     focal, offset = 0.0, 0.0
     for heat, wanted in ((maps.tl_heat, targets.tl_heat), (maps.br_heat, targets.br_heat)):
         focal += focal_by_loops(heat, wanted, 2.0, 4.0) / int((wanted == 1).sum()) / 2
@@ -239,8 +238,8 @@ def test_focal_and_offset_are_means_over_corner_cells_and_both_corners() -> None
 )
 def test_each_weight_scales_its_own_loss(setting: str, loss: str) -> None:
     maps, targets = [random_outputs(4)], targets_of(EVERY)
-    one = detection_losses(maps, targets, LossConfig(**{setting: 1.0}))
-    three = detection_losses(maps, targets, LossConfig(**{setting: 3.0}))
+    one = corner_losses(maps, targets, LossConfig(**{setting: 1.0}))
+    three = corner_losses(maps, targets, LossConfig(**{setting: 3.0}))
     assert float(one[loss]) > 0
     for name in ("focal", "pull", "push", "offset"):
         factor = 3.0 if name == loss else 1.0
@@ -251,17 +250,17 @@ def test_pull_and_push_are_means_over_pictures_times_the_embedding_batch() -> No
     maps, targets = random_outputs(4), targets_of(EVERY)
     pull, push = embedding_losses(maps.tl_embedding, maps.br_embedding, targets)
     config = LossConfig(embedding_batch=6.0, pull_weight=0.1, push_weight=0.2)
-    losses = detection_losses([maps], targets, config)
+    losses = corner_losses([maps], targets, config)
     assert float(losses["pull"]) == pytest.approx(0.1 * 6 / 4 * float(pull), rel=1e-5)
     assert float(losses["push"]) == pytest.approx(0.2 * 6 / 4 * float(push), rel=1e-5)
 
 
 def test_losses_are_summed_over_stacks() -> None:
     first, second, targets = random_outputs(4, 1), random_outputs(4, 2), targets_of(EVERY)
-    both = detection_losses([first, second], targets, LossConfig())
+    both = corner_losses([first, second], targets, LossConfig())
     for name, value in both.items():
         alone = [
-            float(detection_losses([maps], targets, LossConfig())[name]) for maps in (first, second)
+            float(corner_losses([maps], targets, LossConfig())[name]) for maps in (first, second)
         ]
         assert float(value) == pytest.approx(sum(alone), rel=1e-5)
 
@@ -270,17 +269,17 @@ def test_losses_are_summed_over_stacks() -> None:
 def test_average_gradient_of_two_processes_is_that_of_the_joint_batch(split: int) -> None:
     maps = random_outputs(4)
     joint = [item.clone().requires_grad_() for item in maps]
-    detection_losses([Outputs(*joint)], targets_of(EVERY), LossConfig())["total"].backward()
+    total(corner_losses([Outputs(*joint)], targets_of(EVERY), LossConfig())).backward()
 
     shares = [slice(0, split), slice(split, 4)]
     counts = torch.stack([corner_counts(targets_of(share)) for share in shares]).sum(0)
     apart = [item.clone().requires_grad_() for item in maps]
     for share in shares:
         outputs = Outputs(*(item[share] for item in apart))
-        losses = detection_losses(
+        losses = corner_losses(
             [outputs], targets_of(share), LossConfig(), counts=counts, processes=2
         )
-        (losses["total"] / 2).backward()  # as DistributedDataParallel averages
+        (total(losses) / 2).backward()  # as DistributedDataParallel averages
     for found, wanted in zip(apart, joint, strict=True):
         torch.testing.assert_close(found.grad, wanted.grad, rtol=1e-5, atol=1e-7)
 
@@ -288,8 +287,8 @@ def test_average_gradient_of_two_processes_is_that_of_the_joint_batch(split: int
 def test_batch_without_objects_still_learns_the_background() -> None:
     maps = Outputs(*(item.requires_grad_() for item in random_outputs(1)))
     targets = targets_of(slice(2, 3))
-    losses = detection_losses([maps], targets, LossConfig())
-    losses["total"].backward()
+    losses = corner_losses([maps], targets, LossConfig())
+    total(losses).backward()
     assert [losses[name].item() for name in ("pull", "push", "offset")] == [0.0, 0.0, 0.0]
     # No corner counts as one, lest the sum is divided by nothing.
     wanted = [focal_by_loops(m.detach(), targets.tl_heat, 2.0, 4.0) / 2 for m in maps[:2]]
@@ -331,10 +330,8 @@ def test_losses_of_the_paper_are_means_over_stacks_and_pictures(stacks: int) -> 
     outputs, targets, pictures = random_outputs(4), targets_of(EVERY), 4
     ours = LossConfig(embedding_batch=pictures)
     theirs = LossConfig(normalize="paper", embedding_batch=7)  # which acts in the other alone
-    one = detection_losses([outputs] * stacks, targets, ours)
-    two = detection_losses([outputs] * stacks, targets, theirs)
+    one = corner_losses([outputs] * stacks, targets, ours)
+    two = corner_losses([outputs] * stacks, targets, theirs)
     factors = {"focal": 2, "offset": 2, "pull": 1 / pictures, "push": 1 / pictures}
     for name, factor in factors.items():
         assert float(two[name]) == pytest.approx(float(one[name]) * factor / stacks, rel=1e-5)
-    parts = sum(float(two[name]) for name in ("focal", "offset", "pull", "push"))
-    assert float(two["total"]) == pytest.approx(parts, rel=1e-6)

@@ -1,0 +1,78 @@
+"""Corners as a part of a detector: boxes as pairs of a top-left and a bottom-right corner."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cornernet.config import LossConfig, TestConfig
+from cornernet.parts.corners.decode import decode
+from cornernet.parts.corners.head import CornerHead
+from cornernet.parts.corners.losses import corner_counts, corner_losses
+from cornernet.parts.corners.structures import Outputs, Targets
+from cornernet.parts.corners.targets import build_targets, crowd_cells
+from cornernet.parts.interface import Part
+from cornernet.structures import Batch, Candidates
+
+
+class Corners(Part):
+    """Heat-maps, embeddings and offsets of both kinds of corners (paper, section 3)."""
+
+    name = "corners"
+    head_name = "head"  # as in weights files since the first version
+    loss_names = ("focal", "pull", "push", "offset")
+
+    def build_head(self) -> CornerHead:
+        model = self.model
+        return CornerHead(
+            model.stacks,
+            model.feature_channels,
+            model.pool_channels,
+            model.head_channels,
+            self.num_classes,
+            model.embedding_channels,
+        )
+
+    def targets(
+        self,
+        batch: Batch,
+        image_size: tuple[int, int],
+        map_size: tuple[int, int],
+        config: LossConfig,
+    ) -> Targets:
+        targets = build_targets(
+            batch.boxes, batch.labels, self.num_classes, image_size, map_size, config.gaussian_iou
+        )
+        if not config.ignore_crowds:
+            return targets
+        ignored = crowd_cells(
+            batch.crowd_boxes,
+            batch.crowd_labels,
+            self.num_classes,
+            image_size,
+            map_size,
+            device=batch.images.device,
+        )
+        return targets._replace(ignored=ignored)
+
+    def counts(self, targets: Targets) -> Tensor:
+        return corner_counts(targets)
+
+    def losses(
+        self,
+        maps: list[Outputs],
+        targets: Targets,
+        counts: Tensor,
+        config: LossConfig,
+        processes: int,
+    ) -> dict[str, Tensor]:
+        return corner_losses(maps, targets, config, counts, processes)
+
+    def decode(
+        self,
+        maps: Outputs,
+        found: Candidates | None,
+        config: TestConfig,
+        image_size: tuple[int, int],
+    ) -> Candidates:
+        assert found is None, "corners are what other parts refine"
+        return decode(maps, config, image_size)

@@ -1,0 +1,150 @@
+"""What a detector knows of its parts.
+
+A detector is a backbone and a list of parts. A part is one kind of prediction, such as the corners
+of boxes, and owns everything about it: the head that computes its maps from the backbone's
+features, the targets of a batch, its losses and what they are divided by, and its share of
+decoding. The trainer, the log, validation and the network for inference know parts by these
+classes alone.
+
+N images in a batch, h × w cells of a map.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from cornernet.config import LossConfig, ModelConfig, TestConfig
+from cornernet.structures import Batch, Candidates
+
+
+@dataclass(frozen=True)
+class SharedConvolution:
+    """A convolution that reads the backbone's feature map.
+
+    Attributes:
+        conv: the convolution, with a bias and without a normalisation after it.
+        relu: whether a ReLU follows.
+    """
+
+    conv: nn.Conv2d
+    relu: bool
+
+
+class Head(nn.Module, ABC):
+    """The trainable head of a part.
+
+    Attributes:
+        recompute: whether hidden maps are computed again in backward instead of kept.
+    """
+
+    recompute: bool = False
+
+    @abstractmethod
+    def forward(self, features: list[Tensor]) -> list[Any]:
+        """Maps of every stack in training, of the last stack alone in evaluation.
+
+        Args:
+            features: [N, channels, h, w] of every stack.
+        """
+
+    @abstractmethod
+    def class_dependent_layers(self) -> list[str]:
+        """Names, within the head, of the layers whose shape depends on the number of classes."""
+
+    @abstractmethod
+    def fused(self) -> tuple[list[SharedConvolution], nn.Module]:
+        """The last stack's head for inference; takes over this head's weights.
+
+        BatchNorm has been folded into the convolutions before it.
+
+        Returns:
+            The convolutions that read the feature map, which the network for inference computes
+            jointly with those of the other parts; and what follows: a module that takes the list
+            of their results, [N, channels, h, w] each, in their order, and gives the part's maps.
+        """
+
+
+class Part(ABC):
+    """One kind of prediction. Holds no tensors: its weights are those of the head it builds.
+
+    Args:
+        model: sizes of the network.
+        num_classes: number of classes.
+    """
+
+    name: ClassVar[str]
+    """As in the setting model.parts; the key of the part's maps in the network's output."""
+    head_name: ClassVar[str]
+    """Attribute of the network that holds the head; state dicts begin with it."""
+    loss_names: ClassVar[tuple[str, ...]]
+    """Names of the losses, in the order in which they are logged."""
+
+    def __init__(self, model: ModelConfig, num_classes: int) -> None:
+        self.model = model
+        self.num_classes = num_classes
+
+    @abstractmethod
+    def build_head(self) -> Head:
+        """A new head with random weights."""
+
+    @abstractmethod
+    def targets(
+        self,
+        batch: Batch,
+        image_size: tuple[int, int],
+        map_size: tuple[int, int],
+        config: LossConfig,
+    ) -> Any:
+        """What a perfect head would put out for a batch, on the batch's device.
+
+        Args:
+            batch: the objects.
+            image_size: height and width of the network's input in pixels.
+            map_size: height and width of its maps in cells.
+            config: shapes of the targets.
+        """
+
+    @abstractmethod
+    def counts(self, targets: Any) -> Tensor:
+        """What the losses are divided by, [C] float32; added up over a batch that is split."""
+
+    @abstractmethod
+    def losses(
+        self,
+        maps: list[Any],
+        targets: Any,
+        counts: Tensor,
+        config: LossConfig,
+        processes: int,
+    ) -> dict[str, Tensor]:
+        """The losses by name, scalars with their weights applied.
+
+        Args:
+            maps: of each stack.
+            targets: of these images.
+            counts: `counts` of the whole batch, [C].
+            config: weights and exponents.
+            processes: over which gradients are averaged afterwards; this process's share of the
+                losses is multiplied by it, so that the average is the joint batch's gradient.
+        """
+
+    @abstractmethod
+    def decode(
+        self,
+        maps: Any,
+        found: Candidates | None,
+        config: TestConfig,
+        image_size: tuple[int, int],
+    ) -> Candidates:
+        """The part's share of decoding.
+
+        Args:
+            maps: of the last stack.
+            found: candidates of the parts before this one; None for the first.
+            config: settings of decoding.
+            image_size: height and width of the network's input in pixels.
+        """
