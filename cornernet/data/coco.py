@@ -1,8 +1,4 @@
-"""Reading and checking data in COCO's format.
-
-A data folder holds `annotations/instances_<split>*.json` and the pictures in `<split>*/`; COCO
-itself (`instances_train2017.json`, `train2017/`) is such a folder.
-"""
+"""Reading and checking data in COCO's format."""
 
 from __future__ import annotations
 
@@ -19,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from cornernet.data.images import read_image
+from cornernet.data.layouts import find_annotations, find_images
 from cornernet.errors import UserError
 from cornernet.structures import Sample
 
-_PREFIX = "instances_"
 _REQUIRED_KEYS = {
     "images": ("id", "file_name", "width", "height"),
     "annotations": ("id", "image_id", "category_id", "bbox"),
@@ -55,70 +51,6 @@ class _Record:
     labels: np.ndarray
     crowd_boxes: np.ndarray
     crowd_labels: np.ndarray
-
-
-def find_annotations(root: str | os.PathLike[str], split: str) -> Path:
-    """The annotation file of a split: `annotations/instances_<split>*.json` under `root`.
-
-    An exact match wins over longer names: of `instances_val.json` and `instances_val2017.json`,
-    the split "val" is the former.
-
-    Raises:
-        UserError: if there is no such folder, no such file, or more than one.
-    """
-    folder = Path(root)
-    if not split:
-        raise UserError("expected the name of a split such as 'train' or 'val', got ''")
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing there"
-        raise UserError(
-            f"{folder}: expected a data folder in COCO's format, found {found}; "
-            "give the folder that holds annotations/ and the pictures, or make one with "
-            f"'cornernet data synthesize {folder}'"
-        )
-    annotations = folder / "annotations"
-    exact = annotations / f"{_PREFIX}{split}.json"
-    if exact.is_file():
-        return exact
-    wanted = f"annotations/{_PREFIX}{split}*.json"
-    present = sorted(annotations.glob("*.json"))
-    candidates = [path for path in present if path.name.startswith(_PREFIX + split)]
-    if len(candidates) == 1:
-        return candidates[0]
-    if candidates:
-        raise UserError(
-            f"{folder}: expected one file {wanted}, found {_names(candidates)}; "
-            "name the split in full, without 'instances_' and '.json'"
-        )
-    found = _names(present) if present else "no .json file in annotations/"
-    raise UserError(
-        f"{folder}: expected a file {wanted}, found {found}; "
-        "rename the annotation file or choose another split"
-    )
-
-
-def find_images(annotation_path: Path, split: str) -> Path:
-    """The picture folder that belongs to an annotation file found by `find_annotations`.
-
-    It is named like the file without `instances_` and `.json`; failing that, it is the only folder
-    whose name starts with the split's.
-
-    Raises:
-        UserError: if there is none, or more than one.
-    """
-    root = annotation_path.parent.parent
-    same_name = root / annotation_path.stem[len(_PREFIX) :]
-    if same_name.is_dir():
-        return same_name
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
-    candidates = [path for path in folders if path.name.startswith(split)]
-    if len(candidates) == 1:
-        return candidates[0]
-    found = _names(candidates or folders)
-    raise UserError(
-        f"{root}: expected the pictures of {annotation_path.name} in the folder "
-        f"'{same_name.name}', found the folders {found}; rename the folder of these pictures"
-    )
 
 
 class CocoDataset:
@@ -490,10 +422,6 @@ def _integer(value: Any) -> int | None:
     if not _is_finite_number(value) or value != int(value):
         return None
     return int(value)
-
-
-def _names(paths: Sequence[Path]) -> str:
-    return ", ".join(path.name for path in paths) or "none"
 
 
 def _quoted(words: Mapping[str, Any] | Sequence[str]) -> str:

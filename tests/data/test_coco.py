@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cornernet.data.coco import CocoDataset, find_annotations, find_images
+from cornernet.data.coco import CocoDataset
 from cornernet.data.images import read_image, write_image
+from cornernet.data.layouts import find_annotations, find_images
 from cornernet.errors import UserError
 
 WIDTH, HEIGHT = 64, 48
