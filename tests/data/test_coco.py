@@ -15,7 +15,6 @@ from PIL import Image
 
 from cornernet.data.coco import CocoDataset
 from cornernet.data.images import read_image, write_image
-from cornernet.data.layouts import find_annotations, find_images
 from cornernet.errors import UserError
 
 WIDTH, HEIGHT = 64, 48
@@ -57,77 +56,16 @@ def write(root: Path, data: Any, name: str = "train", folder: str | None = None)
     return root
 
 
-def refused(root: Path, *words: str, split: str = "train", **options: Any) -> str:
-    """The sentence with which a data set is refused; all `words` must be in it."""
+def refused(root: Path, *words: str, field: str | None = None, **options: Any) -> str:
+    """The sentence with which a dataset is refused; all `words` must be in it."""
     with pytest.raises(UserError) as caught:
-        CocoDataset(root, split, **options)
+        CocoDataset(root, "train", **options)
+    assert caught.value.field == field
     sentence = str(caught.value)
     for word in words:
         assert word in sentence
     assert "\n" not in sentence
     return sentence
-
-
-# Finding files
-
-
-@pytest.mark.parametrize("name", ["train", "train2017", "train_mini"])
-def test_a_split_is_found_by_the_start_of_its_name(tmp_path: Path, name: str) -> None:
-    write(tmp_path, content(), name)
-    path = find_annotations(tmp_path, "train")
-    assert path == tmp_path / "annotations" / f"instances_{name}.json"
-    assert find_images(path, "train") == tmp_path / name
-
-
-def test_an_exact_name_wins_over_longer_ones(tmp_path: Path) -> None:
-    for name in ("train2014", "train", "train2017"):
-        write(tmp_path, content(), name)
-    assert find_annotations(tmp_path, "train").name == "instances_train.json"
-    assert find_annotations(tmp_path, "train2014").name == "instances_train2014.json"
-
-
-def test_several_annotation_files_are_listed(tmp_path: Path) -> None:
-    for name in ("train2014", "train2017"):
-        write(tmp_path, content(), name)
-    refused(tmp_path, "instances_train2014.json", "instances_train2017.json", "in full")
-
-
-def test_without_a_matching_annotation_file_the_others_are_listed(tmp_path: Path) -> None:
-    write(tmp_path, content(), "val")
-    refused(tmp_path, "instances_train*.json", "found instances_val.json", "another split")
-
-
-def test_no_data_folder_is_a_sentence(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "nowhere", "found nothing there", "cornernet data synthesize")
-
-
-def test_a_file_is_no_data_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    refused(tmp_path / "file", "found a file")
-
-
-def test_a_folder_without_annotations_is_a_sentence(tmp_path: Path) -> None:
-    refused(tmp_path, "no .json file in annotations/")
-
-
-def test_an_empty_split_name_is_refused(tmp_path: Path) -> None:
-    refused(write(tmp_path, content()), "the name of a split", split="")
-
-
-def test_the_only_folder_that_starts_like_the_split_holds_the_pictures(tmp_path: Path) -> None:
-    write(tmp_path, content(), "train2017", folder="train_pictures")
-    assert CocoDataset(tmp_path, "train").image_folder == tmp_path / "train_pictures"
-
-
-def test_no_folder_with_pictures_is_a_sentence(tmp_path: Path) -> None:
-    write(tmp_path, content(), "train", folder="pictures")
-    refused(tmp_path, "'train'", "found the folders annotations, pictures", "rename")
-
-
-def test_several_folders_with_pictures_are_listed(tmp_path: Path) -> None:
-    write(tmp_path, content(), "train2017", folder="train_a")
-    (tmp_path / "train_b").mkdir()
-    refused(tmp_path, "train_a, train_b")
 
 
 # Reading
@@ -201,13 +139,30 @@ def test_min_size_drops_pictures_by_their_shorter_side(tmp_path: Path) -> None:
     assert len(CocoDataset(tmp_path, "train", min_size=32)) == 1
 
 
-def test_nothing_left_is_a_sentence(tmp_path: Path) -> None:
-    root = write(tmp_path, content())
-    refused(root, "instances_train.json", "none of the 2", "data.min_size", min_size=1000)
+def test_without_a_large_image_the_setting_is_named(tmp_path: Path) -> None:
+    refused(
+        write(tmp_path, content()), "instances_train.json", "1000", "largest of 2 images", "48",
+        min_size=1000, field="data.min_size",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("min_size", [0, 32])
+def test_without_an_image_with_boxes_the_setting_is_named(tmp_path: Path, min_size: int) -> None:
+    data = content()
+    data["images"][1]["height"] = 31
+    for entry in data["annotations"][:2]:
+        entry["iscrowd"] = 1
+    if min_size == 0:
+        del data["annotations"][2]
+    sentence = refused(
+        write(tmp_path, data), "instances_train.json", "good box",
+        filter_empty=True, min_size=min_size, field="data.filter_empty",
+    )  # fmt: skip
+    assert ("1 images of at least data.min_size = 32" if min_size else "2 images in") in sentence
 
 
 def test_no_images_at_all_is_a_sentence(tmp_path: Path) -> None:
-    refused(write(tmp_path, content() | {"images": [], "annotations": []}), "none of the 0")
+    refused(write(tmp_path, content() | {"images": [], "annotations": []}), "at least one image")
 
 
 def test_summary_counts_pictures_boxes_and_classes(tmp_path: Path) -> None:
@@ -271,7 +226,7 @@ def test_other_classes_than_the_weights_give_both_lists(tmp_path: Path, classes:
         "instances_train.json",
         f"the {len(classes)} classes of the weights",
         ", ".join(f"'{name}'" for name in classes),
-        "3 categories ('cup', 'cat', 'dog')",
+        "3 categories ('cat', 'dog', 'cup')",
         classes=classes,
     )
 
@@ -368,7 +323,7 @@ def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path: Path) -> 
         {"id": number, "file_name": f"{number}.png", "width": 9, "height": 9} for number in (50, 51)
     ]
     missing = str(tmp_path / "train" / "50.png")
-    refused(write(tmp_path, data), "instances_train.json", "4 pictures", "2 missing", missing)
+    refused(write(tmp_path, data), "instances_train.json", "2 of 4 images", missing)
 
 
 def test_an_annotation_of_an_unknown_image_is_named(tmp_path: Path) -> None:
