@@ -1,8 +1,8 @@
-"""Random changes to training pictures, as in MMDetection's CornerNet.
+"""Random changes to training images, as in MMDetection's CornerNet.
 
-Each change is a pair: one function draws its parameters, another applies them, so that a test can
-apply parameters of its own. Pictures are [H, W, 3] RGB in 0..255: uint8 as they are read, float32
-from the first change on.
+Each change is a pair of functions: one draws the parameters, the other applies them, so that a
+test can apply parameters of its own. Images are `[H, W, 3]` RGB in 0..255: uint8 as they are read,
+float32 after the first change.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from cornernet.config import AugmentConfig
 from cornernet.structures import Sample
 
-# How often a crop's centre is drawn again before another crop size is drawn.
+# How many centres are tried for a crop before another crop size is drawn.
 _CENTRE_TRIES = 50
-# How many crop sizes are tried before a crop is centred on a box.
+# How many crop sizes are tried before the crop is centred on a box.
 _SIZE_TRIES = 20
-# The largest hue, saturation and value.
-_MOST_SATURATED = np.array([np.inf, 1, np.inf], np.float32)
-# To put red, green and blue into another order is to turn the hue by so many degrees and, for the
-# orders that are no turn, to swap red and blue.
+# The upper bounds of hue, saturation and value.
+_MAX_HSV = np.array([np.inf, 1, np.inf], np.float32)
+# A cyclic permutation of red, green and blue rotates the hue by this many degrees. The other
+# permutations rotate it and swap red and blue.
 _HUE_OF_ORDER = {(0, 1, 2): 0.0, (2, 0, 1): 120.0, (1, 2, 0): 240.0}
 
 
@@ -34,8 +34,11 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize to (height, width): bilinear when enlarging, area-averaging when shrinking by half or
-    more, where bilinear would skip pixels."""
+    """Resize to (height, width).
+
+    Bilinear, but area averaging if both sides shrink to half or less, where bilinear interpolation
+    would skip pixels.
+    """
     height, width = image.shape[:2]
     shrinks = size[0] * 2 <= height and size[1] * 2 <= width
     return cv2.resize(
@@ -44,7 +47,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize_sample(sample: Sample, size: tuple[int, int]) -> Sample:
-    """Resize picture and boxes to (height, width)."""
+    """Resize image and boxes to (height, width)."""
     height, width = sample.image.shape[:2]
     if (height, width) == size:
         return sample
@@ -59,15 +62,15 @@ def resize_sample(sample: Sample, size: tuple[int, int]) -> Sample:
 
 @dataclass(frozen=True)
 class Photometry:
-    """One draw of colour changes; None leaves a change out.
+    """The parameters of the colour changes; None leaves a change out.
 
-    Args:
-        brightness: added to all pixels, 0..255 scale.
+    Attributes:
+        brightness: added to all pixels, on the scale of 0..255.
         contrast: factor on all pixels.
-        contrast_first: contrast comes before saturation and hue, not after.
-        saturation: factor on saturation.
-        hue: added to hue, degrees.
-        channels: order in which the colour channels are put.
+        contrast_first: whether contrast comes before saturation and hue or after them.
+        saturation: factor on the saturation.
+        hue: added to the hue, in degrees.
+        channels: new order of the colour channels.
     """
 
     brightness: float | None = None
@@ -82,7 +85,7 @@ UNCHANGED = Photometry()
 
 
 def draw_photometry(config: AugmentConfig, rng: np.random.Generator) -> Photometry:
-    """Each change happens half of the time."""
+    """Draw colour changes; each happens with probability 1/2."""
 
     def maybe(low: float, high: float) -> float | None:
         happens, value = rng.random() < 0.5, float(rng.uniform(low, high))
@@ -106,12 +109,12 @@ def draw_photometry(config: AugmentConfig, rng: np.random.Generator) -> Photomet
 
 
 def distort(image: np.ndarray, change: Photometry, out: np.ndarray | None = None) -> np.ndarray:
-    """Apply colour changes to a picture; the result is float32, and values may leave 0..255.
+    """Apply colour changes to an image; the result is float32, and values may leave 0..255.
 
     Args:
-        image: the picture, which stays as it is.
-        change: what to do.
-        out: where to put the result, float32 of the picture's shape; by default, a new array.
+        image: the image, which is not changed.
+        change: the changes.
+        out: array for the result, float32 with the shape of the image; None makes a new one.
     """
     in_hsv = change.saturation is not None or change.hue is not None
     if change.channels is not None and not in_hsv:
@@ -128,45 +131,47 @@ def distort(image: np.ndarray, change: Photometry, out: np.ndarray | None = None
 
 
 def _distort_in_hsv(pixels: np.ndarray, change: Photometry, out: np.ndarray | None) -> np.ndarray:
-    """All changes but brightness, in one go through hue (0..360), saturation (0..1) and value.
+    """Apply all changes but brightness in one conversion to HSV and back.
 
-    There contrast is a factor on the value, whether it comes first or last. `pixels` is used up.
+    Hue is in 0..360, saturation in 0..1. Contrast is a factor on the value, whether it comes first
+    or last. `pixels` is overwritten.
     """
     order = change.channels or (0, 1, 2)
-    turned = order in _HUE_OF_ORDER
-    hue = (change.hue or 0.0) + _HUE_OF_ORDER[order if turned else order[::-1]]
+    cyclic = order in _HUE_OF_ORDER
+    hue = (change.hue or 0.0) + _HUE_OF_ORDER[order if cyclic else order[::-1]]
     saturation = 1.0 if change.saturation is None else change.saturation
     contrast = 1.0 if change.contrast is None else change.contrast
     hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
-    # OpenCV takes hues of 360 and more on the way back, but none below 0.
+    # The conversion back accepts hues of 360 and more, but none below 0.
     change_hsv = np.array(
         [[1, 0, 0, hue % 360], [0, saturation, 0, 0], [0, 0, contrast, 0]], np.float64
     )
     hsv = cv2.transform(hsv, change_hsv, dst=pixels)
     if saturation > 1:
-        rows = hsv.reshape(len(hsv), -1)  # NumPy is slow at many short runs
-        np.minimum(rows, np.tile(_MOST_SATURATED, hsv.shape[1]), out=rows)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB if turned else cv2.COLOR_HSV2BGR, dst=out)
+        rows = hsv.reshape(len(hsv), -1)  # NumPy is slow on a short last axis
+        np.minimum(rows, np.tile(_MAX_HSV, hsv.shape[1]), out=rows)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB if cyclic else cv2.COLOR_HSV2BGR, dst=out)
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square to cut: its side and its centre (x, y) in pixels of the picture."""
+    """A square to cut out: its side and its centre (x, y) in pixels of the image."""
 
     side: int
     centre: tuple[int, int]
 
     def window(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """The part of the picture inside the square: left, top, right, bottom."""
+        """The part of the image inside the square: left, top, right, bottom."""
         x, y = self.centre
         half = self.side // 2
         return max(x - half, 0), max(y - half, 0), min(x + half, width), min(y + half, height)
 
 
 def centre_margin(border: int, size: int) -> int:
-    """How far a crop's centre keeps from the edges: `border`, halved until it fits `size`.
+    """The distance of a crop's centre from the edges: `border`, halved until it fits `size`.
 
-    MMDetection's closed form; for other borders than powers of two it is below what halving gives.
+    This is MMDetection's closed form. If `border` is not a power of two, it may be less than what
+    repeated halving gives.
     """
     ratio = 2 * border / size
     halvings = math.ceil(math.log2(math.ceil(ratio))) + (ratio == int(ratio))
@@ -186,13 +191,13 @@ def draw_crop(
     integers: Callable[[int, int], int],
     choice: Callable[[list[float]], float],
 ) -> Crop:
-    """Draw a square that holds the centre of at least one box, where the picture has boxes.
+    """Draw a square that contains the centre of at least one box, if the image has boxes.
 
     Args:
-        sample: the picture.
-        config: size, ratios and border.
-        integers: uniform draw from [low, high).
-        choice: uniform draw from a list.
+        sample: the image.
+        config: crop size, ratios and border.
+        integers: draws uniformly from [low, high).
+        choice: draws uniformly from a list.
     """
     height, width = sample.image.shape[:2]
     margin_x, margin_y = (centre_margin(config.crop_border, side) for side in (width, height))
@@ -204,15 +209,15 @@ def draw_crop(
             crop = Crop(side, (x, y))
             if not len(sample.boxes) or _centres_inside(sample.boxes, crop, height, width).any():
                 return crop
-    # Boxes so near the edges of a large picture that no allowed centre brings one in.
+    # All boxes are so near the edges of a large image that no allowed centre includes one.
     x1, y1, x2, y2 = sample.boxes[integers(0, len(sample.boxes))]
     return Crop(side, (int((x1 + x2) / 2), int((y1 + y2) / 2)))
 
 
 def _frame(side: int, rows: slice, columns: slice, fill: tuple[float, float, float]) -> np.ndarray:
-    """A square canvas, [side, side, 3] float32, with one colour around what is still to come."""
+    """A square canvas, `[side, side, 3]` float32, filled around `rows` and `columns`."""
     canvas = np.empty((side, side, 3), np.float32)
-    # As numbers in rows, because NumPy is slow at many short runs.
+    # Rows of 3 * side values, because NumPy is slow on a short last axis.
     numbers, line = canvas.reshape(side, -1), np.tile(np.array(fill, np.float32), side)
     numbers[: rows.start] = line
     numbers[rows.stop :] = line
@@ -228,23 +233,23 @@ def cut(
     change: Photometry = UNCHANGED,
     mirrored: bool = False,
 ) -> Sample:
-    """Cut a square, filled with a colour where it leaves the picture.
+    """Cut out a square, filled with a colour outside the image.
 
-    Boxes whose centre is cut away go; the others are moved and clipped. The colours are changed and
-    the sides swapped here, so that only what is kept needs the work.
+    Boxes whose centre lies outside the square are removed; the others are moved and clipped.
+    Colour changes and the flip are applied here, so that they only cost time for what is kept.
 
     Args:
-        sample: the picture.
+        sample: the image.
         crop: the square.
-        fill: RGB colour outside the picture, 0..255.
-        change: of the picture's colours.
-        mirrored: flip the square left and right.
+        fill: RGB colour outside the image, 0..255.
+        change: the colour changes.
+        mirrored: flip the square horizontally.
     """
     height, width = sample.image.shape[:2]
     left, top, right, bottom = crop.window(height, width)
     x, y = crop.centre
     half = crop.side // 2
-    # The square's centre, (half, half) on the canvas, is the picture's (x, y).
+    # The centre of the square, (half, half) on the canvas, is (x, y) in the image.
     origin_x, origin_y = half - (x - left), half - (y - top)
     rows, columns = (
         slice(origin_y, origin_y + bottom - top),
@@ -283,13 +288,13 @@ def augment(
     fill: tuple[float, float, float],
     rng: np.random.Generator,
 ) -> Sample:
-    """Colour, crop, flip and resize: a picture of any size to one of `crop_size` squared.
+    """Change colours, crop, flip and resize an image of any size to a square of `crop_size`.
 
     Args:
-        sample: as read.
-        config: what may change and how much.
-        fill: RGB colour outside the picture, 0..255.
-        rng: all randomness comes from here.
+        sample: the image as it was read.
+        config: which changes may happen, and how large they are.
+        fill: RGB colour outside the image, 0..255.
+        rng: the source of all random numbers.
     """
     change = draw_photometry(config, rng)
     crop = draw_crop(

@@ -1,4 +1,4 @@
-"""Reading and writing picture files; the one module that uses OpenCV for files."""
+"""Reading and writing image files; the only module that uses OpenCV for files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
 
 IMAGE_SUFFIXES: tuple[str, ...] = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""Suffixes, in lower case, of the files that are taken for pictures."""
+"""Suffixes, in lower case, of the files that are taken for images."""
 
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # FF 00 is an escaped byte of pixel data, FF FF is padding, and TEM (01), the restart markers
-# (D0-D7) and start-of-image (D8) have no length: the walk steps over all of them.
+# (D0-D7) and start-of-image (D8) have no length: the search skips all of them.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _JPEG_END = b"\xff\xd9"
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-_TIFF_COLOURS = 262  # the tag that says what the values mean
+_TIFF_PHOTOMETRIC = 262  # the tag for the colour space
 _TIFF_WHITE_IS_ZERO = 0
 _TIFF_LAB = (8, 9, 10)
-_TIFF_EXTRA = 338  # the tag that says what a channel beyond the colours' is
+_TIFF_EXTRA = 338  # the tag for the meaning of an extra channel
 _TIFF_PREMULTIPLIED, _TIFF_ALPHA = 1, 2
 # OpenCV 5 moved getLogLevel and setLogLevel, and 4 has no name for the level.
 _OPENCV_LOG: Any = getattr(cv2.utils, "logging", cv2)
@@ -37,46 +37,46 @@ _OPENCV_SILENT = 0
 
 
 def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.ndarray:
-    """Read a picture file as RGB.
+    """Read an image file as RGB.
 
-    Grey, palette and CMYK pictures become RGB, 16-bit values are scaled to 8 bits, and
-    transparency is dropped (the stored colours count, as in other detectors). Of a file that holds
-    several pictures, such as an animation, the first is read.
+    Greyscale, palette and CMYK images become RGB, 16-bit values are scaled to 8 bits, and
+    transparency is dropped (the stored colours stay, as in other detectors). If a file holds
+    several images, as an animation does, the first is read.
 
     Args:
-        path: a file of one of `IMAGE_SUFFIXES`' formats, whatever its name; and of those that
-            this OpenCV knows besides.
-        apply_exif: turn the picture as its EXIF orientation says. A TIFF file is turned always:
-            there the orientation is part of the format.
+        path: a file in one of the formats of `IMAGE_SUFFIXES`, or in another format that this
+            OpenCV can decode; its name does not matter.
+        apply_exif: rotate and flip the image as its EXIF orientation says. This is always done
+            for a TIFF file, whose format includes the orientation.
 
     Returns:
         `[H, W, 3]` uint8, RGB, contiguous.
 
     Raises:
-        UserError: if the file is missing, unreadable, truncated, not a picture, or has pixels of
-            other than 8 or 16 bits or in Lab; or if there is no memory for it.
+        UserError: if the file is missing, unreadable, truncated or not an image, if its pixels
+            are in Lab or have neither 8 nor 16 bits, or if there is too little memory for it.
     """
     try:
         with open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError:
-        raise UserError(f"{path}: expected a picture, found no such file; check the path") from None
+        raise UserError(f"{path}: expected an image, found no such file; check the path") from None
     except IsADirectoryError:
         raise UserError(
-            f"{path}: expected a picture, found a folder; name a file inside it"
+            f"{path}: expected an image, found a directory; name a file inside it"
         ) from None
     except OSError as error:
         raise UserError(
-            f"{path}: expected a readable picture, got the system's error "
+            f"{path}: expected a readable image, got the system's error "
             f"'{error.strerror or error}'; check the file and its permissions"
         ) from None
 
-    # OpenCV may fill the missing part of a truncated picture with grey and only print a warning;
-    # a network would learn from that, so it is looked for before decoding.
+    # OpenCV may fill the missing part of a truncated image with grey and only print a warning.
+    # A network would learn from that, so truncation is detected before decoding.
     missing = _missing_end(data)
     if missing is not None:
         raise UserError(
-            f"{path}: expected a whole picture, found {missing}: the file is truncated; "
+            f"{path}: expected a whole image, found {missing}: the file is truncated; "
             "copy or download it again, or take it out of the data"
         )
 
@@ -87,24 +87,24 @@ def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.
         image = _decoded(path, data, flags) if data else None
     except MemoryError as error:
         raise UserError(
-            f"{path}: expected memory for this picture's pixels, found too little ({error}); "
-            "make the picture smaller"
+            f"{path}: not enough memory for the pixels of this image ({error}); "
+            "make the image smaller"
         ) from None
     if image is None:
         found = f"{len(data)} bytes that cannot be decoded" if data else "an empty file"
         raise UserError(
-            f"{path}: expected a picture ({', '.join(IMAGE_SUFFIXES)}), found {found}; "
+            f"{path}: expected an image ({', '.join(IMAGE_SUFFIXES)}), found {found}; "
             "the file is damaged or of another kind: replace it or take it out"
         )
     return image
 
 
 def _decoded(path: str | os.PathLike[str], data: bytes, flags: int) -> np.ndarray | None:
-    """A file's bytes as `[H, W, 3]` uint8 RGB; None where OpenCV cannot decode them.
+    """Decode the content of a file to `[H, W, 3]` uint8 RGB; None if OpenCV cannot.
 
     Raises:
-        UserError: it decodes them to something else than 8 or 16 bits of RGB.
-        MemoryError: there is none.
+        UserError: if the pixels are in Lab or have neither 8 nor 16 bits.
+        MemoryError: if there is too little memory.
     """
     data, white_is_zero = _readable_tiff(path, data)
     try:
@@ -117,43 +117,46 @@ def _decoded(path: str | os.PathLike[str], data: bytes, flags: int) -> np.ndarra
     if image is None:
         return None
     if image.dtype == np.uint16:
-        # 65535 = 255 * 257: scales the ends of the range onto each other, rounding to nearest.
+        # 65535 = 255 * 257, so this maps the whole range to 0..255 and rounds to nearest.
         image = cv2.convertScaleAbs(image, alpha=1 / 257)
-        if white_is_zero:  # OpenCV sees to it where pixels have 8 bits
+        if white_is_zero:  # OpenCV inverts pixels of 8 bits itself
             image = cv2.bitwise_not(image)
     if image.dtype != np.uint8:
         raise UserError(
             f"{path}: expected pixels of 8 or 16 bits, found {image.dtype}; "
-            "save the picture with 8 bits per channel"
+            "save the image with 8 bits per channel"
         )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
 def _readable_tiff(path: str | os.PathLike[str], data: bytes) -> tuple[bytes, bool]:
-    """A TIFF file as OpenCV reads it rightly, and whether white is 0; other files as they are."""
+    """Patch a TIFF file so that OpenCV reads its colours right, and say whether white is 0.
+
+    Files of other formats are returned unchanged.
+    """
     order = _TIFF_ORDERS.get(data[:4])
     if order is None:
         return data, False
     entries = _tiff_entries(data, order)
-    colours, _ = entries.get(_TIFF_COLOURS, (None, 0))
-    if colours in _TIFF_LAB:
+    photometric, _ = entries.get(_TIFF_PHOTOMETRIC, (None, 0))
+    if photometric in _TIFF_LAB:
         raise UserError(
-            f"{path}: expected a picture in RGB, grey, CMYK or of a palette, found one in Lab; "
-            "save it as RGB"
+            f"{path}: expected an image in RGB, greyscale, CMYK or with a palette, found one in "
+            "Lab; save it as RGB"
         )
     extra, place = entries.get(_TIFF_EXTRA, (None, 0))
     if extra == _TIFF_ALPHA:
-        # The TIFF library would lay the colours over black; it leaves those alone that are said
-        # to have been multiplied by their opacity already.
+        # The TIFF library would multiply the colours by alpha. It leaves them as they are if the
+        # file says that this was done before.
         value = struct.pack(order + "H", _TIFF_PREMULTIPLIED)
         data = data[:place] + value + data[place + 2 :]
-    return data, colours == _TIFF_WHITE_IS_ZERO
+    return data, photometric == _TIFF_WHITE_IS_ZERO
 
 
 def _tiff_entries(data: bytes, order: str) -> dict[int, tuple[int, int]]:
-    """Tag to value, and where that stands, of a TIFF file's first picture.
+    """Value and its offset in the file by tag, for the first image of a TIFF file.
 
-    Values mean something where they are single numbers of 16 bits, as those of the tags above.
+    A value is only valid for tags with one number of 16 bits, such as those above.
     """
     entries: dict[int, tuple[int, int]] = {}
     try:
@@ -162,18 +165,18 @@ def _tiff_entries(data: bytes, order: str) -> dict[int, tuple[int, int]]:
         for entry in range(start + 2, start + 2 + 12 * count, 12):
             tag, _, _, value = struct.unpack_from(order + "HHIH", data, entry)
             entries[tag] = value, entry + 8
-    except struct.error:  # cut off or damaged, which OpenCV will find, too
+    except struct.error:  # truncated or damaged, which OpenCV reports
         pass
     return entries
 
 
 def write_image(path: str | os.PathLike[str], rgb: np.ndarray, *, jpeg_quality: int = 95) -> None:
-    """Write a picture file; whoever looks at `path` sees the whole file or the former one.
+    """Write an image file atomically: `path` holds either the whole file or the previous one.
 
     Args:
-        path: the suffix, one of `IMAGE_SUFFIXES`, chooses the format; the folder must exist.
+        path: the suffix, one of `IMAGE_SUFFIXES`, selects the format; the directory must exist.
         rgb: `[H, W, 3]` uint8, RGB.
-        jpeg_quality: 1..100; for JPEG files only.
+        jpeg_quality: 1..100; only used for JPEG files.
 
     Raises:
         UserError: if the suffix is unknown or the file cannot be written.
@@ -201,13 +204,13 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray, *, jpeg_quality: 
             temporary.write_bytes(encoded.tobytes())
     except OSError as error:
         raise UserError(
-            f"{target}: expected to write a picture here, got the system's error "
-            f"'{error.strerror or error}'; check that the folder exists and is writable"
+            f"{target}: expected to write an image here, got the system's error "
+            f"'{error.strerror or error}'; check that the directory exists and is writable"
         ) from None
 
 
 def _missing_end(data: bytes) -> str | None:
-    """What is missing at the end of a file of a known format; None if nothing is."""
+    """What is missing at the end of a file in a known format; None if nothing is."""
     if data.startswith(_JPEG_START) and not _has_jpeg_end(data):
         return "a JPEG file without its end-of-image marker"
     if data.startswith(_PNG_START) and not _has_png_end(data):
@@ -220,8 +223,8 @@ def _missing_end(data: bytes) -> str | None:
 
 
 def _has_jpeg_end(data: bytes) -> bool:
-    """Walk from marker to marker: the thumbnail inside the header has an end marker of its own."""
-    if data.endswith(_JPEG_END):  # a file that ends with its thumbnail cannot be decoded at all
+    """Search segment by segment: a thumbnail in the header has an end marker of its own."""
+    if data.endswith(_JPEG_END):  # a file that ends after its thumbnail cannot be decoded at all
         return True
     position = 2
     while (match := _JPEG_MARKER.search(data, position)) is not None:
@@ -242,7 +245,7 @@ def _has_png_end(data: bytes) -> bool:
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """Silence OpenCV's log: what goes wrong is said once, in our own error."""
+    """Silence OpenCV's log: our own error reports the failure."""
     level = _OPENCV_LOG.getLogLevel()
     _OPENCV_LOG.setLogLevel(_OPENCV_SILENT)
     try:

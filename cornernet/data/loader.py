@@ -1,8 +1,8 @@
-"""Batches for training: which pictures, in which order, with which randomness.
+"""Batches for training: which images, in which order, with which random changes.
 
-The order of an epoch depends on the seed and the epoch; the augmentation of a picture on the seed,
-the epoch and the picture. Neither depends on the number of processes or workers, so a run that
-is resumed, or spread over other processes, sees the same pictures.
+The order of an epoch depends on the seed and the epoch; the augmentation of an image depends on
+the seed, the epoch and the image. Neither depends on the number of processes or workers, so a run
+that is resumed, or that uses another number of processes, sees the same images.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from cornernet.data.coco import CocoDataset
 from cornernet.errors import UserError
 from cornernet.structures import Batch, Sample
 
-Key = tuple[int, int]  # epoch, index of the picture
+Key = tuple[int, int]  # epoch, index of the image
 
 
 def scaled_to_long_side(sample: Sample, long_side: int) -> Sample:
-    """Resize so that the longer side has `long_side` pixels; 0 leaves the picture alone."""
+    """Resize so that the longer side has `long_side` pixels; 0 leaves the image as it is."""
     if not long_side:
         return sample
     height, width = sample.image.shape[:2]
@@ -32,9 +32,9 @@ def scaled_to_long_side(sample: Sample, long_side: int) -> Sample:
 
 
 class AugmentedDataset(Dataset[Sample | UserError]):
-    """Pictures of a data set, augmented, by (epoch, index).
+    """The augmented images of a dataset by (epoch, index).
 
-    A picture that cannot be read is returned as its error: raised inside a worker process, it
+    If an image cannot be read, the error is returned instead: raised inside a worker process, it
     would reach the user as a traceback.
     """
 
@@ -57,22 +57,30 @@ class AugmentedDataset(Dataset[Sample | UserError]):
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """The batches of one process, over the epochs that are left.
+    """The batches of one process in the remaining epochs.
 
-    All processes together take `batch_size * processes` pictures a step from one permutation; the
-    last step of an epoch is filled up from the permutation's start.
+    In each step, all processes together take `batch_size * processes` images from one permutation;
+    the last step of an epoch is filled up from the start of the permutation.
+
+    Args:
+        images: number of images in the dataset.
+        batch_size: images per step and process.
+        epochs: the epochs to go through.
+        seed: seed of the permutations.
+        rank: of this process.
+        processes: number of processes.
     """
 
     def __init__(
         self,
-        pictures: int,
+        images: int,
         batch_size: int,
         epochs: range,
         seed: int,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        self.pictures = pictures
+        self.images = images
         self.batch_size = batch_size
         self.epochs = epochs
         self.seed = seed
@@ -81,7 +89,7 @@ class EpochBatches(Sampler[list[Key]]):
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-self.pictures // (self.batch_size * self.processes))
+        return -(-self.images // (self.batch_size * self.processes))
 
     def __len__(self) -> int:
         return self.steps_per_epoch * len(self.epochs)
@@ -89,7 +97,7 @@ class EpochBatches(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         joint = self.batch_size * self.processes
         for epoch in self.epochs:
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.images)
             order = np.resize(order, self.steps_per_epoch * joint)
             for step in range(self.steps_per_epoch):
                 start = step * joint + self.rank * self.batch_size
@@ -97,7 +105,7 @@ class EpochBatches(Sampler[list[Key]]):
 
 
 def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
-    """Pictures of one size to a batch; the first error, if there is one."""
+    """Join samples of one size to a batch; return the first error if there is one."""
     good: list[Sample] = []
     for sample in samples:
         if isinstance(sample, UserError):
@@ -125,16 +133,16 @@ def training_batches(
     rank: int = 0,
     processes: int = 1,
 ) -> tuple[Iterator[Batch], int]:
-    """All batches of a run from `first_epoch` on, and how many make an epoch.
+    """All batches of a run from `first_epoch` on, and the number of batches in an epoch.
 
-    One loader serves all epochs, so that workers start once and read ahead across epochs.
+    One loader serves all epochs, so that workers start once and prefetch across epochs.
 
     Args:
         source: the training split.
-        config: sections data, augment and train, and the colour around pictures.
-        first_epoch: 0, or where a run is resumed.
+        config: sections data, augment and train, and the colour around images.
+        first_epoch: 0, or the epoch at which a run is resumed.
         rank: of this process.
-        processes: of the run.
+        processes: number of processes of the run.
     """
     sampler = EpochBatches(
         len(source),

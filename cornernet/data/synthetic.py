@@ -1,9 +1,9 @@
-"""Drawn shapes in COCO's format: data to learn from where there is none, and ground for tests.
+"""A synthetic dataset of drawn shapes in COCO's format, for first steps and for tests.
 
-Every picture shows shapes of several classes on a plain, graded, striped or cloudy background with
-clutter: filled, bordered or hollow, in any colour, turned by any angle, overlapping a little and
-sometimes cut by the picture's edge. A person sees at once what is what; a network has to learn it,
-because neither colour nor size nor position tells the class.
+Every image shows shapes of several classes on a plain, graded, striped or cloudy background with
+clutter: filled, bordered or hollow, in any colour, rotated by any angle, overlapping a little and
+sometimes cut off at the edge of the image. The classes are easy to tell apart for a person, but a
+network has to learn them, because neither colour nor size nor position depends on the class.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ CLASSES: tuple[str, ...] = ("circle", "square", "triangle", "star", "cross")
 
 _MAX_SHAPES = 8
 _SMALLEST, _LARGEST = 18.0, 112.0  # longer side of a shape, in pixels
-_LARGEST_SHARE = 0.55  # ... but never more than this share of the picture's shorter side
-_MAX_HIDDEN = 0.35  # of an older shape's own pixels, by all newer ones together
+_LARGEST_SHARE = 0.55  # ... but at most this share of the shorter side of the image
+_MAX_HIDDEN = 0.35  # share of the pixels of an older shape that all newer ones may hide together
 _MAX_BOX_OVERLAP = 0.35  # intersection over union of two boxes
-_MIN_INSIDE = 0.8  # of a shape's box, where the picture's edge cuts it
+_MIN_INSIDE = 0.8  # share of the box of a shape that is inside the image
 _MIN_CONTRAST = 80.0  # distance in RGB between a shape and what lies under it
 _PLACEMENTS = 30  # attempts to place one shape
 _COLOURS = 12  # colours tried for one shape
@@ -39,13 +39,13 @@ _SUPER = 4  # shapes are rasterised at this many times the resolution in both di
 
 @dataclass
 class _Stencil:
-    """A rasterised shape on the picture's pixel grid.
+    """A rasterised shape on the pixel grid of the image.
 
-    Args:
-        x, y: the picture's column and row at which the arrays begin.
+    Attributes:
+        x, y: column and row of the image at which the arrays start.
         cover: `[h, w]` float32, share of each pixel that the whole shape covers.
         border: `[h, w]` float32, the share that its border covers; None without a border.
-        box: `x1 y1 x2 y2` in the picture's pixels, exact to 1 / `_SUPER`.
+        box: `x1 y1 x2 y2` in pixels of the image, exact to 1 / `_SUPER`.
     """
 
     x: int
@@ -65,62 +65,41 @@ def synthesize(
     min_side: int = 160,
     max_side: int = 256,
 ) -> Path:
-    """Write a data folder of drawn shapes with the splits "train" and "val".
+    """Write a data directory of drawn shapes with the splits "train" and "val".
 
-    The same arguments give the same bytes. Every picture has a random generator of its own, so
-    more pictures leave the first ones as they are. Boxes enclose the whole shape as it was drawn,
-    also where a later shape hides a part of it, clipped to the picture.
+    The same arguments give the same bytes. Every image has a random generator of its own, so a
+    larger number of images does not change the first ones. A box encloses the whole shape as it was
+    drawn, even if a later shape hides a part of it, and is clipped to the image.
 
     Args:
-        root: the folder to make; it may exist if it is empty.
-        train, val: number of pictures in each split.
+        root: the directory to make; it may exist if it is empty.
+        train, val: number of images in each split.
         classes: shapes to draw, out of `CLASSES`, in the order of their category ids.
-        seed: a number from 0.
-        min_side, max_side: pictures' sides are drawn uniformly from this range, in pixels.
+        seed: at least 0.
+        min_side, max_side: the sides of the images are drawn uniformly from this range, in pixels.
 
     Returns:
         `root` as a path.
 
     Raises:
-        UserError: if `root` holds something, cannot be written, or an argument is out of range.
+        UserError: if `root` is not empty, cannot be written, or an argument is out of range.
     """
     target = Path(root)
     _check_arguments(train, val, classes, seed, min_side, max_side)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        found = "a folder that is not empty" if target.is_dir() else "a file"
+        found = "a directory that is not empty" if target.is_dir() else "a file"
         raise UserError(
-            f"{target}: expected a new or empty folder to write the data to, found {found}; "
+            f"{target}: expected a new or empty directory to write the data to, found {found}; "
             "choose another name or remove it"
         )
-    # Nobody ever meets a data folder with half of its pictures.
+    # The directory gets its name when it is complete, so that half a dataset is never found there.
     try:
         with new_folder(target) as unfinished:
             (unfinished / "annotations").mkdir()
             for number, (split, count) in enumerate((("train", train), ("val", val))):
-                (unfinished / split).mkdir()
-                images: list[dict[str, Any]] = []
-                annotations: list[dict[str, Any]] = []
-                for index in range(count):
-                    rng = np.random.default_rng([seed, number, index])
-                    picture, boxes, labels = _draw_picture(rng, classes, min_side, max_side)
-                    file_name = f"{index + 1:06d}.jpg"
-                    write_image(unfinished / split / file_name, picture)
-                    height, width = picture.shape[:2]
-                    images.append(
-                        {"id": index + 1, "file_name": file_name, "width": width, "height": height}
-                    )
-                    for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True):
-                        annotations.append(
-                            {
-                                "id": len(annotations) + 1,
-                                "image_id": index + 1,
-                                "category_id": label + 1,
-                                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                                "area": (x2 - x1) * (y2 - y1),
-                                "iscrowd": 0,
-                                "segmentation": [],
-                            }
-                        )
+                images, annotations = _write_images(
+                    unfinished / split, count, (seed, number), classes, min_side, max_side
+                )
                 content = {
                     "info": {"description": f"drawn shapes, seed {seed}", "version": "1"},
                     "licenses": [],
@@ -135,7 +114,7 @@ def synthesize(
     except OSError as error:
         raise UserError(
             f"{target}: expected to write data here, got the system's error "
-            f"'{error.strerror or error}'; choose a folder that is writable and has room"
+            f"'{error.strerror or error}'; choose a directory that is writable and has room"
         ) from None
     return target
 
@@ -143,36 +122,71 @@ def synthesize(
 def _check_arguments(
     train: int, val: int, classes: Sequence[str], seed: int, min_side: int, max_side: int
 ) -> None:
-    if train < 1 or val < 1:
-        raise UserError(
-            f"synthesize: expected at least one picture in each split, got train={train} and "
-            f"val={val}; ask for more"
-        )
+    for field, count in (("train", train), ("val", val)):
+        if count < 1:
+            raise UserError(f"must be at least 1, got {count}", field=field)
     unknown = [name for name in classes if name not in CLASSES]
     if unknown or not classes or len(set(classes)) < len(classes):
         raise UserError(
-            f"synthesize: expected different classes out of {', '.join(CLASSES)}, "
-            f"got {', '.join(classes) or 'none'}; correct the list"
+            f"must be different names out of {', '.join(CLASSES)}, "
+            f"got {', '.join(classes) or 'none'}",
+            field="classes",
         )
     if seed < 0:
-        raise UserError(f"synthesize: expected a seed of 0 or more, got {seed}; choose another")
-    if not 64 <= min_side <= max_side <= 4096:
+        raise UserError(f"must be at least 0, got {seed}", field="seed")
+    if not 64 <= min_side <= 4096:
+        raise UserError(f"must be from 64 to 4096 pixels, got {min_side}", field="min_side")
+    if not min_side <= max_side <= 4096:
         raise UserError(
-            "synthesize: expected 64 <= min_side <= max_side <= 4096 pixels, "
-            f"got min_side={min_side} and max_side={max_side}; correct them"
+            f"must be from min_side = {min_side} to 4096 pixels, got {max_side}", field="max_side"
         )
 
 
-def _draw_picture(
+def _write_images(
+    directory: Path,
+    count: int,
+    seed: tuple[int, int],
+    classes: Sequence[str],
+    min_side: int,
+    max_side: int,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Draw images into a new directory; returns COCO's entries for images and annotations."""
+    directory.mkdir()
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index in range(count):
+        rng = np.random.default_rng([*seed, index])
+        image, boxes, labels = _draw_image(rng, classes, min_side, max_side)
+        identity = index + 1
+        file_name = f"{identity:06d}.jpg"
+        write_image(directory / file_name, image)
+        height, width = image.shape[:2]
+        images.append({"id": identity, "file_name": file_name, "width": width, "height": height})
+        for (x1, y1, x2, y2), label in zip(boxes, labels, strict=True):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": identity,
+                    "category_id": label + 1,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": (x2 - x1) * (y2 - y1),
+                    "iscrowd": 0,
+                    "segmentation": [],
+                }
+            )
+    return images, annotations
+
+
+def _draw_image(
     rng: np.random.Generator, classes: Sequence[str], min_side: int, max_side: int
 ) -> tuple[np.ndarray, list[tuple[float, float, float, float]], list[int]]:
-    """One picture `[H, W, 3]` uint8 RGB, its boxes (xyxy px) and labels (indices of `classes`)."""
+    """One image `[H, W, 3]` uint8 RGB, its boxes (xyxy px) and labels (indices of `classes`)."""
     width, height = (int(side) for side in rng.integers(min_side, max_side, 2, endpoint=True))
     canvas = _background(rng, height, width)
     _draw_clutter(rng, canvas)
     boxes: list[tuple[float, float, float, float]] = []
     labels: list[int] = []
-    # Which shape each pixel shows, -1 for none; and how many pixels each shape had when new.
+    # The index of the shape at each pixel, -1 for none; the pixels of each shape when it was drawn.
     owner = np.full((height, width), -1, np.int32)
     areas: list[int] = []
     for _ in range(int(rng.integers(1, _MAX_SHAPES, endpoint=True))):
@@ -187,11 +201,11 @@ def _draw_picture(
         areas.append(int(solid.sum()))
         boxes.append(stencil.box)
         labels.append(label)
-    return _take(rng, canvas), boxes, labels
+    return _photograph(rng, canvas), boxes, labels
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """`[H, W, 3]` float32 in 0..255: one colour, or two that blend as a slope, stripes, clouds."""
+    """`[H, W, 3]` float32 in 0..255: one colour, or two in a slope, stripes or clouds."""
     first = rng.uniform(20, 235, 3)
     second = np.clip(first + rng.uniform(-70, 70, 3), 0, 255)
     style = rng.choice(["plain", "slope", "stripes", "clouds"])
@@ -203,32 +217,33 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     elif style == "slope":
         blend = np.clip(along / max(height, width) + 0.5, 0, 1)
     elif style == "stripes":
-        # Half of the difference only: the stripes are no shapes.
+        # Half of the contrast, so that the stripes do not look like shapes.
         blend = 0.25 + 0.25 * np.sin(2 * np.pi * along / rng.uniform(8, 40))
     else:
         coarse = rng.integers(0, 255, (int(rng.integers(3, 9)), int(rng.integers(3, 9))), np.uint8)
-        # The exact variant gives the same bits on every processor.
+        # The exact interpolation gives the same bits on every processor.
         clouds = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
         blend = clouds / 255.0
     return (first + blend[..., None] * (second - first)).astype(np.float32)
 
 
 def _draw_clutter(rng: np.random.Generator, canvas: np.ndarray) -> None:
-    """Add lines, bows and specks to the background: things that are there but are no shapes."""
+    """Add lines, arcs and specks to the background, which belong to no class."""
     height, width = canvas.shape[:2]
     for _ in range(int(rng.integers(0, 7))):
-        kind = rng.choice(["line", "bow", "specks"])
+        kind = rng.choice(["line", "arc", "specks"])
         colour = np.clip(canvas.mean((0, 1)) + rng.uniform(-90, 90, 3), 0, 255).astype(np.float32)
         mask = np.zeros((height, width), np.uint8)
         if kind == "line":
             start, end = ((int(rng.integers(width)), int(rng.integers(height))) for _ in range(2))
             cv2.line(mask, start, end, 255, int(rng.integers(1, 3)), cv2.LINE_AA)
-        elif kind == "bow":
+        elif kind == "arc":
             centre = (int(rng.integers(width)), int(rng.integers(height)))
             axes = (int(rng.integers(10, 60)), int(rng.integers(10, 60)))
-            begin = int(rng.integers(360))
+            start_angle = int(rng.integers(360))
             length = int(rng.integers(40, 120))  # degrees: far from a closed circle
-            cv2.ellipse(mask, centre, axes, 0, begin, begin + length, 255, 1, cv2.LINE_AA)
+            end_angle = start_angle + length
+            cv2.ellipse(mask, centre, axes, 0, start_angle, end_angle, 255, 1, cv2.LINE_AA)
         else:
             for _ in range(int(rng.integers(5, 25))):
                 centre = (int(rng.integers(width)), int(rng.integers(height)))
@@ -237,7 +252,7 @@ def _draw_clutter(rng: np.random.Generator, canvas: np.ndarray) -> None:
 
 
 def _outline(name: str) -> np.ndarray:
-    """The corners `[n, 2]` of a shape around the origin; its scale does not matter."""
+    """The corners `[n, 2]` of a shape around the origin, at any scale."""
     if name == "circle":
         return _on_circle(96)
     if name == "square":
@@ -270,12 +285,12 @@ def _place(
     owner: np.ndarray,
     areas: Sequence[int],
 ) -> _Stencil | None:
-    """Find a size, angle and place at which a shape hides no older one; None if that fails."""
+    """Draw a size, angle and position until the shape hides no older one; None if that fails."""
     height, width = owner.shape
     largest = min(_LARGEST, _LARGEST_SHARE * min(height, width))
     filling = rng.choice(["plain", "bordered", "hollow"], p=[0.5, 0.25, 0.25])
     for _ in range(_PLACEMENTS):
-        # Uniform in the logarithm: as many small shapes as large ones.
+        # Uniform in the logarithm, so that small shapes are as frequent as large ones.
         side = float(np.exp(rng.uniform(np.log(_SMALLEST), np.log(largest))))
         angle = rng.uniform(0, 2 * np.pi)
         cosine, sine = np.cos(angle), np.sin(angle)
@@ -293,12 +308,14 @@ def _place(
 def _rasterise(
     corners: np.ndarray, stroke: float, hollow: bool, width: int, height: int
 ) -> _Stencil | None:
-    """Draw a closed outline `[n, 2]` (x, y in px); None if the picture's edge cuts off too much.
+    """Rasterise a closed outline; None if too much of it is outside the image.
 
     Args:
-        stroke: thickness of its line in pixels, half inside and half outside; 0 draws none.
+        corners: `[n, 2]`, x and y in pixels.
+        stroke: width of the line along the outline in pixels, half inside and half outside; 0
+            draws none.
         hollow: leave the inside empty.
-        width, height: of the picture.
+        width, height: size of the image.
     """
     low = np.floor(corners.min(0) - stroke - 1).astype(int)
     high = np.ceil(corners.max(0) + stroke + 1).astype(int)
@@ -326,7 +343,7 @@ def _rasterise(
     if min(kept_width, kept_height) <= 0 or kept_width * kept_height < _MIN_INSIDE * whole_area:
         return None
 
-    # What the edge cuts off may be the very tip that gave the box its side.
+    # The part outside the image may be the tip that determined a side of the box.
     left, top = max(int(low[0]), 0), max(int(low[1]), 0)
     right, bottom = min(int(high[0]), width), min(int(high[1]), height)
     cut = np.s_[
@@ -341,7 +358,7 @@ def _rasterise(
 
 
 def _extent(mask: np.ndarray, origin: np.ndarray) -> tuple[float, float, float, float] | None:
-    """The box (xyxy, picture's px) around the ones of a supersampled mask that begins at origin."""
+    """The box (xyxy, pixels of the image) of a supersampled mask that starts at `origin`."""
     columns = np.flatnonzero(mask.any(axis=0))
     rows = np.flatnonzero(mask.any(axis=1))
     if len(columns) == 0:
@@ -356,7 +373,7 @@ def _extent(mask: np.ndarray, origin: np.ndarray) -> tuple[float, float, float, 
 
 
 def _share(mask: np.ndarray) -> np.ndarray:
-    """`[h, w]` float32: the share of ones of a supersampled mask in each pixel."""
+    """`[h, w]` float32: the share of each pixel that a supersampled mask covers."""
     rows, columns = mask.shape
     tiles = mask.reshape(rows // _SUPER, _SUPER, columns // _SUPER, _SUPER)
     return (tiles.sum(axis=(1, 3)) / _SUPER**2).astype(np.float32)
@@ -373,7 +390,7 @@ def _fits(
     owner: np.ndarray,
     areas: Sequence[int],
 ) -> bool:
-    """Whether a new shape leaves enough to be seen of every older one."""
+    """Whether enough of every older shape stays visible behind a new one."""
     if any(_overlap(stencil.box, box) > _MAX_BOX_OVERLAP for box in boxes):
         return False
     rows, columns = _window(stencil)
@@ -396,19 +413,19 @@ def _overlap(
 
 
 def _paint(rng: np.random.Generator, canvas: np.ndarray, stencil: _Stencil) -> None:
-    """Colour a shape so that it stands out from what lies under it."""
+    """Paint a shape in a colour that contrasts with what is under it."""
     patch = canvas[_window(stencil)]
     shape = stencil.cover > 0
     behind = patch[shape]
     colour = _contrasting(rng, behind)
     rows, columns = stencil.cover.shape
-    # A slight change of brightness across the shape: real things are not of one colour.
+    # A slight gradient of brightness, because real objects do not have one uniform colour.
     slope = np.linspace(-1, 1, columns) * rng.uniform(-12, 12)
     slope = slope + np.linspace(-1, 1, rows)[:, None] * rng.uniform(-12, 12)
     shaded = np.clip(colour + slope[..., None], 0, 255).astype(np.float32)
     _blend(patch, stencil.cover, shaded)
     if stencil.border is not None:
-        # Against a background of its own colour the border would be lost and the box too wide.
+        # A border in the colour of the background would be invisible, and the box too large.
         border_colour = _contrasting(rng, np.concatenate([behind, patch[shape]]))
         _blend(patch, stencil.border, border_colour)
 
@@ -427,15 +444,15 @@ def _contrasting(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
 
 
 def _blend(canvas: np.ndarray, cover: np.ndarray, colour: np.ndarray) -> None:
-    """Lay `colour` (`[3]` or `[h, w, 3]`) over `canvas` `[h, w, 3]`, as far as `cover` says."""
+    """Blend `colour` (`[3]` or `[h, w, 3]`) into `canvas` `[h, w, 3]` with `cover` as opacity."""
     canvas += cover[..., None] * (colour - canvas)
 
 
-def _take(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    """The photograph of a drawing: slightly out of focus half of the time, and noisy."""
-    # In uint8 OpenCV filters in fixed point, with the same bits on every processor.
-    picture = np.rint(np.clip(canvas, 0, 255)).astype(np.uint8)
+def _photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """Make a drawing look like a photograph: slightly blurred half of the time, and noisy."""
+    # OpenCV filters uint8 in fixed point, with the same bits on every processor.
+    image = np.rint(np.clip(canvas, 0, 255)).astype(np.uint8)
     if rng.random() < 0.5:
-        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 0.9)))
-    noisy = picture + rng.normal(0, rng.uniform(1, 9), picture.shape)
+        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 0.9)))
+    noisy = image + rng.normal(0, rng.uniform(1, 9), image.shape)
     return np.rint(np.clip(noisy, 0, 255)).astype(np.uint8)
