@@ -28,7 +28,7 @@ FILL = (10.0, 20.0, 30.0)
 
 
 def sample(height: int = 60, width: int = 80, boxes=(), crowd=()) -> Sample:
-    """A picture whose pixels say where they are: red the column, green the row."""
+    """An image whose pixels say where they are: red the column, green the row."""
     image = np.zeros((height, width, 3), np.float32)
     image[..., 0] = np.arange(width)
     image[..., 1] = np.arange(height)[:, None]
@@ -38,7 +38,7 @@ def sample(height: int = 60, width: int = 80, boxes=(), crowd=()) -> Sample:
         np.array(boxes, np.float32).reshape(-1, 4),
         np.arange(len(boxes), dtype=np.int64),
         7,
-        "picture.png",
+        "image.png",
         np.array(crowd, np.float32).reshape(-1, 4),
         np.arange(len(crowd), dtype=np.int64) + 4,
     )
@@ -100,7 +100,7 @@ def test_hue_is_turned_around_the_circle(degrees: float) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=0.05)
 
 
-# A picture of one pixel is a special case of OpenCV, and vectors are for longer rows.
+# An image of one pixel is a special case of OpenCV, and vectors are for longer rows.
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (6, 5), (3, 70)])
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_all_changes_together_are_those_one_after_another(
@@ -120,7 +120,7 @@ def test_channels_are_put_in_the_stated_order() -> None:
     np.testing.assert_array_equal(found, image[..., [2, 0, 1]])
 
 
-def test_colour_changes_leave_the_given_picture_alone() -> None:
+def test_colour_changes_leave_the_given_image_alone() -> None:
     image = colours()
     before = image.copy()
     distort(image, Photometry(5.0, 1.2, True, 1.2, 5.0, (1, 2, 0)))
@@ -171,7 +171,7 @@ def test_margin_is_the_border_halved_until_a_centre_fits(border: int) -> None:
 
 
 @pytest.mark.parametrize("border", [1, 20, 100, 128])
-def test_margin_leaves_a_centre_in_a_picture_of_any_size(border: int) -> None:
+def test_margin_leaves_a_centre_in_an_image_of_any_size(border: int) -> None:
     for size in range(1, 300):
         assert 0 <= 2 * centre_margin(border, size) < size
 
@@ -183,9 +183,9 @@ def test_crop_shows_the_surroundings_of_its_centre() -> None:
     np.testing.assert_array_equal(found[:, 0, 1], np.arange(20, 40))
 
 
-def test_crop_is_filled_where_it_leaves_the_picture() -> None:
+def test_crop_is_filled_where_it_leaves_the_image() -> None:
     found = cut(sample(), Crop(40, (10, 55)), FILL).image
-    # The picture's pixel (10, 55) stands at (20, 20): columns 0-9 and rows 25-39 are outside.
+    # The image's pixel (10, 55) stands at (20, 20): columns 0-9 and rows 25-39 are outside.
     np.testing.assert_array_equal(found[20, 20], [10, 55, 200])
     assert (found[:, :10] == FILL).all() and (found[25:] == FILL).all()
     assert (found[:25, 10:, 2] == 200).all()
@@ -240,7 +240,7 @@ def test_crop_is_drawn_again_until_it_holds_a_centre() -> None:
     assert found == Crop(20, (70, 50))
 
 
-def test_picture_without_boxes_takes_the_first_draw() -> None:
+def test_image_without_boxes_takes_the_first_draw() -> None:
     config = AugmentConfig(crop_size=20, crop_ratios=[1.0], crop_border=4)
     found = draw_crop(sample(), config, scripted([10, 11]), lambda options: options[0])
     assert found == Crop(20, (10, 11))
@@ -269,10 +269,10 @@ def test_side_of_a_crop_is_one_of_the_ratios_rounded_down() -> None:
 
 def test_box_that_no_allowed_centre_reaches_is_put_in_the_middle() -> None:
     config = AugmentConfig(crop_size=16, crop_ratios=[1.0], crop_border=16)
-    picture = sample(400, 400, boxes=[[0, 0, 4, 4]])
+    original = sample(400, 400, boxes=[[0, 0, 4, 4]])
     rng = np.random.default_rng(0)
-    crop = draw_crop(picture, config, lambda a, b: int(rng.integers(a, b)), lambda o: o[0])
-    found = cut(picture, crop, FILL)
+    crop = draw_crop(original, config, lambda a, b: int(rng.integers(a, b)), lambda o: o[0])
+    found = cut(original, crop, FILL)
     assert found.image.shape == (16, 16, 3)
     assert found.boxes.tolist() == [[6, 6, 10, 10]]
 
@@ -286,14 +286,14 @@ def test_box_that_no_allowed_centre_reaches_is_put_in_the_middle() -> None:
         Photometry(contrast=0.7, saturation=1.3, hue=-9.0, channels=(2, 1, 0)),
     ],
 )
-def test_colours_are_changed_in_a_crop_as_in_the_picture_and_not_around_it(
+def test_colours_are_changed_in_a_crop_as_in_the_image_and_not_around_it(
     size: tuple[int, int], change: Photometry
 ) -> None:
     height, width = size
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    picture = dataclasses.replace(sample(), image=image)
+    original = dataclasses.replace(sample(), image=image)
     crop = Crop(35, (width // 2, height // 2))
-    found = cut(picture, crop, FILL, change).image
+    found = cut(original, crop, FILL, change).image
     left, top, right, bottom = crop.window(*size)
     x, y = 17 - width // 2 + left, 17 - height // 2 + top
     inside = np.s_[y : y + bottom - top, x : x + right - left]
@@ -309,9 +309,9 @@ def test_colours_are_changed_in_a_crop_as_in_the_picture_and_not_around_it(
 def test_a_mirrored_crop_is_the_crop_seen_in_a_mirror(side: int, centre: tuple[int, int]) -> None:
     x, y = centre
     box = [x - 4, y - 4, x + 3, y + 2]
-    picture = sample(boxes=[box, [0, 0, 2, 2]], crowd=[box])
-    plain = cut(picture, Crop(side, centre), FILL)
-    found = cut(picture, Crop(side, centre), FILL, mirrored=True)
+    original = sample(boxes=[box, [0, 0, 2, 2]], crowd=[box])
+    plain = cut(original, Crop(side, centre), FILL)
+    found = cut(original, Crop(side, centre), FILL, mirrored=True)
     np.testing.assert_array_equal(found.image, plain.image[:, ::-1])
     x1, y1, x2, y2 = plain.boxes[0].tolist()
     assert found.boxes.tolist() == found.crowd_boxes.tolist() == [[side - x2, y1, side - x1, y2]]
@@ -319,8 +319,8 @@ def test_a_mirrored_crop_is_the_crop_seen_in_a_mirror(side: int, centre: tuple[i
 
 
 def test_resized_boxes_stay_on_their_pixels() -> None:
-    picture = sample(60, 80, boxes=[[20, 15, 60, 45]], crowd=[[0, 0, 80, 60]])
-    found = resize_sample(picture, (90, 40))
+    original = sample(60, 80, boxes=[[20, 15, 60, 45]], crowd=[[0, 0, 80, 60]])
+    found = resize_sample(original, (90, 40))
     assert found.image.shape == (90, 40, 3)
     assert found.boxes.tolist() == [[10, 22.5, 30, 67.5]]
     assert found.crowd_boxes.tolist() == [[0, 0, 40, 90]]
@@ -342,23 +342,23 @@ CONFIG = AugmentConfig(crop_size=32, crop_border=8)
 
 
 @pytest.mark.parametrize("size", [(20, 90), (60, 80), (300, 40)])
-def test_augmented_picture_has_the_crop_size_and_boxes_inside_it(size: tuple[int, int]) -> None:
+def test_augmented_image_has_the_crop_size_and_boxes_inside_it(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
-    picture = sample(*size, boxes=[[2, 3, 15, 17], [20, 5, 38, 19]])
-    picture.image = picture.image.astype(np.uint8)
+    original = sample(*size, boxes=[[2, 3, 15, 17], [20, 5, 38, 19]])
+    original.image = original.image.astype(np.uint8)
     for _ in range(30):
-        found = augment(picture, CONFIG, FILL, rng)
+        found = augment(original, CONFIG, FILL, rng)
         assert found.image.shape == (32, 32, 3) and found.image.dtype == np.float32
         assert found.boxes.dtype == np.float32 and len(found.boxes) == len(found.labels) > 0
         assert (found.boxes >= 0).all() and (found.boxes <= 32).all()
         assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
-        assert (found.image_id, found.path) == (7, "picture.png")
+        assert (found.image_id, found.path) == (7, "image.png")
 
 
 def test_augmentation_follows_its_random_numbers_alone() -> None:
-    picture = sample(boxes=[[2, 3, 15, 17]])
-    twins = [augment(picture, CONFIG, FILL, np.random.default_rng(5)) for _ in range(2)]
-    other = augment(picture, CONFIG, FILL, np.random.default_rng(6))
+    original = sample(boxes=[[2, 3, 15, 17]])
+    twins = [augment(original, CONFIG, FILL, np.random.default_rng(5)) for _ in range(2)]
+    other = augment(original, CONFIG, FILL, np.random.default_rng(6))
     np.testing.assert_array_equal(twins[0].image, twins[1].image)
     np.testing.assert_array_equal(twins[0].boxes, twins[1].boxes)
     assert not np.array_equal(twins[0].image, other.image)
@@ -373,15 +373,15 @@ def test_flip_happens_with_its_probability(probability: float, least: int, most:
         swap_channels=False, crop_ratios=[1.0],
     )  # fmt: skip
     rng = np.random.default_rng(0)
-    # Red rises to the right in the picture, so it falls where the picture was mirrored.
+    # Red rises to the right in the image, so it falls where the image was mirrored.
     images = [augment(sample(), config, FILL, rng).image for _ in range(200)]
     flipped = sum(float(np.diff(image[16, 8:24, 0]).mean()) < 0 for image in images)
     assert least <= flipped <= most
 
 
-def test_augmentation_leaves_the_given_picture_alone() -> None:
-    picture = sample(boxes=[[2, 3, 15, 17]])
-    image, boxes = picture.image.copy(), picture.boxes.copy()
-    augment(picture, CONFIG, FILL, np.random.default_rng(1))
-    np.testing.assert_array_equal(picture.image, image)
-    np.testing.assert_array_equal(picture.boxes, boxes)
+def test_augmentation_leaves_the_given_image_alone() -> None:
+    original = sample(boxes=[[2, 3, 15, 17]])
+    image, boxes = original.image.copy(), original.boxes.copy()
+    augment(original, CONFIG, FILL, np.random.default_rng(1))
+    np.testing.assert_array_equal(original.image, image)
+    np.testing.assert_array_equal(original.boxes, boxes)

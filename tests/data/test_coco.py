@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 64, 48
 
 
 def content() -> dict[str, Any]:
-    """Two pictures, three objects, sparse category ids that are not in order."""
+    """Two images, three objects, sparse category ids that are not in order."""
     return {
         "images": [
             {"id": 7, "file_name": "a.png", "width": WIDTH, "height": HEIGHT},
@@ -44,13 +44,13 @@ def annotation(identity: int, **values: Any) -> dict[str, Any]:
     return {"id": identity, "image_id": 7, "category_id": 2, "bbox": [1, 1, 9, 9]} | values
 
 
-def write(root: Path, data: Any, name: str = "train", folder: str | None = None) -> Path:
-    """Write annotations (anything: a str is taken literally) and the two pictures."""
-    images = root / (folder or name)
+def write(root: Path, data: Any) -> Path:
+    """Write annotations (anything: a str is taken literally) and the two images."""
+    images = root / "train"
     images.mkdir(parents=True, exist_ok=True)
     (root / "annotations").mkdir(exist_ok=True)
     text = data if isinstance(data, str) else json.dumps(data)
-    (root / "annotations" / f"instances_{name}.json").write_text(text, encoding="utf-8")
+    (root / "annotations" / "instances_train.json").write_text(text, encoding="utf-8")
     for file_name in ("a.png", "b.png"):
         write_image(images / file_name, np.full((HEIGHT, WIDTH, 3), 99, np.uint8))
     return root
@@ -84,7 +84,7 @@ def test_boxes_are_corners_and_labels_follow_ascending_category_ids(tmp_path: Pa
     assert sample.crowd_boxes.shape == (0, 4)
 
 
-def test_length_and_info_need_no_picture(tmp_path: Path) -> None:
+def test_length_and_info_need_no_image(tmp_path: Path) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     (tmp_path / "train" / "b.png").unlink()
     info = dataset.info(1)
@@ -93,7 +93,7 @@ def test_length_and_info_need_no_picture(tmp_path: Path) -> None:
     assert info.path == str(tmp_path / "train" / "b.png")
 
 
-def test_a_picture_without_objects_has_empty_arrays(tmp_path: Path) -> None:
+def test_an_image_without_objects_has_empty_arrays(tmp_path: Path) -> None:
     data = content() | {"annotations": []}
     sample = CocoDataset(write(tmp_path, data), "train").load(0)
     assert (sample.boxes.shape, sample.labels.shape) == ((0, 4), (0,))
@@ -123,7 +123,7 @@ def test_a_box_over_the_edge_is_clipped_without_a_warning(tmp_path: Path) -> Non
     np.testing.assert_array_equal(dataset.load(0).boxes, [[0, 40, WIDTH, HEIGHT]])
 
 
-def test_filter_empty_drops_pictures_without_boxes_other_than_crowds(tmp_path: Path) -> None:
+def test_filter_empty_drops_images_without_boxes_other_than_crowds(tmp_path: Path) -> None:
     data = content()
     data["annotations"][2]["iscrowd"] = 1
     root = write(tmp_path, data)
@@ -132,7 +132,7 @@ def test_filter_empty_drops_pictures_without_boxes_other_than_crowds(tmp_path: P
     assert [dataset.info(index).id for index in range(len(dataset))] == [7]
 
 
-def test_min_size_drops_pictures_by_their_shorter_side(tmp_path: Path) -> None:
+def test_min_size_drops_images_by_their_shorter_side(tmp_path: Path) -> None:
     data = content()
     data["images"][0]["height"] = 31
     assert len(CocoDataset(write(tmp_path, data), "train", min_size=31)) == 2
@@ -165,7 +165,7 @@ def test_no_images_at_all_is_a_sentence(tmp_path: Path) -> None:
     refused(write(tmp_path, content() | {"images": [], "annotations": []}), "at least one image")
 
 
-def test_summary_counts_pictures_boxes_and_classes(tmp_path: Path) -> None:
+def test_summary_counts_images_boxes_and_classes(tmp_path: Path) -> None:
     data = content()
     data["annotations"].append(annotation(14, iscrowd=1))
     assert CocoDataset(write(tmp_path, data), "train").summary() == {
@@ -317,7 +317,7 @@ def test_a_file_name_must_be_text(tmp_path: Path) -> None:
     refused(write(tmp_path, data), "image 3", "file_name, found 5")
 
 
-def test_missing_pictures_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     data = content()
     data["images"] += [
         {"id": number, "file_name": f"{number}.png", "width": 9, "height": 9} for number in (50, 51)
@@ -332,25 +332,25 @@ def test_an_annotation_of_an_unknown_image_is_named(tmp_path: Path) -> None:
     refused(write(tmp_path, data), "instances_train.json", "annotation 99", "image_id 1234")
 
 
-# Pictures that are not what the annotations say
+# Images that are not what the annotations say
 
 
-def test_a_picture_of_another_size_is_refused_with_both_sizes(tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_refused_with_both_sizes(tmp_path: Path) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     write_image(tmp_path / "train" / "a.png", np.zeros((20, 30, 3), np.uint8))
-    with pytest.raises(UserError, match=r"a\.png: expected 64x48 .*\.json says, found 30x20"):
+    with pytest.raises(UserError, match=r"a\.png: .*64x48 .*\.json.* 30x20"):
         dataset.load(0)
 
 
-def test_a_turned_picture_points_to_exif(tmp_path: Path) -> None:
+def test_a_turned_image_points_to_exif(tmp_path: Path) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     write_image(tmp_path / "train" / "a.png", np.zeros((WIDTH, HEIGHT, 3), np.uint8))
-    with pytest.raises(UserError, match=r"found 48x64 \(annotated before it lost an EXIF"):
+    with pytest.raises(UserError, match=r"48x64.*EXIF"):
         dataset.load(0)
 
 
 def photograph(path: Path, height: int, width: int, orientation: int) -> np.ndarray:
-    """Write a picture, black but for its stored upper left corner, with an EXIF orientation."""
+    """Write an image, black but for its stored upper left corner, with an EXIF orientation."""
     stored = np.zeros((height, width, 3), np.uint8)
     stored[:16, :16] = 255
     exif = Image.Exif()
@@ -365,7 +365,7 @@ SEEN = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_annotated_as_it_is_seen_is_turned(tmp_path: Path, orientation: int) -> None:
+def test_an_image_annotated_as_it_is_seen_is_turned(tmp_path: Path, orientation: int) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     stored = (HEIGHT, WIDTH) if orientation < 5 else (WIDTH, HEIGHT)
     photograph(tmp_path / "train" / "a.png", *stored, orientation)
@@ -379,25 +379,23 @@ def test_a_picture_annotated_as_it_is_seen_is_turned(tmp_path: Path, orientation
 
 
 @pytest.mark.parametrize("orientation", range(5, 9))
-def test_a_picture_annotated_as_it_is_stored_is_not_turned(
-    tmp_path: Path, orientation: int
-) -> None:
+def test_an_image_annotated_as_it_is_stored_is_not_turned(tmp_path: Path, orientation: int) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     photograph(tmp_path / "train" / "a.png", HEIGHT, WIDTH, orientation)
     image = dataset.load(0).image
     assert image.shape == (HEIGHT, WIDTH, 3) and image[0, 0].min() > 200
 
 
-def test_a_turned_picture_of_another_size_is_refused_with_both_of_its_sizes(
+def test_a_turned_image_of_another_size_is_refused_with_both_of_its_sizes(
     tmp_path: Path,
 ) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     photograph(tmp_path / "train" / "a.png", 20, 30, 6)
-    with pytest.raises(UserError, match=r"a\.png: .* found 20x30 or, as stored, 30x20;"):
+    with pytest.raises(UserError, match=r"a\.png: .*20x30.*stored.*30x20"):
         dataset.load(0)
 
 
-def test_a_truncated_picture_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_truncated_image_is_refused_by_name(tmp_path: Path) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     path = tmp_path / "train" / "b.png"
     path.write_bytes(path.read_bytes()[:-20])
@@ -411,8 +409,8 @@ BAD = {
     "negative width": ({"bbox": [5, 5, -3, 9]}, "zero or negative width or height"),
     "no height": ({"bbox": [5, 5, 3, 0]}, "zero or negative width or height"),
     "sliver": ({"bbox": [50, 5, 1e-9, 9]}, "zero or negative width or height"),
-    "right of the picture": ({"bbox": [WIDTH, 5, 3, 9]}, "wholly outside its image"),
-    "above the picture": ({"bbox": [5, -9, 3, 9]}, "wholly outside its image"),
+    "right of the image": ({"bbox": [WIDTH, 5, 3, 9]}, "wholly outside its image"),
+    "above the image": ({"bbox": [5, -9, 3, 9]}, "wholly outside its image"),
     "three numbers": ({"bbox": [5, 5, 3]}, "not four finite numbers"),
     "text": ({"bbox": [5, 5, "3", 9]}, "not four finite numbers"),
     "null": ({"bbox": None}, "not four finite numbers"),
@@ -465,7 +463,7 @@ def test_many_bad_boxes_give_one_warning_with_counts(tmp_path: Path) -> None:
     assert re.search(r"ids 100, 101, 102, 103, 104, \.\.\.;", sentence)
 
 
-def test_a_picture_whose_only_box_is_bad_counts_as_empty(tmp_path: Path) -> None:
+def test_an_image_whose_only_box_is_bad_counts_as_empty(tmp_path: Path) -> None:
     data = content()
     data["annotations"][2]["bbox"] = [0, 0, 0, 0]
     with pytest.warns(UserWarning):

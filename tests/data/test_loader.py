@@ -1,4 +1,4 @@
-"""Batches: which pictures, in which order, with which randomness, and what a broken one does."""
+"""Batches: which images, in which order, with which randomness, and what a broken one does."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.structures import Batch, Sample
 
-PICTURES = 7
+IMAGES = 7
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("coco")
     (root / "annotations").mkdir()
     (root / "train").mkdir()
     random = np.random.default_rng(0)
     images, annotations = [], []
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         name = f"{number}.png"
         write_image(root / "train" / name, random.integers(0, 256, (40, 48, 3), dtype=np.uint8))
         images.append({"id": number + 1, "file_name": name, "width": 48, "height": 40})
@@ -47,8 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dataset(folder: Path) -> CocoDataset:
-    return CocoDataset(folder, "train")
+def dataset(directory: Path) -> CocoDataset:
+    return CocoDataset(directory, "train")
 
 
 def config(*words: str) -> Config:
@@ -60,10 +60,10 @@ def batches_of(dataset: CocoDataset, *words: str, **where: int) -> list[Batch]:
     return list(training_batches(dataset, config(*words), **where)[0])
 
 
-def joint_order(pictures: int, processes: int, batch_size: int, epochs: int = 3) -> list[set]:
+def joint_order(images: int, processes: int, batch_size: int, epochs: int = 3) -> list[set]:
     """The keys of each step, all processes together."""
     ranks = [
-        list(EpochBatches(pictures, batch_size, range(epochs), 5, rank, processes))
+        list(EpochBatches(images, batch_size, range(epochs), 5, rank, processes))
         for rank in range(processes)
     ]
     return [{key for batch in step for key in batch} for step in zip(*ranks, strict=True)]
@@ -71,19 +71,19 @@ def joint_order(pictures: int, processes: int, batch_size: int, epochs: int = 3)
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 5, 30])
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_every_picture_comes_once_an_epoch(batch_size: int, processes: int) -> None:
-    steps = -(-PICTURES // (batch_size * processes))
-    surplus = steps * batch_size * processes - PICTURES
+def test_every_image_comes_once_an_epoch(batch_size: int, processes: int) -> None:
+    steps = -(-IMAGES // (batch_size * processes))
+    surplus = steps * batch_size * processes - IMAGES
     keys = [
         key
         for rank in range(processes)
-        for batch in EpochBatches(PICTURES, batch_size, range(1), 0, rank, processes)
+        for batch in EpochBatches(IMAGES, batch_size, range(1), 0, rank, processes)
         for key in batch
     ]
-    assert len(keys) == PICTURES + surplus
-    assert set(keys) == {(0, index) for index in range(PICTURES)}
+    assert len(keys) == IMAGES + surplus
+    assert set(keys) == {(0, index) for index in range(IMAGES)}
     most = max(keys.count(key) for key in set(keys))
-    assert most == 1 if not surplus else most <= -(-len(keys) // PICTURES)
+    assert most == 1 if not surplus else most <= -(-len(keys) // IMAGES)
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -92,12 +92,12 @@ def test_joint_batches_are_the_union_over_processes(processes: int) -> None:
 
 
 def test_incomplete_last_step_is_the_same_for_any_number_of_processes() -> None:
-    assert joint_order(PICTURES, 1, 4) == joint_order(PICTURES, 2, 2) == joint_order(PICTURES, 4, 1)
+    assert joint_order(IMAGES, 1, 4) == joint_order(IMAGES, 2, 2) == joint_order(IMAGES, 4, 1)
 
 
 def test_every_process_takes_equally_many_full_batches() -> None:
     for rank in range(3):
-        sampler = EpochBatches(PICTURES, 2, range(4), 0, rank, 3)
+        sampler = EpochBatches(IMAGES, 2, range(4), 0, rank, 3)
         sizes = [len(batch) for batch in sampler]
         assert sizes == [2] * 8
         assert len(sampler) == 8 and sampler.steps_per_epoch == 2
@@ -114,18 +114,18 @@ def test_order_changes_from_epoch_to_epoch_and_with_the_seed() -> None:
 
 
 def test_resumed_order_is_the_rest_of_the_whole_one() -> None:
-    whole = list(EpochBatches(PICTURES, 2, range(5), 3))
-    rest = list(EpochBatches(PICTURES, 2, range(2, 5), 3))
+    whole = list(EpochBatches(IMAGES, 2, range(5), 3))
+    rest = list(EpochBatches(IMAGES, 2, range(2, 5), 3))
     assert rest == whole[2 * 4 :]
 
 
-def test_batch_holds_pixels_boxes_and_paths_of_its_pictures(dataset: CocoDataset) -> None:
+def test_batch_holds_pixels_boxes_and_paths_of_its_images(dataset: CocoDataset) -> None:
     batch = batches_of(dataset)[0]
     assert batch.images.shape == (2, 3, 32, 32)
     assert batch.images.dtype == torch.float32
     assert all(box.shape[1:] == (4,) and box.dtype == torch.float32 for box in batch.boxes)
     assert all(label.dtype == torch.int64 for label in batch.labels)
-    by_path = {dataset.info(i).path: int(dataset.load(i).labels[0]) for i in range(PICTURES)}
+    by_path = {dataset.info(i).path: int(dataset.load(i).labels[0]) for i in range(IMAGES)}
     for path, labels in zip(batch.paths, batch.labels, strict=True):
         assert set(labels.tolist()) == {by_path[path]}
 
@@ -164,16 +164,16 @@ def test_pixels_do_not_depend_on_the_number_of_processes(dataset: CocoDataset) -
     assert_same(joined, alone)
 
 
-def test_resumed_run_sees_the_same_pictures(dataset: CocoDataset) -> None:
+def test_resumed_run_sees_the_same_images(dataset: CocoDataset) -> None:
     assert_same(batches_of(dataset, first_epoch=1), batches_of(dataset)[4:])
 
 
-def test_picture_looks_different_in_each_epoch(dataset: CocoDataset) -> None:
+def test_image_looks_different_in_each_epoch(dataset: CocoDataset) -> None:
     looks = {}
     for number, batch in enumerate(batches_of(dataset)):
         for path, image in zip(batch.paths, batch.images, strict=True):
             looks.setdefault((number // 4, path), image)
-    for index in range(PICTURES):
+    for index in range(IMAGES):
         path = dataset.info(index).path
         assert not torch.equal(looks[0, path], looks[1, path])
 
@@ -184,24 +184,24 @@ def test_seed_changes_the_pixels(dataset: CocoDataset) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_broken_picture_stops_with_its_name_and_no_traceback_of_a_worker(
-    folder: Path, tmp_path: Path, workers: int
+def test_broken_image_stops_with_its_name_and_no_traceback_of_a_worker(
+    directory: Path, tmp_path: Path, workers: int
 ) -> None:
     copy = tmp_path / "copy"
-    for source in folder.rglob("*"):
+    for source in directory.rglob("*"):
         if source.is_file():
-            target = copy / source.relative_to(folder)
+            target = copy / source.relative_to(directory)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
     broken = copy / "train" / "3.png"
     broken.write_bytes(broken.read_bytes()[:200])
-    with pytest.raises(UserError, match=r"3\.png: expected a whole picture") as caught:
+    with pytest.raises(UserError, match=r"3\.png: .*truncated") as caught:
         batches_of(CocoDataset(copy, "train"), f"--data.workers={workers}")
     assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
 
 
-def test_batches_before_a_broken_picture_still_come(dataset: CocoDataset, monkeypatch) -> None:
-    order = [index for batch in EpochBatches(PICTURES, 2, range(1), 0) for _, index in batch]
+def test_batches_before_a_broken_image_still_come(dataset: CocoDataset, monkeypatch) -> None:
+    order = [index for batch in EpochBatches(IMAGES, 2, range(1), 0) for _, index in batch]
     load = dataset.load
 
     def fail_at_third(index: int) -> Sample:
@@ -224,7 +224,7 @@ def test_collation_gives_the_first_error() -> None:
     assert isinstance(found, UserError) and str(found) == "first"
 
 
-def picture(height: int, width: int) -> Sample:
+def blank(height: int, width: int) -> Sample:
     image = np.zeros((height, width, 3), np.uint8)
     return Sample(
         image, np.array([[0, 0, width, height]], np.float32), np.zeros(1, np.int64), 0, ""
@@ -235,18 +235,18 @@ def picture(height: int, width: int) -> Sample:
     ("size", "wanted"), [((40, 80), (50, 100)), ((300, 200), (100, 67)), ((900, 2), (100, 1))]
 )
 def test_longer_side_is_brought_to_its_length(size, wanted) -> None:
-    found = scaled_to_long_side(picture(*size), 100)
+    found = scaled_to_long_side(blank(*size), 100)
     assert found.image.shape[:2] == wanted
     assert found.boxes.tolist() == [pytest.approx([0, 0, wanted[1], wanted[0]])]
 
 
-def test_pictures_keep_their_size_unless_a_length_is_set() -> None:
-    original = picture(40, 80)
+def test_images_keep_their_size_unless_a_length_is_set() -> None:
+    original = blank(40, 80)
     assert scaled_to_long_side(original, 0) is original
 
 
-def test_pictures_are_resized_before_they_are_augmented(dataset: CocoDataset) -> None:
-    # At 12 times the size, a crop of 32 pixels shows less than 3 of the picture's 48 columns.
+def test_images_are_resized_before_they_are_augmented(dataset: CocoDataset) -> None:
+    # At 12 times the size, a crop of 32 pixels shows less than 3 of the image's 48 columns.
     smooth = batches_of(dataset, "--data.long_side=576", "--augment.crop_ratios=[1.0]")
     rough = batches_of(dataset, "--augment.crop_ratios=[1.0]")
 
@@ -257,8 +257,8 @@ def test_pictures_are_resized_before_they_are_augmented(dataset: CocoDataset) ->
     assert roughness(smooth) < 0.3 * roughness(rough)
 
 
-def odd_pictures(folder: Path) -> dict[str, tuple[int, int]]:
-    """Pictures as they come, by name: width and height as a person sees them."""
+def odd_images(directory: Path) -> dict[str, tuple[int, int]]:
+    """Images as they come, by name: width and height as a person sees them."""
     y, x = np.mgrid[0:48, 0:64]
     rgb = Image.fromarray(np.stack([x * 4, y * 5, 255 - x - y], axis=2).astype(np.uint8))
     opacity = Image.fromarray((x * 4).astype(np.uint8))
@@ -279,16 +279,16 @@ def odd_pictures(folder: Path) -> dict[str, tuple[int, int]]:
         "print.jpg": rgb.convert("CMYK"),
     }
     for name, image in made.items():
-        image.save(folder / name)
-    rgb.save(folder / "turned.jpg", exif=turned)
-    rgb.save(folder / "film.png", save_all=True, append_images=[rgb.transpose(0)])
+        image.save(directory / name)
+    rgb.save(directory / "turned.jpg", exif=turned)
+    rgb.save(directory / "film.png", save_all=True, append_images=[rgb.transpose(0)])
     sizes = {name: image.size for name, image in made.items()}
     return sizes | {"turned.jpg": (48, 64), "film.png": (64, 48)}
 
 
-def test_pictures_of_every_kind_are_trained_on_and_evaluated(tmp_path: Path) -> None:
+def test_images_of_every_kind_are_trained_on_and_evaluated(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
-    sizes = odd_pictures(tmp_path / "train")
+    sizes = odd_images(tmp_path / "train")
     images = [
         {"id": number, "file_name": name, "width": width, "height": height}
         for number, (name, (width, height)) in enumerate(sizes.items())

@@ -71,7 +71,7 @@ def test_scripts_start_what_they_say(tmp_path: Path) -> None:
     )  # fmt: skip
     words = "-m torch.distributed.run --nproc_per_node 1 -m cornernet train"
     assert words in done.stdout and "--train.epochs 1" in done.stdout
-    assert "nowhere: expected a data folder in COCO's format" in done.stderr
+    assert "nowhere: expected a data directory" in done.stderr
     assert subprocess.run(["bash", "-n", str(output / "run_scripts" / "test.sh")]).returncode == 0
 
 
