@@ -128,6 +128,7 @@ def read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDatase
     training = CocoDataset(
         data,
         config.data.train_split,
+        split_field="data.train_split",
         strict=config.data.strict,
         filter_empty=config.data.filter_empty,
         min_size=config.data.min_size,
@@ -135,6 +136,7 @@ def read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDatase
     validation = CocoDataset(
         data,
         config.data.val_split,
+        split_field="data.val_split",
         strict=config.data.strict,
         classes=training.classes,
         classes_of=training.annotation_path.name,
