@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from cornernet.runtime.device import World
+from cornernet.runtime.distributed import World
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
 from cornernet.weights.convert import to_mmdet

@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cornernet.errors import UserError
-from cornernet.runtime.device import World, peak_memory, resolve_device
+from cornernet.runtime.device import resolve_device
+from cornernet.runtime.distributed import World
+from cornernet.runtime.memory import peak_memory
 from cornernet.train.trainer import Trainer
 
 from . import mmdetection

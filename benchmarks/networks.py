@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cornernet.config import Config, load_recipe
 from cornernet.model.detector import Detector
-from cornernet.runtime.device import weight_dtype
+from cornernet.runtime.precision import weight_dtype
 
 RECIPE = "cornernet_hourglass104_8xb6-210e-mstest_coco"
 SIDE = 511  # of what goes through the network, in pixels

@@ -12,7 +12,8 @@ from cornernet.data.images import read_image
 from cornernet.inference.detect import detect
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
-from cornernet.runtime.device import resolve_device, resolve_precision
+from cornernet.runtime.device import resolve_device
+from cornernet.runtime.precision import resolve_precision
 from cornernet.structures import Detections
 from cornernet.weights.file import load_weights
 

@@ -223,7 +223,7 @@ def _inference_settings(arguments: argparse.Namespace) -> list[str]:
 
 def _train(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
-    from cornernet.runtime.device import end_world, start_world
+    from cornernet.runtime.distributed import end_world, start_world
     from cornernet.train.batch_size import find_batch_size
     from cornernet.train.loop import read_data, resolved, train
 
@@ -253,7 +253,9 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.data.coco import CocoDataset
     from cornernet.inference.evaluate import coco_results, evaluate
     from cornernet.model.fuse import FusedDetector
-    from cornernet.runtime.device import World, resolve_device, resolve_precision
+    from cornernet.runtime.device import resolve_device
+    from cornernet.runtime.distributed import World
+    from cornernet.runtime.precision import resolve_precision
     from cornernet.weights.file import load_weights
 
     weights = load_weights(arguments.weights)
@@ -449,7 +451,8 @@ def _environment() -> str:
 
 def _check(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.config import load_recipe
-    from cornernet.runtime.device import World, resolve_device
+    from cornernet.runtime.device import resolve_device
+    from cornernet.runtime.distributed import World
     from cornernet.train.compare import TOLERANCE, compare_batch
 
     _check_writable(arguments.json)
@@ -578,7 +581,7 @@ def main(words: Sequence[str] | None = None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except (MemoryError, RuntimeError) as error:
-            from cornernet.runtime.device import is_out_of_memory
+            from cornernet.runtime.memory import is_out_of_memory
 
             if not is_out_of_memory(error):
                 raise

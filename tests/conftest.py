@@ -11,7 +11,7 @@ from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.synthetic import synthesize
 from cornernet.model.detector import Detector
-from cornernet.runtime.device import World
+from cornernet.runtime.distributed import World
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
 

@@ -13,7 +13,7 @@ from cornernet.errors import OutOfMemory
 from cornernet.inference.merge import merge
 from cornernet.inference.views import Prepared, View, place, prepare, to_original
 from cornernet.model.fuse import FusedDetector
-from cornernet.runtime.device import free_memory, is_out_of_memory
+from cornernet.runtime.memory import free_memory, is_out_of_memory
 from cornernet.structures import Candidates, Detections
 
 

@@ -17,7 +17,7 @@ from cornernet.errors import OutOfMemory
 from cornernet.inference.stream import detect_stream
 from cornernet.inference.views import canvas_size, pad_multiple, view_size
 from cornernet.model.fuse import FusedDetector
-from cornernet.runtime.device import World
+from cornernet.runtime.distributed import World
 from cornernet.structures import Detections
 
 # The twelve numbers of COCO in the order in which pycocotools gives them.

@@ -21,7 +21,8 @@ from cornernet.errors import UserError
 from cornernet.model.detector import Detector, Maps, to_channels_last
 from cornernet.model.layers import BasicBlock, ConvModule, Float32Conv2d, joint_convolution
 from cornernet.parts import SharedConvolution
-from cornernet.runtime.device import is_out_of_memory, weight_dtype
+from cornernet.runtime.memory import is_out_of_memory
+from cornernet.runtime.precision import weight_dtype
 from cornernet.structures import Candidates
 
 # Side of the image on which a network is tried before it is handed out.

@@ -11,7 +11,8 @@ import torch
 
 from cornernet.config import Config
 from cornernet.errors import OutOfMemory, UserError
-from cornernet.runtime.device import World, has_own_memory, peak_memory, release_memory
+from cornernet.runtime.distributed import World
+from cornernet.runtime.memory import has_own_memory, peak_memory, release_memory
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
 

@@ -20,7 +20,7 @@ from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.errors import UserError
-from cornernet.runtime.device import World
+from cornernet.runtime.distributed import World
 from cornernet.train.log import read_records
 from cornernet.train.loop import read_data, resolved
 from cornernet.train.trainer import Trainer

@@ -21,7 +21,8 @@ from cornernet.model.fuse import FusedDetector
 from cornernet.report.curves import save_curves
 from cornernet.report.draw import draw_detections
 from cornernet.report.sheet import save_sheet
-from cornernet.runtime.device import World, peak_memory
+from cornernet.runtime.distributed import World
+from cornernet.runtime.memory import peak_memory
 from cornernet.structures import Batch
 from cornernet.train.log import RunLog
 from cornernet.train.run_directory import RunDirectory

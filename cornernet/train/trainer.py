@@ -17,14 +17,10 @@ from cornernet.config import Config
 from cornernet.errors import OutOfMemory, UserError
 from cornernet.model.detector import TOTAL, Detector, Maps, to_channels_last
 from cornernet.model.fuse import FusedDetector
-from cornernet.runtime.device import (
-    World,
-    autocast,
-    grad_scaler,
-    has_fused_optimizer,
-    is_out_of_memory,
-    resolve_precision,
-)
+from cornernet.runtime.device import has_fused_optimizer
+from cornernet.runtime.distributed import World
+from cornernet.runtime.memory import is_out_of_memory
+from cornernet.runtime.precision import autocast, grad_scaler, resolve_precision
 from cornernet.structures import Batch
 from cornernet.train.ema import WeightAverage
 from cornernet.train.schedule import learning_rate

@@ -18,7 +18,8 @@ import cornernet_ops
 from cornernet.cli import main
 from cornernet.config import Config
 from cornernet.data.synthetic import synthesize
-from cornernet.runtime.device import World, resolve_device
+from cornernet.runtime.device import resolve_device
+from cornernet.runtime.distributed import World
 from cornernet.train.compare import compare_batch
 from cornernet.train.loop import train
 from cornernet.train.trainer import Trainer

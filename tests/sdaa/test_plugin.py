@@ -16,7 +16,8 @@ import torch_sdaa
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from cornernet.runtime.device import end_world, is_out_of_memory
+from cornernet.runtime.distributed import end_world
+from cornernet.runtime.memory import is_out_of_memory
 
 if not hasattr(torch_sdaa, "fallback_counts"):
     pytest.skip("about the simulator, and there is a card", allow_module_level=True)

@@ -7,7 +7,7 @@ import torch
 
 from cornernet.config import Config
 from cornernet.errors import OutOfMemory, UserError
-from cornernet.runtime.device import World
+from cornernet.runtime.distributed import World
 from cornernet.train import batch_size
 
 

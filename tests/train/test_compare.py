@@ -16,7 +16,7 @@ from cornernet.cli import main
 from cornernet.config import Config
 from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
-from cornernet.runtime.device import World
+from cornernet.runtime.distributed import World
 from cornernet.train.compare import (
     BatchComparison,
     compare_batch,

@@ -23,7 +23,7 @@ from cornernet.errors import UserError
 from cornernet.inference.evaluate import coco_evaluation, coco_results, detect_split
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
-from cornernet.runtime.device import World
+from cornernet.runtime.distributed import World
 from cornernet.structures import Batch
 from cornernet.train.log import RunLog
 from cornernet.train.loop import train
@@ -306,7 +306,7 @@ SYNCHRONISE = """
 import sys, torch, torch.distributed as dist
 sys.path[:0] = {paths!r}
 from test_loop import small_config
-from cornernet.runtime.device import end_world, start_world
+from cornernet.runtime.distributed import end_world, start_world
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
 
