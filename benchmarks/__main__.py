@@ -96,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.plot:
             save_plot(results, device, options.plot)
     except (UserError, Disagreement) as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
+        # An error about an argument starts with its name.
+        flag = "--" if getattr(error, "field", None) in vars(options) else ""
+        print(f"benchmarks: {flag}{error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     return 0
 
@@ -111,7 +113,7 @@ def _chosen(wanted: Sequence[str]) -> list[str]:
 
 def _checked_threads(wanted: Sequence[int] | None) -> list[int] | None:
     if wanted is not None and min(wanted) < 1:
-        raise UserError(f"--threads: expected numbers of at least 1, got {min(wanted)}")
+        raise UserError(f"must be at least 1, got {min(wanted)}", field="threads")
     return None if wanted is None else sorted(set(wanted))
 
 

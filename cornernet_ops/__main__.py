@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("--device goes with probe")
         print(report())
         return 0
-    command = [sys.executable, *PROBE, "--device", chosen.device or "cpu"]
+    command = [sys.executable, *PROBE, chosen.device or "cpu"]
     return subprocess.run(command, check=False).returncode
 
 

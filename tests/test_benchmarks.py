@@ -80,8 +80,8 @@ def test_ratios_are_of_medians() -> None:
     ("arguments", "sentence"),
     [
         (["corner_pull"], "expected NAME to be one of corner_decode"),
-        (["--threads", "0"], "--threads: expected numbers of at least 1, got 0"),
-        (["--device", "abacus"], "--device: expected auto or a device that is there"),
+        (["--threads", "0"], "--threads must be at least 1, got 0"),
+        (["--device", "abacus"], "--device must be auto or an available device"),
         (["--json", "/no/such/folder/x.json"], "expected its folder /no/such/folder to be there"),
     ],
 )

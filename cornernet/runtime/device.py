@@ -12,7 +12,7 @@ import torch
 
 from cornernet.errors import UserError
 
-# `auto` takes the first of these that is there. SDAA comes before CUDA because the vendor's
+# `auto` takes the first of these that is available. SDAA comes before CUDA because the vendor's
 # migration shim may answer under CUDA's names.
 _PREFERRED = ("sdaa", "cuda", "xpu", "mps")
 
@@ -30,7 +30,7 @@ def _import_plugins() -> dict[str, str]:
     """Let plug-ins register their devices; torch before 2.5 does not load plug-ins itself.
 
     Returns:
-        For each device without its plug-in what to do about it.
+        For each device whose plug-in does not load: what to do about it.
     """
     missing = {}
     for kind, (package, source) in _PLUGINS.items():
@@ -59,7 +59,7 @@ def is_available(kind: str) -> bool:
 
 
 def available_kinds() -> list[str]:
-    """The kinds of device present here, best first; the last is always `cpu`."""
+    """The kinds of device that are available, best first; the last is always `cpu`."""
     return [kind for kind in _PREFERRED if is_available(kind)] + ["cpu"]
 
 
@@ -69,7 +69,7 @@ def _count(kind: str) -> int:
 
 
 def resolve_device(name: str, local_rank: int = 0) -> torch.device:
-    """Turn `auto`, `cpu`, `sdaa`, `cuda:1`, … into a device that is there, and make it current.
+    """Turn `auto`, `cpu`, `sdaa`, `cuda:1`, … into an available device, and make it current.
 
     Args:
         name: a kind, with or without an index, or `auto`.
@@ -77,25 +77,27 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
             takes the device of this number.
 
     Raises:
-        UserError: the device is not there.
+        UserError: the device is not available.
     """
     kind, _, index = name.partition(":")
     found = available_kinds()
     if kind == "auto":
         kind = found[0]
     if (index and not index.isdigit()) or kind not in found:
-        hint = _import_plugins().get(kind, f"use one of {found}")
+        hint = _import_plugins().get(kind, f"use one of {', '.join(found)}")
         raise UserError(
-            f"--device: expected auto or a device that is there ({', '.join(found)}), "
-            f"got {name!r}; {hint}"
+            f"must be auto or an available device ({', '.join(found)}), got {name!r}; {hint}",
+            field="device",
         )
     if kind == "cpu":
         return torch.device("cpu")
     number = int(index) if index else local_rank
-    if number >= _count(kind):
+    count = _count(kind)
+    if number >= count:
+        hint = "choose a lower index" if index else "start no more processes than devices"
         raise UserError(
-            f"--device: this process needs {kind}:{number}, but there are {_count(kind)} devices "
-            f"of that kind; start no more processes than devices"
+            f"must be one of the {count} {kind} devices, got {kind}:{number}; {hint}",
+            field="device",
         )
     device = torch.device(kind, number)
     set_device = getattr(device_module(kind), "set_device", None)

@@ -35,7 +35,7 @@ def start_world(name: str) -> World:
         backend = BACKENDS.get(device.type, "gloo")
         try:
             torch.distributed.init_process_group(backend)
-        except (RuntimeError, ValueError, AssertionError) as error:  # the last: no such back end
+        except (RuntimeError, ValueError, AssertionError) as error:  # the last: no such backend
             raise UserError(
                 f"{size} processes on {device.type} communicate through {backend}, which could not "
                 f"be started: {error}"
@@ -47,6 +47,6 @@ def end_world() -> None:
     """Leave the process group, if there is one."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # Old versions of gloo (torch 2.4's at least) wait here for their threads without letting
-        # them into the interpreter, which they need to let go of the last exchange's tensors.
+        # them into the interpreter, which they need to free the last exchange's tensors.
         time.sleep(0.1)
         torch.distributed.destroy_process_group()

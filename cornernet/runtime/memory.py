@@ -1,4 +1,4 @@
-"""The memory of devices: what is free, what was taken, and errors that say it is full."""
+"""The memory of devices: free, used at the peak, and the errors that say it is full."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def has_own_memory(device: torch.device) -> bool:
 def free_memory(device: torch.device) -> int | None:
     """Bytes that may still be taken before the system stops processes.
 
-    None where the device refuses what it does not have, or where the system does not tell.
+    None where the device refuses what it does not have, or where the system gives no figure.
     """
     meminfo = Path("/proc/meminfo")
     if has_own_memory(device) or not meminfo.is_file():
@@ -38,13 +38,13 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Most bytes the device's allocator has held at once; None where it does not count."""
+    """Most bytes that the device's allocator has held at once; None where it does not count."""
     counter = getattr(device_module(device.type), "max_memory_allocated", None)
     return int(counter()) if has_own_memory(device) and counter is not None else None
 
 
 def release_memory(device: torch.device) -> None:
-    """Give the device back what its allocator keeps in reserve, and count the peak anew."""
+    """Return the allocator's cached memory to the device and start a new count of the peak."""
     for name in ("empty_cache", "reset_peak_memory_stats"):
         function = getattr(device_module(device.type), name, None)
         if has_own_memory(device) and function is not None:

@@ -53,7 +53,9 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
         return torch.autocast(device.type, dtype=_DTYPES[precision])
     except RuntimeError as error:
         raise UserError(
-            f"train.precision: {precision} is not to be had on {device.type} ({error}); use fp32"
+            f"must be a precision that {device.type} supports, got {precision!r} ({error}); "
+            "use fp32",
+            field="train.precision",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""`python -m cornernet.runtime.probe`: whether a device has the ops that the detector needs.
+"""`python -m cornernet.runtime.probe [DEVICE]`: checks the ops that the detector needs on a device.
 
 A plug-in of PyTorch may run an op natively, hand it to the CPU without a word, compute it wrongly,
 or lack it. Each op that training, decoding and evaluation call is called here once in each dtype
@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from cornernet.errors import UserError
 from cornernet_ops.extension import _PLUGINS
 from cornernet_ops.registration import NAMESPACE
 
@@ -292,7 +293,7 @@ def find_device(name: str) -> torch.device:
     """The device of this name, with its plug-in imported.
 
     Raises:
-        ValueError: with a sentence, if it is not there.
+        UserError: the device is not available.
     """
     kind = name.partition(":")[0]
     try:
@@ -306,9 +307,9 @@ def find_device(name: str) -> torch.device:
     # of torch without a device fails an assertion.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ValueError(
-            f"--device: expected a device that is there, got {name!r} "
-            f"({type(error).__name__}: {reason})"
+        raise UserError(
+            f"must be an available device, got {name!r} ({type(error).__name__}: {reason})",
+            field="device",
         ) from None
     return device
 
@@ -475,10 +476,10 @@ def is_fit(findings: Iterable[Finding]) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status: 1 if an op is wrong or missing."""
     parser = argparse.ArgumentParser(prog="python -m cornernet.runtime.probe")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, sdaa:1, …", metavar="NAME")
+    parser.add_argument("device", nargs="?", default="cpu", help="cpu, cuda, sdaa:1, …")
     try:
         device = find_device(parser.parse_args(arguments).device)
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
     return 0 if is_fit(probe(device)) else 1
 

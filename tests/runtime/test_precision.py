@@ -73,5 +73,5 @@ def test_precision_that_autocast_lacks_is_a_sentence(monkeypatch: pytest.MonkeyP
         raise RuntimeError("unsupported dtype")
 
     monkeypatch.setattr(torch, "autocast", refuse)
-    with pytest.raises(UserError, match=r"train\.precision: fp16 is not .* \(unsupp.*; use fp32"):
+    with pytest.raises(UserError, match=r"train\.precision must .* 'fp16' \(unsupp.*; use fp32"):
         autocast(CPU, "fp16")
