@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cornernet.errors import OutOfMemory, UserError
 from cornernet.runtime.files import replacing
+from cornernet.runtime.threads import set_wait_policy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -559,6 +560,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run a command; exit with status 2 and one sentence where the input is bad."""
+    set_wait_policy()  # before any command imports torch
     words = sys.argv[1:] if words is None else words
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names may hold what the terminal cannot show, or bytes that are no text at all.
