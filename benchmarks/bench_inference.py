@@ -16,7 +16,7 @@ from cornernet.inference.detect import detect
 from cornernet.model.detector import Detector, Maps
 from cornernet.model.fuse import FusedDetector
 from cornernet.structures import Detections
-from cornernet.weights.convert import to_mmdet
+from cornernet.weights.foreign import to_mmdet
 
 from . import mmdetection, networks
 from .measure import Case

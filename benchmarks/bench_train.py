@@ -13,7 +13,7 @@ from torch import Tensor
 from cornernet.runtime.distributed import World
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
-from cornernet.weights.convert import to_mmdet
+from cornernet.weights.foreign import to_mmdet
 
 from . import mmdetection, networks
 from .measure import Case

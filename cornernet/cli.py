@@ -387,8 +387,8 @@ def _convert(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     import torch
 
     from cornernet.model.detector import Detector, count_parameters
-    from cornernet.weights.convert import to_mmdet
     from cornernet.weights.file import read_weights, save_atomically, save_weights
+    from cornernet.weights.foreign import to_mmdet
 
     _check_writable(arguments.output)
     output, source = Path(arguments.output), Path(arguments.source)

@@ -27,7 +27,8 @@ from cornernet.structures import Batch
 from cornernet.train.log import RunLog
 from cornernet.train.run_directory import RunDirectory
 from cornernet.train.trainer import Trainer
-from cornernet.weights.file import Weights, load_weights, save_weights, start_from
+from cornernet.weights.file import Weights, load_weights, save_weights
+from cornernet.weights.state import start_from
 
 _SHEET_PICTURES = 12
 # A box that one strong corner alone could carry is left out.

@@ -24,7 +24,8 @@ from cornernet.runtime.precision import autocast, grad_scaler, resolve_precision
 from cornernet.structures import Batch
 from cornernet.train.ema import WeightAverage
 from cornernet.train.schedule import learning_rate
-from cornernet.weights.file import Weights, load_state
+from cornernet.weights.file import Weights
+from cornernet.weights.state import load_state
 
 
 def seed_everything(seed: int) -> None:

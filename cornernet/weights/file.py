@@ -3,31 +3,30 @@
 A weights file is what `torch.save` makes of a dictionary with the keys `format`, `version`,
 `state_dict`, `classes`, `config` and `metrics`, and is read by `unpickle`: opening it executes
 nothing. A checkpoint of training is such a file with one more key, `training`. Files of
-MMDetection and of the original repository are read, too; see `convert`.
+MMDetection and of the original repository are read, too; see `foreign`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cornernet.config import Config, ModelConfig
+from cornernet.config import Config
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.runtime.files import replacing
-from cornernet.weights.convert import compare, from_foreign, is_foreign
+from cornernet.weights.foreign import from_foreign, is_foreign
+from cornernet.weights.state import load_state
 from cornernet.weights.unpickle import read_tensors
 
 FORMAT = "cornernet"
 VERSION = 1
-# Settings of the network that weights to start from may have otherwise.
-_FREE_FOR_START = {"num_classes", "freeze_batch_norm"}
 _KEYS = ("version", "state_dict", "classes", "config", "metrics")
 
 
@@ -46,65 +45,6 @@ class Weights:
         model = Detector(self.config.model, len(self.classes))
         load_state(model, self.state_dict, "weights")
         return model.eval()
-
-
-def start_from(
-    model: Detector, weights: Weights, config: ModelConfig, classes: list[str], source: str
-) -> list[str]:
-    """Load weights that are to be trained further.
-
-    Args:
-        model: with the random weights of a new network.
-        weights: what to start from.
-        config: the sizes of `model`.
-        classes: names by label of what will be trained on.
-        source: the weights' file, for messages.
-
-    Returns:
-        Names of the convolutions that keep their random weights, because they depend on the
-        classes and these are not the weights' own.
-
-    Raises:
-        UserError: the weights are of another network.
-    """
-    wanted, found = asdict(config), asdict(weights.config.model)
-    different = [
-        f"--model.{name} '{found[name]}' (here {wanted[name]})"
-        for name in wanted
-        if name not in _FREE_FOR_START and wanted[name] != found[name]
-    ]
-    if different:
-        raise UserError(
-            f"{source}: expected weights of the network to be trained, found those of one with "
-            + ", ".join(different)
-            + "; use these settings, or other weights"
-        )
-    state = dict(weights.state_dict)
-    anew: list[str] = []
-    if classes != weights.classes:
-        anew = model.class_dependent_layers()
-        own = model.state_dict()
-        state |= {key: own[key] for key in own if key.rpartition(".")[0] in anew}
-    load_state(model, state, source)
-    return anew
-
-
-def load_state(model: torch.nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load every tensor or none.
-
-    Raises:
-        UserError: keys are missing, left over, or of another shape.
-    """
-    mismatch = compare(model.state_dict(), state)
-    if mismatch:
-        raise UserError(
-            f"{source}: expected the tensors of the configured network, found keys "
-            + "; ".join(
-                f"{len(lines)} {kind}, the first is {lines[0]}" for kind, lines in mismatch.groups()
-            )
-            + "; use weights made with the same model settings and classes"
-        )
-    model.load_state_dict(state)
 
 
 def save_atomically(content: Any, path: Path) -> None:
@@ -152,7 +92,7 @@ def read_weights(
     classes: Sequence[str] | None = None,
     allow_partial: bool = False,
 ) -> tuple[Weights, list[str]]:
-    """As `load_weights`, with choices for files of other programs; see `convert.from_foreign`.
+    """As `load_weights`, with choices for files of other programs; see `from_foreign`.
 
     Returns:
         The weights, and what was done to them on the way, a sentence each.

@@ -12,8 +12,8 @@ from cornernet.config import TestConfig as Settings
 from cornernet.model.detector import count_parameters
 from cornernet.parts.corners.decode import decode
 from cornernet.parts.corners.structures import Outputs
-from cornernet.weights.convert import to_mmdet
 from cornernet.weights.file import load_weights
+from cornernet.weights.foreign import to_mmdet
 
 MAPS = ("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")
 

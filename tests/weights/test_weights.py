@@ -15,11 +15,11 @@ from cornernet.weights import file as module
 from cornernet.weights.file import (
     VERSION,
     Weights,
-    load_state,
     load_weights,
     save_atomically,
     save_weights,
 )
+from cornernet.weights.state import load_state
 
 
 def config() -> Config:

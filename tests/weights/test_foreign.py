@@ -17,8 +17,8 @@ from cornernet import CornerNet
 from cornernet.config import Config, ModelConfig
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
-from cornernet.weights.convert import COCO_CLASSES, from_foreign, to_mmdet
 from cornernet.weights.file import Weights, load_weights, read_weights, save_weights
+from cornernet.weights.foreign import COCO_CLASSES, from_foreign, to_mmdet
 
 ORIGINAL = Path(__file__).parents[1] / "data" / "original"
 MAPS = ("tl_heat", "br_heat", "tl_embedding", "br_embedding", "tl_offset", "br_offset")
@@ -394,8 +394,7 @@ def test_original_network_gives_the_same_maps(original) -> None:
         arrays = dict(content)
     canvas, _ = make_view(arrays["image"][..., ::-1], weights.config)
     with torch.no_grad():
-        (stack,) = weights.build_model()(torch.from_numpy(canvas).permute(2, 0, 1)[None])
-        maps = stack["corners"]
+        (maps,) = weights.build_model()(torch.from_numpy(canvas).permute(2, 0, 1)[None])
     for name in MAPS:
         wanted = torch.from_numpy(arrays[name])[None]
         assert float(wanted.std()) > 1e-3  # a constant map would show nothing

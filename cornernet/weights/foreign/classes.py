@@ -1,0 +1,74 @@
+"""Names of classes, from a file of another program or as given."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cornernet.errors import UserError
+from cornernet.weights.unpickle import Inert
+
+# The categories of COCO in the order of their ids, which is every CornerNet's order of classes.
+COCO_CLASSES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+    "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog",
+    "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella",
+    "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite",
+    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange",
+    "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant",
+    "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone",
+    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
+    "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+
+
+def stored_names(meta: Mapping[str, Any]) -> Any:
+    """What a file of MMDetection 2.x or 3.x holds as the names of its classes; None for nothing."""
+    dataset = meta.get("dataset_meta")
+    dataset = dataset if isinstance(dataset, Mapping) else {}
+    return next(
+        (
+            part[key]
+            for part in (dataset, meta)
+            for key in ("classes", "CLASSES")
+            if part.get(key) is not None
+        ),
+        None,
+    )
+
+
+def class_names(
+    meta: Mapping[str, Any], number: int, given: Sequence[str] | None, source: str
+) -> tuple[list[str], str]:
+    """Names by label, and where they are from."""
+    stored = stored_names(meta)
+    unread = " (the file's cannot be read)" if isinstance(stored, Inert) else ""
+    stored = [stored] if isinstance(stored, str) else stored
+    if given is not None:
+        names, origin = list(given), "as given"
+    elif isinstance(stored, (list, tuple)) and stored:
+        names, origin = [str(name) for name in stored], "as stored in the file"
+    elif number == len(COCO_CLASSES):
+        names, origin = list(COCO_CLASSES), f"not in the file{unread}; 80 of them, so COCO's"
+    else:
+        names, origin = [f"class {label}" for label in range(number)], f"not in the file{unread}"
+        warnings.warn(
+            f"{source}: holds no class names; they are called 'class 0' to 'class {number - 1}' "
+            "(cornernet convert --classes NAME,NAME,… gives them names)",
+            UserWarning,
+            stacklevel=3,
+        )
+    if len(set(names)) < len(names) or not all(names):
+        raise UserError(
+            f"{source}: expected a name of its own for every class, found {', '.join(names)} "
+            f"({origin}); give the right ones with cornernet convert --classes NAME,NAME,…"
+        )
+    if len(names) != number:
+        raise UserError(
+            f"{source}: expected the names of {number} classes, for which the network has "
+            f"heat-maps, found {len(names)} ({origin}): {', '.join(names)}; give the right ones "
+            "with cornernet convert --classes NAME,NAME,…"
+        )
+    return names, f"names of the {number} classes: {origin}"

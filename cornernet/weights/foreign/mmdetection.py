@@ -1,0 +1,79 @@
+"""MMDetection's layout: our names, but for the head, which is called `bbox_head` there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cornernet.config import ModelConfig
+from cornernet.errors import UserError
+
+# Where MMDetection keeps the block between stacks that its networks of one stack never run.
+UNUSED_BLOCK = "backbone.inters.0."
+# Widths that MMDetection writes into its head and that no setting of it changes.
+_MMDET_POOL_CHANNELS, _MMDET_HEAD_CHANNELS = 128, 256
+
+
+def to_mmdet(
+    state_dict: Mapping[str, Tensor], model: ModelConfig, classes: Sequence[str], source: str
+) -> tuple[dict[str, Any], list[str]]:
+    """A checkpoint that MMDetection 2.x and 3.x load, with all keys they expect.
+
+    Args:
+        state_dict: all tensors of a network of ours.
+        model: its sizes.
+        classes: names by label.
+        source: the file's name, for messages.
+
+    Returns:
+        The checkpoint, and what its configuration has to say there, a sentence each.
+
+    Raises:
+        UserError: MMDetection has no such network.
+    """
+    widths = (model.pool_channels, model.head_channels)
+    if widths != (_MMDET_POOL_CHANNELS, _MMDET_HEAD_CHANNELS):
+        raise UserError(
+            f"{source}: expected model.pool_channels {_MMDET_POOL_CHANNELS} and "
+            f"model.head_channels {_MMDET_HEAD_CHANNELS}, which MMDetection's head always has, "
+            f"found {widths[0]} and {widths[1]}; this network cannot go there"
+        )
+    theirs = {
+        f"bbox_{key}" if key.startswith("head.") else key: value.detach().cpu().clone()
+        for key, value in state_dict.items()
+    }
+    settings = (
+        "model = dict(data_preprocessor=dict(type='DetDataPreprocessor', "
+        f"mean={model.pixel_mean}, std={model.pixel_std}, bgr_to_rgb=True), "
+        f"backbone=dict(downsample_times={len(model.stage_channels) - 1}, "
+        f"num_stacks={model.stacks}, stage_channels={model.stage_channels}, "
+        f"stage_blocks={model.stage_blocks}, feat_channel={model.feature_channels}), "
+        f"bbox_head=dict(num_classes={len(classes)}, in_channels={model.feature_channels}, "
+        f"num_feat_levels={model.stacks}, corner_emb_channels={model.embedding_channels}))",
+        "crop = dict(type='RandomCenterCropPad', "
+        f"mean={list(model.canvas_color)}, std={model.pixel_std}, to_rgb=True)",
+    )
+    notes = list(settings)
+    if model.stacks == 1:
+        theirs |= _unused_block(model.stage_channels[0])
+        notes.append(f"added {UNUSED_BLOCK}*, zeros, which MMDetection holds and never runs")
+    names = tuple(classes)
+    text = "\n".join(settings)  # so that the constants come back with the weights
+    meta = {"CLASSES": names, "dataset_meta": {"classes": names}, "cfg": text, "config": text}
+    return {"meta": meta, "state_dict": theirs}, notes
+
+
+def _unused_block(channels: int) -> dict[str, Tensor]:
+    block: dict[str, Tensor] = {}
+    for number in (1, 2):
+        block[f"{UNUSED_BLOCK}conv{number}.weight"] = torch.zeros(channels, channels, 3, 3)
+        norm = torch.nn.BatchNorm2d(channels).state_dict()
+        block |= {f"{UNUSED_BLOCK}bn{number}.{key}": value for key, value in norm.items()}
+    return block
+
+
+def name_of_mmdet(key: str) -> str:
+    return key.removeprefix("bbox_") if key.startswith("bbox_head.") else key
