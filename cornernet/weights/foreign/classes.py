@@ -40,9 +40,19 @@ def stored_names(meta: Mapping[str, Any]) -> Any:
 
 
 def class_names(
-    meta: Mapping[str, Any], number: int, given: Sequence[str] | None, source: str
+    meta: Mapping[str, Any], number: int | None, given: Sequence[str] | None, source: str
 ) -> tuple[list[str], str]:
-    """Names by label, and where they are from."""
+    """The names of a network's classes by label, and where they are from.
+
+    Args:
+        meta: metadata of the file.
+        number: of heat-maps for each corner; None where the file has no tensor that tells.
+        given: the user's names, which win.
+        source: the file's name, for messages.
+
+    Raises:
+        UserError: the names are not one for each heat-map.
+    """
     stored = stored_names(meta)
     unread = " (the file's cannot be read)" if isinstance(stored, Inert) else ""
     stored = [stored] if isinstance(stored, str) else stored
@@ -50,9 +60,10 @@ def class_names(
         names, origin = list(given), "as given"
     elif isinstance(stored, (list, tuple)) and stored:
         names, origin = [str(name) for name in stored], "as stored in the file"
-    elif number == len(COCO_CLASSES):
+    elif number in (None, len(COCO_CLASSES)):
         names, origin = list(COCO_CLASSES), f"not in the file{unread}; 80 of them, so COCO's"
     else:
+        assert number is not None
         names, origin = [f"class {label}" for label in range(number)], f"not in the file{unread}"
         warnings.warn(
             f"{source}: holds no class names; they are called 'class 0' to 'class {number - 1}' "
@@ -60,6 +71,7 @@ def class_names(
             UserWarning,
             stacklevel=3,
         )
+    number = len(names) if number is None else number
     if len(set(names)) < len(names) or not all(names):
         raise UserError(
             f"{source}: expected a name of its own for every class, found {', '.join(names)} "

@@ -10,17 +10,29 @@ from torch import Tensor
 
 from cornernet.config import ModelConfig
 from cornernet.errors import UserError
+from cornernet.weights.foreign.layout import Layout
+from cornernet.weights.foreign.mmdet_config import pixels_of
+from cornernet.weights.foreign.names import Rule, inverse, renamed
 
-# Where MMDetection keeps the block between stacks that its networks of one stack never run.
-UNUSED_BLOCK = "backbone.inters.0."
+RULES = (Rule("bbox_head.*", "head.*"),)
+# The block between stacks that MMDetection's networks of one stack hold and never run.
+_UNUSED_BLOCK = "backbone.inters.0.*"
 # Widths that MMDetection writes into its head and that no setting of it changes.
-_MMDET_POOL_CHANNELS, _MMDET_HEAD_CHANNELS = 128, 256
+_POOL_CHANNELS, _HEAD_CHANNELS = 128, 256
+
+MMDETECTION = Layout(
+    "MMDetection",
+    present=("backbone.hourglass_modules.*",),
+    rules=RULES,
+    pixels=pixels_of,
+    unused=(_UNUSED_BLOCK,),
+)
 
 
 def to_mmdet(
     state_dict: Mapping[str, Tensor], model: ModelConfig, classes: Sequence[str], source: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """A checkpoint that MMDetection 2.x and 3.x load, with all keys they expect.
+    """Make a checkpoint that MMDetection 2.x and 3.x load, with all keys they expect.
 
     Args:
         state_dict: all tensors of a network of ours.
@@ -35,16 +47,14 @@ def to_mmdet(
         UserError: MMDetection has no such network.
     """
     widths = (model.pool_channels, model.head_channels)
-    if widths != (_MMDET_POOL_CHANNELS, _MMDET_HEAD_CHANNELS):
+    if widths != (_POOL_CHANNELS, _HEAD_CHANNELS):
         raise UserError(
-            f"{source}: expected model.pool_channels {_MMDET_POOL_CHANNELS} and "
-            f"model.head_channels {_MMDET_HEAD_CHANNELS}, which MMDetection's head always has, "
-            f"found {widths[0]} and {widths[1]}; this network cannot go there"
+            f"{source}: expected pool_channels {_POOL_CHANNELS} and head_channels "
+            f"{_HEAD_CHANNELS}, which MMDetection's head always has, found {widths[0]} and "
+            f"{widths[1]}; MMDetection cannot hold this network"
         )
-    theirs = {
-        f"bbox_{key}" if key.startswith("head.") else key: value.detach().cpu().clone()
-        for key, value in state_dict.items()
-    }
+    copies = {key: value.detach().cpu().clone() for key, value in state_dict.items()}
+    theirs = renamed(copies, inverse(RULES), source)
     settings = (
         "model = dict(data_preprocessor=dict(type='DetDataPreprocessor', "
         f"mean={model.pixel_mean}, std={model.pixel_std}, bgr_to_rgb=True), "
@@ -59,7 +69,7 @@ def to_mmdet(
     notes = list(settings)
     if model.stacks == 1:
         theirs |= _unused_block(model.stage_channels[0])
-        notes.append(f"added {UNUSED_BLOCK}*, zeros, which MMDetection holds and never runs")
+        notes.append(f"added {_UNUSED_BLOCK}, zeros, which MMDetection holds and never runs")
     names = tuple(classes)
     text = "\n".join(settings)  # so that the constants come back with the weights
     meta = {"CLASSES": names, "dataset_meta": {"classes": names}, "cfg": text, "config": text}
@@ -67,13 +77,10 @@ def to_mmdet(
 
 
 def _unused_block(channels: int) -> dict[str, Tensor]:
+    prefix = _UNUSED_BLOCK.removesuffix("*")
     block: dict[str, Tensor] = {}
     for number in (1, 2):
-        block[f"{UNUSED_BLOCK}conv{number}.weight"] = torch.zeros(channels, channels, 3, 3)
+        block[f"{prefix}conv{number}.weight"] = torch.zeros(channels, channels, 3, 3)
         norm = torch.nn.BatchNorm2d(channels).state_dict()
-        block |= {f"{UNUSED_BLOCK}bn{number}.{key}": value for key, value in norm.items()}
+        block |= {f"{prefix}bn{number}.{key}": value for key, value in norm.items()}
     return block
-
-
-def name_of_mmdet(key: str) -> str:
-    return key.removeprefix("bbox_") if key.startswith("bbox_head.") else key

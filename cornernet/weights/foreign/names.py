@@ -1,42 +1,81 @@
-"""Which layout the names of tensors are of, and the tensors under our names."""
+"""Names of tensors: tables of rules, and the functions that apply them.
+
+A pattern is a dotted name in which `{piece}` stands for one of `PIECES` and a final `*` for
+whatever follows. Parentheses hold alternatives, `(cnvs|modules)`, or with a question mark
+something optional, `(hg.)?`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
 from cornernet.errors import UserError
-from cornernet.weights.foreign.mmdetection import name_of_mmdet
-from cornernet.weights.foreign.original import name_of_original
+
+# What the pieces of a pattern may stand for, as regular expressions.
+PIECES = {
+    "corner": "tl|br",
+    "stack": r"\d+",
+    "index": r"\d+",
+    "path": ".+",
+}
 
 
-def our_names(tensors: Mapping[str, Tensor], source: str) -> tuple[str, dict[str, Tensor]]:
-    """The layout of tensors, and the tensors under our names."""
-    parts = {key.removeprefix("hg.").partition(".")[0] for key in tensors}
-    if "hourglass_modules" in {key.split(".")[1] for key in tensors if "." in key}:
-        if "bbox_head" in parts or "head" not in parts:
-            return "MMDetection", _renamed(tensors, name_of_mmdet, source)
-        return "cornernet", dict(tensors)
-    if parts & {"kps", "hgs"}:
-        return "CornerNet", _renamed(tensors, name_of_original, source)
-    raise UserError(
-        f"{source}: expected the tensors of a CornerNet (of MMDetection, with names such as "
-        "backbone.hourglass_modules.0.up1.0.conv1.weight, or of the original, such as "
-        f"kps.0.up1.0.conv1.weight), found names such as {', '.join(list(tensors)[:3])}"
-    )
+class Rule(NamedTuple):
+    """Another program's name and ours, as patterns with the same pieces.
+
+    Attributes:
+        theirs: pattern of the other program.
+        ours: pattern without alternatives. Where `theirs` has none either, a table of rules can be
+            inverted.
+    """
+
+    theirs: str
+    ours: str
 
 
-def _renamed(
-    tensors: Mapping[str, Tensor], name: Callable[[str], str], source: str
-) -> dict[str, Tensor]:
-    """Tensors under our names, each of which must be the name of one of them alone."""
+@functools.cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern as a regular expression whose groups have the names of the pieces."""
+    text = pattern.replace(".", r"\.").replace("*", "(?P<rest>.+)")
+    return re.compile(re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{PIECES[m[1]]})", text))
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[re.Match[str]]:
+    """Matches of the names that a pattern describes as a whole."""
+    return [match for match in map(compiled(pattern).fullmatch, names) if match]
+
+
+def rename(name: str, rules: Iterable[Rule]) -> str:
+    """A name by the first rule that describes it; the name itself where none does."""
+    for theirs, ours in rules:
+        if match := compiled(theirs).fullmatch(name):
+            return ours.replace("*", "{rest}").format_map(match.groupdict())
+    return name
+
+
+def inverse(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules from our names to another program's."""
+    return [Rule(ours, theirs) for theirs, ours in rules]
+
+
+def renamed(tensors: Mapping[str, Tensor], rules: Sequence[Rule], source: str) -> dict[str, Tensor]:
+    """Tensors under other names, each of which only one tensor may get.
+
+    Raises:
+        UserError: two tensors get the same name.
+    """
     origin: dict[str, str] = {}
-    for key in tensors:
-        other = origin.setdefault(name(key), key)
-        if other != key:
+    for name in tensors:
+        new = rename(name, rules)
+        other = origin.setdefault(new, name)
+        if other != name:
             raise UserError(
-                f"{source}: expected one tensor for {name(key)}, found {other} and {key}; take out "
-                "the one that is not meant"
+                f"{source}: expected one tensor for {new}, found {other} and {name}; remove the "
+                "wrong one"
             )
-    return {ours: tensors[theirs] for ours, theirs in origin.items()}
+    return {new: tensors[old] for new, old in origin.items()}

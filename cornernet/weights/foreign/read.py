@@ -8,8 +8,8 @@ normalise them by other constants.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,15 +19,24 @@ from torch import Tensor
 from cornernet.config import ModelConfig
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
-from cornernet.weights.foreign.classes import class_names, stored_names
-from cornernet.weights.foreign.mmdet_config import pixels_of
-from cornernet.weights.foreign.mmdetection import UNUSED_BLOCK
-from cornernet.weights.foreign.names import our_names
-from cornernet.weights.foreign.original import ORIGINAL_MEAN, ORIGINAL_STD
-from cornernet.weights.foreign.pixels import Pixels, with_turned_colors
-from cornernet.weights.foreign.sizes import checked_model, sizes_of
+from cornernet.weights.foreign.classes import class_names
+from cornernet.weights.foreign.layout import Layout
+from cornernet.weights.foreign.mmdetection import MMDETECTION
+from cornernet.weights.foreign.names import matching, renamed
+from cornernet.weights.foreign.original import ORIGINAL
+from cornernet.weights.foreign.pixels import with_turned_colors
+from cornernet.weights.foreign.sizes import sizes_of
 from cornernet.weights.foreign.tensors import named_tensors
 from cornernet.weights.state import compare
+
+# The bare tensors of a network of ours, which any program may have saved.
+_BARE = Layout(
+    "cornernet",
+    present=("backbone.hourglass_modules.*", "head.*"),
+    absent=("bbox_head.*",),
+)
+# The first one that describes a file's tensors counts.
+LAYOUTS = (_BARE, MMDETECTION, ORIGINAL)
 
 
 @dataclass
@@ -80,42 +89,75 @@ def from_foreign(
         UserError: not CornerNet's tensors; or some are missing, left over or of another shape.
     """
     tensors, notes = named_tensors(content, source, state)
-    layout, renamed = our_names(tensors, source)
+    layout = _layout_of(tensors, source)
+    tensors = renamed(tensors, layout.rules, source)
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
 
-    model = sizes_of(renamed, classes or stored_names(meta), source)
-    names, note = class_names(meta, model.num_classes, classes, source)
-    notes.append(note)
-    pixels = None
-    if layout == "CornerNet":
-        pixels = Pixels(ORIGINAL_MEAN[::-1], ORIGINAL_STD[::-1], [0.0, 0.0, 0.0], rgb=False)
-        notes.append("colours: reordered from BGR; the original's mean and deviation, black canvas")
-    elif layout == "MMDetection":
-        pixels, note = pixels_of(meta, source)
-        notes.append(note)
-    settings: dict[str, Any] = {"num_classes": 0}  # a weights file's classes say it
+    settings = sizes_of(tensors, source)
+    names, said = class_names(meta, settings.pop("num_classes", None), classes, source)
+    notes.append(said)
+    pixels, about_pixels = layout.pixels(meta, source)
+    if about_pixels is not None:
+        notes.append(about_pixels)
     if pixels is not None:
         settings |= pixels.settings()
         if not pixels.rgb:
-            renamed = with_turned_colors(renamed)
-    model = checked_model(source, **dataclasses.asdict(model) | settings)
-    renamed = {k: v.float() if v.is_floating_point() else v.long() for k, v in renamed.items()}
+            tensors = with_turned_colors(tensors)
+    try:
+        model = ModelConfig(**settings)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    tensors = {k: v.float() if v.is_floating_point() else v.long() for k, v in tensors.items()}
+    network = functools.partial(Detector, model, len(names))
+    fitted, done = _fitted(tensors, network, layout, allow_partial, source)
+    return Foreign(fitted, model, names, layout.name, notes + done)
 
-    unused = [key for key in renamed if model.stacks == 1 and key.startswith(UNUSED_BLOCK)]
-    if unused:
-        renamed = {key: value for key, value in renamed.items() if key not in unused}
-        notes.append(
-            f"dropped the {len(unused)} tensors {UNUSED_BLOCK}*: a block between stacks that a "
-            "network of one stack never runs"
-        )
+
+def _layout_of(tensors: Mapping[str, Tensor], source: str) -> Layout:
+    for layout in LAYOUTS:
+        if layout.describes(tensors):
+            return layout
+    raise UserError(
+        f"{source}: expected the tensors of a CornerNet (of MMDetection, with names such as "
+        "backbone.hourglass_modules.0.up1.0.conv1.weight, or of the original, such as "
+        f"kps.0.up1.0.conv1.weight), found names such as {', '.join(list(tensors)[:3])}"
+    )
+
+
+def _fitted(
+    tensors: Mapping[str, Tensor],
+    network: Callable[[], Detector],
+    layout: Layout,
+    allow_partial: bool,
+    source: str,
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Exactly the tensors of a network, in its order, and what was done to get them.
+
+    Args:
+        tensors: under our names.
+        network: makes a new one.
+        layout: of the file.
+        allow_partial: see `from_foreign`.
+        source: the file's name, for messages.
+    """
+    tensors, notes = dict(tensors), []
     with torch.device("meta"):
-        wanted = Detector(model, len(names)).state_dict()
-    counters = [k for k in wanted if k.endswith(".num_batches_tracked") and k not in renamed]
+        wanted = network().state_dict()
+    left_over = [key for key in tensors if key not in wanted]
+    for pattern in layout.unused:
+        unused = [match.string for match in matching(pattern, left_over)]
+        if unused:
+            tensors = {key: value for key, value in tensors.items() if key not in unused}
+            notes.append(
+                f"dropped the {len(unused)} tensors {pattern}, which {layout.name} stores and "
+                "never runs"
+            )
+    counters = [k for k in wanted if k.endswith(".num_batches_tracked") and k not in tensors]
     if counters:  # files of PyTorch before 0.4.1
-        renamed |= {key: torch.zeros((), dtype=torch.int64) for key in counters}
+        tensors |= {key: torch.zeros((), dtype=torch.int64) for key in counters}
         notes.append(f"set {len(counters)} num_batches_tracked, which nothing reads, to 0")
-    mismatch = compare(wanted, renamed)
+    mismatch = compare(wanted, tensors)
     if mismatch and not allow_partial:
         raise UserError(
             f"{source}: expected the {len(wanted)} tensors of this network, found some "
@@ -127,13 +169,13 @@ def from_foreign(
     if mismatch:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            new = Detector(model, len(names)).state_dict()
+            new = network().state_dict()
         for kind, lines in mismatch.groups():
             done = "left out" if kind == "left over" else "initialised anew"
             notes.append(done + _listed(kind, lines))
-        kept = {k: v for k, v in renamed.items() if k in wanted and v.shape == wanted[k].shape}
-        renamed = new | kept
-    return Foreign({key: renamed[key] for key in wanted}, model, names, layout, notes)
+        kept = {k: v for k, v in tensors.items() if k in wanted and v.shape == wanted[k].shape}
+        tensors = new | kept
+    return {key: tensors[key] for key in wanted}, notes
 
 
 def _listed(kind: str, lines: Sequence[str]) -> str:

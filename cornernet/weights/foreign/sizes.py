@@ -1,74 +1,88 @@
-"""The sizes of a network, from the shapes of its tensors."""
+"""The sizes of a network, from the names and shapes of its tensors."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from cornernet.config import ModelConfig
 from cornernet.errors import UserError
-from cornernet.weights.foreign.classes import COCO_CLASSES
+from cornernet.weights.foreign.names import matching
 
 
-def sizes_of(
-    state: Mapping[str, Tensor], classes: Sequence[str] | None, source: str
-) -> ModelConfig:
-    """The network that tensors under our names belong to.
+@dataclass(frozen=True)
+class Size:
+    """Where to read a setting of `ModelConfig`.
 
-    A size that no tensor tells, because all are missing that could, is the usual one, so that what
-    is missing can be listed; the number of classes is then that of the given names.
+    Attributes:
+        setting: its name.
+        patterns: names of tensors, ours, the best ones first. With `{level}` in them the setting is
+            a list with an entry for each resolution of an hourglass.
+        axis: the setting is the size of the first tensor found along this axis; None: it is the
+            number of different values of `{index}`.
     """
-    usual = ModelConfig()
 
-    def size(pattern: str, instead: int = 0) -> int:
-        """Output channels of the first tensor whose name matches."""
-        for key, value in state.items():
-            if re.fullmatch(pattern, key) and value.ndim:
-                return value.shape[0]
-        return instead
-
-    def count(prefix: str) -> int:
-        start = len(prefix)
-        return len({key[start:].partition(".")[0] for key in state if key.startswith(prefix)})
-
-    level = "backbone.hourglass_modules.0"
-    stage_channels, stage_blocks = [], []
-    while count(f"{level}.up1."):
-        stage_channels.append(size(rf"{re.escape(level)}\.up1\.\d+\.(conv|bn)\d\.(weight|bias)"))
-        stage_blocks.append(count(f"{level}.up1."))
-        level += ".low2"
-    stage_channels.append(size(rf"{re.escape(level)}\.\d+\.(conv|bn)\d\.(weight|bias)"))
-    stage_blocks.append(count(f"{level}."))
-    if len(stage_channels) < 2 or min(stage_channels + stage_blocks) < 1:
-        raise UserError(
-            f"{source}: expected the tensors of a CornerNet, found no whole hourglass under "
-            "backbone.hourglass_modules.0"
-        )
-    pool = r"head\.(tl|br)_pool\.\d+\.direction\d_conv\.(conv|bn)\.weight"
-    hidden = r"head\.(tl|br)_(heat|off|emb)\.\d+\.0\.conv\.(weight|bias)"
-    embedding = r"head\.(tl|br)_emb\.\d+\.1\.conv\.(weight|bias)"
-    heat = r"head\.(tl|br)_heat\.\d+\.1\.conv\.(weight|bias)"
-    features = r"backbone\.out_convs\.\d+\.(conv|bn)\.weight"
-    return checked_model(
-        source,
-        stacks=count("backbone.hourglass_modules."),
-        stage_channels=stage_channels,
-        stage_blocks=stage_blocks,
-        feature_channels=size(features, usual.feature_channels),
-        pool_channels=size(pool, usual.pool_channels),
-        head_channels=size(hidden, usual.head_channels),
-        embedding_channels=size(embedding, usual.embedding_channels),
-        num_classes=size(
-            heat, len(classes if isinstance(classes, (list, tuple)) else COCO_CLASSES)
-        ),
-    )
+    setting: str
+    patterns: tuple[str, ...]
+    axis: int | None = 0
 
 
-def checked_model(source: str, **settings: Any) -> ModelConfig:
-    try:
-        return ModelConfig(**settings)
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
+_HOURGLASS = "backbone.hourglass_modules.0"
+SIZES = (
+    Size("stacks", ("backbone.hourglass_modules.{index}.*",), axis=None),
+    Size(
+        "stage_channels",
+        # The last layer of a block; the first may be narrower.
+        ("{level}.(up1.)?{index}.bn2.(weight|bias)", "{level}.(up1.)?{index}.conv2.weight",
+         "{level}.(up1.)?{index}.(conv1|bn1).(weight|bias)"),
+    ),
+    Size("stage_blocks", ("{level}.(up1.)?{index}.*",), axis=None),
+    Size("feature_channels", ("backbone.out_convs.{stack}.(conv|bn).weight",)),
+    Size("pool_channels", ("head.{corner}_pool.{stack}.direction{index}_conv.(conv|bn).weight",)),
+    Size("head_channels", ("head.{corner}_(heat|off|emb).{stack}.0.conv.(weight|bias)",)),
+    Size("embedding_channels", ("head.{corner}_emb.{stack}.1.conv.(weight|bias)",)),
+    Size("num_classes", ("head.{corner}_heat.{stack}.1.conv.(weight|bias)",)),
+)  # fmt: skip
+
+
+def sizes_of(state: Mapping[str, Tensor], source: str) -> dict[str, Any]:
+    """The settings of the network that tensors under our names belong to.
+
+    A setting that no tensor tells, because all that could are missing, is left out.
+
+    Raises:
+        UserError: there is no whole hourglass among the tensors.
+    """
+    levels = [_HOURGLASS]
+    while any(key.startswith(f"{levels[-1]}.up1.") for key in state):
+        levels.append(f"{levels[-1]}.low2")
+    found: dict[str, Any] = {}
+    for size in SIZES:
+        if "{level}" in size.patterns[0]:
+            of_levels = [_read(size, state, level) for level in levels]
+            if len(levels) < 2 or not all(of_levels):
+                raise UserError(
+                    f"{source}: expected the tensors of a CornerNet, found no whole hourglass "
+                    f"under {_HOURGLASS}"
+                )
+            found[size.setting] = of_levels
+        elif value := _read(size, state):
+            found[size.setting] = value
+    return found
+
+
+def _read(size: Size, state: Mapping[str, Tensor], level: str = "") -> int:
+    """A setting, 0 where no tensor tells it."""
+    for pattern in size.patterns:
+        matches = matching(pattern.replace("{level}", level), state)
+        if size.axis is None:
+            if matches:
+                return len({match["index"] for match in matches})
+            continue
+        for match in matches:
+            shape = state[match.string].shape
+            if len(shape) > size.axis:
+                return shape[size.axis]
+    return 0
