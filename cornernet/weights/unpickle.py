@@ -1,10 +1,10 @@
-"""Reading PyTorch's files without executing anything that they hold.
+"""Read PyTorch's files without executing anything that they hold.
 
-A pickle is a program: it may name any function there is and call it. The reader here knows the few
-names that rebuild tensors and plain containers, and rebuilds them by code of its own; objects that
-other programs leave beside their tensors are replaced by empty ones, without importing the modules
-they name; any other name ends the reading before anything has been called. `torch.load` is not
-used: by a file's first bytes it may hand it over to TorchScript, or unpack an archive.
+A pickle is a program: it may name any function and call it. This reader knows only the names that
+rebuild tensors and plain containers, and rebuilds those with its own code. Objects that other
+programs store beside their tensors become stubs; the modules that they name are not imported. Any
+other name ends the reading before anything has been called. `torch.load` is not used: depending on
+a file's first bytes it passes the file to TorchScript or unpacks an archive.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _STORAGE_DTYPES = {
 }
 
 
-class Inert:
-    """Takes the place of an object that is not wanted: accepts everything, keeps nothing."""
+class Stub:
+    """Replaces an object that is not needed: accepts everything, keeps nothing."""
 
     __slots__ = ()
 
-    def __new__(cls, *_: Any, **__: Any) -> Inert:
+    def __new__(cls, *_: Any, **__: Any) -> Stub:
         return object.__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def __call__(self, *_: Any, **__: Any) -> Inert:
+    def __call__(self, *_: Any, **__: Any) -> Stub:
         return self
 
     def __setstate__(self, _: Any) -> None:
@@ -120,8 +120,8 @@ _REBUILT: dict[str, Any] = (
     | {f"builtins.{kind.__name__}": kind for kind in _CONTAINERS}
 )
 
-# What stands beside the tensors in other programs' files: logs, configurations, NumPy values.
-_INERT = {
+# What other programs store beside the tensors: logs, configurations, NumPy values.
+_STUBBED = {
     "mmengine.logging.history_buffer.HistoryBuffer",
     "mmengine.logging.message_hub.MessageHub",
     "mmengine.config.config.Config",
@@ -136,7 +136,7 @@ _INERT = {
     "datetime.datetime",
     "datetime.timedelta",
     "torch.device",
-    # HistoryBuffer refers to its own methods by it; here it gets nothing of anything.
+    # HistoryBuffer refers to its own methods by it; here it returns a stub.
     "builtins.getattr",
 } | {
     f"{module}.{name}"
@@ -155,7 +155,7 @@ _INERT = {
 
 
 class _Reader(pickle.Unpickler):
-    """An unpickler that knows only the names above.
+    """Unpickler that knows only the names above.
 
     Args:
         file: the pickle.
@@ -178,8 +178,8 @@ class _Reader(pickle.Unpickler):
         full = f"{module}.{name}".replace("__builtin__.", "builtins.", 1)
         if full in _REBUILT:
             return _Known(_REBUILT[full])
-        if full in _INERT:
-            return Inert
+        if full in _STUBBED:
+            return Stub
         # A storage's class is in torch, or in the module of the device that it was saved on.
         device_of = re.fullmatch(r"torch(\.\w+)?", module)
         kind = name.removesuffix("Storage")
@@ -220,20 +220,22 @@ def _check_order(big_endian: bool) -> None:
 
 
 def _read_zip(path: Path) -> Any:
-    """The format since PyTorch 1.6: `data.pkl`, and `data/KEY` for each storage, in one folder."""
+    """The format since PyTorch 1.6: a directory of `data.pkl` and one `data/KEY` per storage."""
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
-        folder = next((n.removesuffix("data.pkl") for n in names if n.endswith("/data.pkl")), None)
-        if folder is None or f"{folder}constants.pkl" in names:
-            found = "other files in it" if folder is None else "a TorchScript program"
+        directory = next(
+            (n.removesuffix("data.pkl") for n in names if n.endswith("/data.pkl")), None
+        )
+        if directory is None or f"{directory}constants.pkl" in names:
+            found = "other files in it" if directory is None else "a TorchScript program"
             raise pickle.UnpicklingError(f"a zip archive with {found}")
-        if f"{folder}byteorder" in names:
-            _check_order(archive.read(f"{folder}byteorder") == b"big")
+        if f"{directory}byteorder" in names:
+            _check_order(archive.read(f"{directory}byteorder") == b"big")
         storages: dict[str, Tensor] = {}
 
         def storage(dtype: torch.dtype, key: str, number: int) -> Tensor:
             if key not in storages:
-                name = f"{folder}data/{key}"
+                name = f"{directory}data/{key}"
                 if archive.getinfo(name).file_size < number * dtype.itemsize:
                     raise pickle.UnpicklingError("a tensor has more elements than are stored")
                 with archive.open(name) as file:
@@ -242,12 +244,12 @@ def _read_zip(path: Path) -> Any:
                 raise pickle.UnpicklingError("a storage has two types")
             return storages[key]
 
-        with archive.open(f"{folder}data.pkl") as file:
+        with archive.open(f"{directory}data.pkl") as file:
             return _Reader(file, str(path), storage).load()
 
 
 def _read_legacy(path: Path) -> Any:
-    """The format before: four pickles one behind the other, a list of keys, then the storages."""
+    """The older format: four pickles in a row, a list of keys, then the storages."""
     size = path.stat().st_size
     storages: dict[str, Tensor] = {}
 
@@ -262,7 +264,7 @@ def _read_legacy(path: Path) -> Any:
 
     with open(path, "rb") as file:
         if _Reader(file, str(path)).load() != _LEGACY_MAGIC:
-            raise pickle.UnpicklingError("another beginning than torch.save's")
+            raise pickle.UnpicklingError("it does not begin as torch.save's files do")
         _Reader(file, str(path)).load()  # the version of the format; there was but one
         system = _Reader(file, str(path)).load()
         _check_order(isinstance(system, dict) and not system.get("little_endian", True))
@@ -276,7 +278,7 @@ def _read_legacy(path: Path) -> Any:
 
 
 def read_tensors(path: Path) -> Any:
-    """What `torch.save` has written, as tensors, plain data and `Inert` objects; on the CPU.
+    """Read what `torch.save` has written: tensors on the CPU, plain data and `Stub` objects.
 
     Args:
         path: in torch's zip format or the one before it.

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from cornernet.errors import UserError
-from cornernet.weights.unpickle import _INERT, _REBUILT, Inert, read_tensors
+from cornernet.weights.unpickle import _REBUILT, _STUBBED, Stub, read_tensors
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -110,7 +110,7 @@ def test_logs_of_a_training_file_are_left_out_without_their_program(
     monkeypatch.undo()
     found = read_tensors(tmp_path / "epoch_1.pth")
     assert "mmengine" not in sys.modules
-    assert isinstance(found["message_hub"]["loss"], Inert)
+    assert isinstance(found["message_hub"]["loss"], Stub)
     assert torch.equal(found["state_dict"]["float"], tensors()["float"])
 
 
@@ -174,7 +174,7 @@ def test_getattr_of_an_allowed_name_gets_hold_of_nothing(
     with pytest.raises(UserError, match="Call"):
         read_tensors(Path("trap.pth"))
     torch.save({"state_dict": tensors(), "meta": reach}, "empty.pth")
-    assert isinstance(read_tensors(Path("empty.pth"))["meta"], Inert)
+    assert isinstance(read_tensors(Path("empty.pth"))["meta"], Stub)
 
 
 class Writes(torch.nn.Module):
@@ -232,7 +232,7 @@ def named(full: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy"])
-@pytest.mark.parametrize("name", [*_REBUILT, *_INERT, "torch.FloatStorage"])
+@pytest.mark.parametrize("name", [*_REBUILT, *_STUBBED, "torch.FloatStorage"])
 def test_nothing_known_can_be_changed(tmp_path: Path, name: str, kind: str) -> None:
     """BUILD sets the attributes of what lies on the stack, here of the known name itself."""
     for state in (b"}S'__name__'\nS'/tmp/x'\ns", b"(N}S'__doc__'\nS'x'\nst"):

@@ -2,6 +2,6 @@
 
 from cornernet.weights.foreign.classes import COCO_CLASSES
 from cornernet.weights.foreign.mmdetection import to_mmdet
-from cornernet.weights.foreign.read import Foreign, from_foreign, is_foreign
+from cornernet.weights.foreign.read import External, from_foreign, is_foreign
 
-__all__ = ["COCO_CLASSES", "Foreign", "from_foreign", "is_foreign", "to_mmdet"]
+__all__ = ["COCO_CLASSES", "External", "from_foreign", "is_foreign", "to_mmdet"]

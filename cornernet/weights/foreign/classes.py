@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cornernet.errors import UserError
-from cornernet.weights.unpickle import Inert
+from cornernet.weights.unpickle import Stub
 
 # The categories of COCO in the order of their ids, which is every CornerNet's order of classes.
 COCO_CLASSES = (
@@ -54,7 +54,7 @@ def class_names(
         UserError: the names are not one for each heat-map.
     """
     stored = stored_names(meta)
-    unread = " (the file's cannot be read)" if isinstance(stored, Inert) else ""
+    unread = " (the file's cannot be read)" if isinstance(stored, Stub) else ""
     stored = [stored] if isinstance(stored, str) else stored
     if given is not None:
         names, origin = list(given), "as given"

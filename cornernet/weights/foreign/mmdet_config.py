@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cornernet.weights.foreign.pixels import Pixels
-from cornernet.weights.unpickle import Inert
+from cornernet.weights.unpickle import Stub
 
 
 def pixels_of(meta: Mapping[str, Any], source: str) -> tuple[Pixels | None, str]:
@@ -30,7 +30,7 @@ def pixels_of(meta: Mapping[str, Any], source: str) -> tuple[Pixels | None, str]
             settings = ", ".join(f"{name} {color}" for name, color in pixels.settings().items())
             order = "" if rgb else ", reordered from BGR"
             return pixels, f"from the configuration in the file: {settings}{order}"
-    if steps or "mean" in str(given) or isinstance(given, Inert):
+    if steps or "mean" in str(given) or isinstance(given, Stub):
         warnings.warn(
             f"{source}: its configuration does not say plainly how pixels are normalised; "
             "ImageNet's mean and deviation are taken (model.pixel_mean and model.pixel_std of "

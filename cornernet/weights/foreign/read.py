@@ -40,7 +40,7 @@ LAYOUTS = (_BARE, MMDETECTION, ORIGINAL)
 
 
 @dataclass
-class Foreign:
+class External:
     """Weights of another program, in our layout.
 
     Args:
@@ -73,7 +73,7 @@ def from_foreign(
     state: str | None = None,
     classes: Sequence[str] | None = None,
     allow_partial: bool = False,
-) -> Foreign:
+) -> External:
     """Bring another program's weights into our layout; every tensor is used or accounted for.
 
     Args:
@@ -111,7 +111,7 @@ def from_foreign(
     tensors = {k: v.float() if v.is_floating_point() else v.long() for k, v in tensors.items()}
     network = functools.partial(Detector, model, len(names))
     fitted, done = _fitted(tensors, network, layout, allow_partial, source)
-    return Foreign(fitted, model, names, layout.name, notes + done)
+    return External(fitted, model, names, layout.name, notes + done)
 
 
 def _layout_of(tensors: Mapping[str, Tensor], source: str) -> Layout:
