@@ -220,7 +220,7 @@ def test_convert_lists_what_does_not_fit_and_writes_nothing(
     assert "left over (1):\n  head.new" in error
     assert not (tmp_path / "w.pt").exists()
     main(["convert", str(source), "--allow-partial", "--output", str(tmp_path / "w.pt")])
-    assert "initialised anew\nmissing (1):" in capsys.readouterr().out
+    assert "reinitialised\nmissing (1):" in capsys.readouterr().out
 
 
 def test_convert_takes_class_names(tmp_path: Path) -> None:

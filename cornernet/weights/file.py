@@ -32,7 +32,15 @@ _KEYS = ("version", "state_dict", "classes", "config", "metrics")
 
 @dataclass
 class Weights:
-    """The contents of a weights file."""
+    """The contents of a weights file.
+
+    Attributes:
+        state_dict: all tensors of the network.
+        classes: names by label.
+        config: of the run that made the weights.
+        metrics: of the evaluation of these weights.
+        training: what else is needed to continue the run; None in all files but checkpoints.
+    """
 
     state_dict: dict[str, Tensor]
     classes: list[str]
@@ -56,7 +64,8 @@ def save_atomically(content: Any, path: Path) -> None:
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # the latter is torch's word for a full disk
         raise UserError(
-            f"{path}: expected to write weights here, got {error}; make room, or check the folder"
+            f"{path}: expected to write weights here, got {error}; free some space, or check the "
+            "directory"
         ) from None
 
 
@@ -92,20 +101,29 @@ def read_weights(
     classes: Sequence[str] | None = None,
     allow_partial: bool = False,
 ) -> tuple[Weights, list[str]]:
-    """As `load_weights`, with choices for files of other programs; see `from_foreign`.
+    """Read weights as `load_weights` does, with choices for files of other programs.
+
+    Args:
+        path: the file.
+        state, classes, allow_partial: see `from_foreign`; not for files of ours.
 
     Returns:
-        The weights, and what was done to them on the way, a sentence each.
+        The weights, and what was done to convert them, a sentence each.
+
+    Raises:
+        UserError: as `load_weights`; or a choice does not fit the file.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: expected a weights file, found none; check the path")
     content = read_tensors(path)
     if isinstance(content, Mapping) and content.get("format") == FORMAT:
-        if state is not None or classes is not None or allow_partial:
+        choices = {"state": state, "classes": classes, "allow_partial": allow_partial or None}
+        if given := [name for name, value in choices.items() if value is not None]:
             raise UserError(
-                f"{path}: is a weights file of cornernet already; --state, --classes and "
-                "--allow-partial are for those of other programs"
+                f"must not be given for {path}, which is a weights file of cornernet already; "
+                "state, classes and allow_partial are for files of other programs",
+                field=given[0],
             )
         return _from_content(content, path), []
     if not is_foreign(content):
@@ -114,11 +132,11 @@ def read_weights(
             f"{path}: expected a weights file of cornernet (format: {FORMAT!r}), of MMDetection's "
             f"CornerNet or of the original, found {keys}"
         )
-    foreign = from_foreign(
+    external = from_foreign(
         content, str(path), state=state, classes=classes, allow_partial=allow_partial
     )
-    weights = Weights(foreign.state_dict, foreign.classes, Config(model=foreign.model))
-    return weights, [f"layout of names: {foreign.layout}", *foreign.notes]
+    weights = Weights(external.state_dict, external.classes, Config(model=external.model))
+    return weights, [f"layout of names: {external.layout}", *external.notes]
 
 
 def _from_content(content: Mapping[str, Any], path: Path) -> Weights:

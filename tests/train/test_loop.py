@@ -398,8 +398,9 @@ def test_weights_of_another_network_to_start_from_name_the_settings(
 ) -> None:
     path = random_weights(tmp_path / "w.pt", ["a"], feature_channels=6)
     config = small_config("--train.init", str(path))
-    with pytest.raises(UserError, match=r"with --model.feature_channels '6' \(here 8\); use"):
+    with pytest.raises(UserError, match=r"model\.feature_channels=6 \(here 8\)") as error:
         train(config, shapes, tmp_path / "run", CPU)
+    assert error.value.field == "train.init"
     assert not (tmp_path / "run").exists()
 
 

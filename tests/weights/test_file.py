@@ -19,7 +19,6 @@ from cornernet.weights.file import (
     save_atomically,
     save_weights,
 )
-from cornernet.weights.state import load_state
 
 
 def config() -> Config:
@@ -58,7 +57,7 @@ def test_network_is_built_from_the_file_alone(file: Path, weights: Weights) -> N
     assert not model.training
     image = 255 * torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        found, wanted = (net(image)[0]["corners"] for net in (model, original.eval()))
+        (found,), (wanted,) = model(image), original.eval()(image)
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
@@ -87,12 +86,12 @@ def test_channels_last_weights_come_back_equal(tmp_path: Path, weights: Weights)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"gone\.pt: expected a weights file, found none"):
+    with pytest.raises(UserError, match=r"gone\.pt: .*weights file.*none"):
         load_weights(tmp_path / "gone.pt")
 
 
-def test_folder_is_no_weights_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected a weights file"):
+def test_directory_is_no_weights_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="weights file"):
         load_weights(tmp_path)
 
 
@@ -116,7 +115,7 @@ def test_folder_is_no_weights_file(tmp_path: Path) -> None:
 def test_any_other_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.pt"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"other\.pt: expected a weights file, as"):
+    with pytest.raises(UserError, match=r"other\.pt: .*weights file"):
         load_weights(path)
 
 
@@ -124,7 +123,7 @@ def test_any_other_file_is_refused_with_a_sentence(tmp_path: Path, content: byte
 def test_truncated_file_is_refused_with_a_sentence(file: Path, share: float) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(UserError, match=r"weights\.pt: expected a weights file, as"):
+    with pytest.raises(UserError, match=r"weights\.pt: .*weights file"):
         load_weights(file)
 
 
@@ -139,10 +138,10 @@ class Trap:
 def test_file_with_code_is_refused_and_executes_nothing(tmp_path: Path) -> None:
     sprung = tmp_path / "sprung"
     torch.save({"format": "cornernet", "trap": Trap(sprung)}, tmp_path / "trap.pt")
-    with pytest.raises(UserError, match=r"trap\.pt: expected .* the global pathlib\.Path"):
+    with pytest.raises(UserError, match=r"trap\.pt: .*pathlib\.Path"):
         load_weights(tmp_path / "trap.pt")
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Trap(sprung), protocol=2))
-    with pytest.raises(UserError, match=r"plain\.pt: expected a weights file"):
+    with pytest.raises(UserError, match=r"plain\.pt: .*weights file"):
         load_weights(tmp_path / "plain.pt")
     assert not sprung.exists()
 
@@ -152,7 +151,7 @@ def test_file_with_code_is_refused_and_executes_nothing(tmp_path: Path) -> None:
 )
 def test_tensors_of_another_program_are_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(UserError, match=r"expected a weights file of cornernet \(format"):
+    with pytest.raises(UserError, match=r"other\.pt: .*format"):
         load_weights(tmp_path / "other.pt")
 
 
@@ -161,50 +160,20 @@ def test_file_that_lacks_a_part_is_refused_with_a_sentence(file: Path, key: str)
     content = torch.load(file, weights_only=True)
     del content[key]
     torch.save(content, file)
-    with pytest.raises(UserError, match=rf"weights\.pt: expected.*{key}"):
+    with pytest.raises(UserError, match=rf"weights\.pt: .*{key}"):
         load_weights(file)
 
 
 def test_file_of_a_newer_version_asks_for_a_newer_program(file: Path) -> None:
     content = torch.load(file, weights_only=True)
     torch.save({**content, "version": VERSION + 1}, file)
-    with pytest.raises(UserError, match="install a newer cornernet"):
+    with pytest.raises(UserError, match=rf"version {VERSION} .*{VERSION + 1}"):
         load_weights(file)
-
-
-def changed(weights: Weights, kind: str) -> dict[str, torch.Tensor]:
-    state = dict(weights.state_dict)
-    first = next(iter(state))
-    if kind == "missing":
-        del state[first]
-    elif kind == "left over":
-        state["head.extra"] = torch.ones(1)
-    else:
-        state[first] = state[first][:1]
-    return state
-
-
-@pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
-def test_tensors_that_do_not_fit_are_named(weights: Weights, kind: str) -> None:
-    model = Detector(config().model, 2)
-    state = changed(weights, kind)
-    name = "head.extra" if kind == "left over" else next(iter(weights.state_dict))
-    with pytest.raises(UserError, match=rf"mine\.pt: .*1 {kind}, the first is {name}"):
-        load_state(model, state, "mine.pt")
-
-
-@pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
-def test_tensors_that_do_not_fit_change_nothing(weights: Weights, kind: str) -> None:
-    model = Detector(config().model, 2)
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(UserError):
-        load_state(model, changed(weights, kind), "mine.pt")
-    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
 def test_weights_of_another_number_of_classes_are_refused(weights: Weights) -> None:
     weights.classes = ["cell", "plate", "white"]
-    with pytest.raises(UserError, match="of another shape, the first is head.tl_heat"):
+    with pytest.raises(UserError, match="of another shape.*head.tl_heat"):
         weights.build_model()
 
 

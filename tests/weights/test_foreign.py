@@ -102,7 +102,7 @@ def test_eighty_classes_without_names_are_cocos() -> None:
 
 
 def test_classes_without_names_are_numbered_with_a_warning() -> None:
-    with pytest.warns(UserWarning, match=r"x\.pth: holds no class names"):
+    with pytest.warns(UserWarning, match=r"x\.pth.*no class names"):
         found = from_foreign({"state_dict": mmdet_names(network().state_dict())}, "x.pth")
     assert found.classes == ["class 0", "class 1", "class 2"]
 
@@ -112,8 +112,16 @@ def test_given_class_names_win() -> None:
 
 
 def test_another_number_of_names_than_of_heat_maps_is_refused() -> None:
-    with pytest.raises(UserError, match=r"names of 3 classes, .* found 2 \(as given\): a, b"):
+    with pytest.raises(UserError, match=r"3 classes.*x\.pth.*2: a, b") as error:
         from_foreign(checkpoint(), "x.pth", classes=["a", "b"])
+    assert error.value.field == "classes"
+
+
+def test_another_number_of_stored_names_is_refused_by_file() -> None:
+    content = checkpoint(dataset_meta={"classes": ("a", "b")})
+    with pytest.raises(UserError, match=r"x\.pth: .*3 classes.*2: a, b .*stored") as error:
+        from_foreign(content, "x.pth")
+    assert error.value.field is None
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -151,8 +159,9 @@ def test_ema_state_dict_is_taken_where_it_is_the_only_one() -> None:
 
 
 def test_set_of_weights_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UserError, match="expected the entry ema_state_dict, found"):
+    with pytest.raises(UserError, match=r"x\.pth.*meta, state_dict.*'ema_state_dict'") as error:
         from_foreign(checkpoint(), "x.pth", state="ema_state_dict")
+    assert error.value.field == "state"
 
 
 def test_second_set_of_weights_of_mmcv_is_left_out() -> None:
@@ -213,7 +222,7 @@ def test_a_network_for_bgr_gives_the_same_maps_for_rgb() -> None:
     "text",
     ["model = dict(...)", "model = (", "f(mean=m, std=s, to_rgb=True)", "{**a, 'mean': [1]}", ""],
 )
-@pytest.mark.filterwarnings("ignore:.*does not say plainly")
+@pytest.mark.filterwarnings("ignore:.*model.pixel_mean")
 def test_configuration_that_says_nothing_leaves_imagenets_constants(text: str) -> None:
     found = from_foreign(checkpoint(cfg=text), "x.pth")
     assert found.model.pixel_mean == ModelConfig().pixel_mean
@@ -221,7 +230,7 @@ def test_configuration_that_says_nothing_leaves_imagenets_constants(text: str) -
 
 def test_configuration_that_says_two_things_is_warned_of() -> None:
     text = "a = dict(mean=[1, 1, 1], std=[1, 1, 1], to_rgb=True)\n"
-    with pytest.warns(UserWarning, match="does not say plainly how pixels are normalised"):
+    with pytest.warns(UserWarning, match=r"x\.pth.*model\.pixel_mean"):
         found = from_foreign(checkpoint(cfg=text + text.replace("mean=[1", "mean=[2")), "x.pth")
     assert found.model.pixel_mean == ModelConfig().pixel_mean
 
@@ -229,7 +238,7 @@ def test_configuration_that_says_two_things_is_warned_of() -> None:
 def test_a_configuration_is_not_run(tmp_path: Path) -> None:
     sprung = tmp_path / "sprung"
     text = f"dict(mean=open({str(sprung)!r}, 'w'), std=[1, 1, 1], to_rgb=True)"
-    with pytest.warns(UserWarning, match="does not say plainly"):
+    with pytest.warns(UserWarning, match=r"x\.pth.*model\.pixel_mean"):
         from_foreign(checkpoint(cfg=text), "x.pth")
     assert not sprung.exists()
 
@@ -253,7 +262,7 @@ def spoilt(kind: str) -> tuple[dict[str, Any], str]:
 @pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
 def test_what_does_not_fit_is_listed(kind: str) -> None:
     content, key = spoilt(kind)
-    with pytest.raises(UserError, match=rf"x\.pth: expected .*some {kind}\n{kind} \(1\):\n  {key}"):
+    with pytest.raises(UserError, match=rf"x\.pth: .*\n{kind} \(1\):\n  {key}.*\n.*allow_partial"):
         from_foreign(content, "x.pth")
 
 
@@ -261,7 +270,7 @@ def test_what_does_not_fit_is_listed(kind: str) -> None:
 def test_partial_weights_are_completed_on_demand(kind: str) -> None:
     content, key = spoilt(kind)
     found = from_foreign(content, "x.pth", allow_partial=True)
-    done = "left out" if kind == "left over" else "initialised anew"
+    done = "left out" if kind == "left over" else "reinitialised"
     assert any(note.startswith(done) and key in note for note in found.notes)
     wanted = network().state_dict()
     # A new network's BatchNorm has weights of one, and so has the network these are from.
@@ -293,19 +302,19 @@ def test_counters_that_old_files_lack_are_set_to_zero() -> None:
     ],
 )
 def test_other_networks_are_refused_by_their_names(state: dict[str, Tensor]) -> None:
-    with pytest.raises(UserError, match=rf"x\.pth: .*found names such as {next(iter(state))}"):
+    with pytest.raises(UserError, match=rf"x\.pth: .*names.*{next(iter(state))}"):
         from_foreign({"state_dict": state}, "x.pth")
 
 
 @pytest.mark.parametrize("state", [{}, {"a": 1}, [], None])
 def test_state_without_tensors_is_refused(state: Any) -> None:
-    with pytest.raises(UserError, match="expected named tensors of a CornerNet"):
+    with pytest.raises(UserError, match=r"x\.pth: .*named tensors"):
         from_foreign({"state_dict": state}, "x.pth")
 
 
 def test_hourglass_without_the_head_is_refused() -> None:
     state = {k: v for k, v in checkpoint()["state_dict"].items() if k.startswith("backbone.")}
-    with pytest.raises(UserError, match=r"some missing\nmissing \(\d+\):\n  head.tl_pool"):
+    with pytest.raises(UserError, match=r"\nmissing \(\d+\):\n  head.tl_pool"):
         from_foreign({"state_dict": state}, "x.pth", classes=["a", "b"])
 
 
@@ -321,7 +330,7 @@ def test_backbone_alone_is_completed_on_demand() -> None:
 def test_what_is_missing_is_listed_whichever_tensor_it_is(part: str) -> None:
     content = checkpoint()
     content["state_dict"] = {k: v for k, v in content["state_dict"].items() if part not in k}
-    with pytest.raises(UserError, match=r"expected .* found some missing\nmissing \(\d+\):"):
+    with pytest.raises(UserError, match=r"\nmissing \(\d+\):"):
         from_foreign(content, "x.pth")
 
 
@@ -329,7 +338,7 @@ def test_two_names_for_one_tensor_are_refused() -> None:
     content = checkpoint()
     key = "head.tl_off.0.1.conv.bias"
     content["state_dict"][key] = torch.zeros(2)
-    with pytest.raises(UserError, match=f"one tensor for {key}, found bbox_{key} and {key}"):
+    with pytest.raises(UserError, match=f"{key}.*bbox_{key} and {key}"):
         from_foreign(content, "x.pth")
 
 
@@ -338,14 +347,15 @@ def test_weights_that_are_no_floating_numbers_are_refused(dtype: torch.dtype) ->
     content = checkpoint()
     key = "bbox_head.tl_off.0.1.conv.bias"
     content["state_dict"][key] = content["state_dict"][key].to(dtype)
-    with pytest.raises(UserError, match=f"expected {key} to hold floating numbers, found {dtype}"):
+    with pytest.raises(UserError, match=f"{key}.*floating.*{dtype}"):
         from_foreign(content, "x.pth")
 
 
-@pytest.mark.parametrize("names", [["a", "a", "b"], ["a", "", "b"]])
+@pytest.mark.parametrize("names", [["a", "a", "b"], ["a", "", "b"], []])
 def test_names_that_are_alike_or_empty_are_refused(names: list[str]) -> None:
-    with pytest.raises(UserError, match="a name of its own for every class"):
+    with pytest.raises(UserError, match=r"different name.*x\.pth") as error:
         from_foreign(checkpoint(), "x.pth", classes=names)
+    assert error.value.field == "classes"
 
 
 def test_the_preprocessor_wins_over_the_colour_of_the_canvas() -> None:
@@ -375,7 +385,7 @@ def test_a_configuration_may_be_a_dictionary() -> None:
 @pytest.mark.parametrize("std", ["[0, 1, 1]", "[-1, 1, 1]"])
 def test_deviation_that_divides_by_nothing_is_refused_by_file(std: str) -> None:
     text = f"dict(mean=[1, 2, 3], std={std}, to_rgb=True)"
-    with pytest.raises(UserError, match=r"x\.pth: model.pixel_std: expected positive numbers"):
+    with pytest.raises(UserError, match=r"x\.pth: model\.pixel_std.*positive"):
         from_foreign(checkpoint(cfg=text), "x.pth")
 
 
@@ -423,14 +433,14 @@ def test_every_tensor_of_the_original_is_needed() -> None:
     learnt = [key for key in state if not key.endswith("num_batches_tracked")]
     for key in learnt[:: len(learnt) // 12]:
         part = {k: v for k, v in state.items() if k != key}
-        with pytest.raises(UserError, match=r"some missing|found no"):
+        with pytest.raises(UserError, match=r"\nmissing \(|no whole hourglass"):
             from_foreign(part, "x.pkl", classes=["a", "b", "c"])
 
 
 def test_squeeze_and_saccade_are_no_cornernet_of_ours() -> None:
     state = torch.load(ORIGINAL / "CornerNet_small.pkl", weights_only=True)
     state["module.att_modules.0.weight"] = torch.ones(1)
-    with pytest.raises(UserError, match=r"some left over\nleft over \(1\):\n  att_modules"):
+    with pytest.raises(UserError, match=r"\nleft over \(1\):\n  att_modules"):
         from_foreign(state, "x.pkl", classes=["a", "b", "c"])
 
 
@@ -449,11 +459,18 @@ def test_bare_tensors_of_our_own_network_are_read(tmp_path: Path) -> None:
     assert_same_tensors(load_weights(tmp_path / "state.pt").state_dict, network(80).state_dict())
 
 
-def test_choices_for_other_programs_files_are_refused_for_ours(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("state", "state_dict"), ("classes", ["x", "y", "z"]), ("allow_partial", True)],
+)
+def test_choices_for_other_programs_files_are_refused_for_ours(
+    tmp_path: Path, name: str, value: Any
+) -> None:
     config = Config(model=ModelConfig(**SMALL_MODEL))
     save_weights(Weights(network().state_dict(), ["a", "b", "c"], config), tmp_path / "w.pt")
-    with pytest.raises(UserError, match="is a weights file of cornernet already"):
-        read_weights(tmp_path / "w.pt", classes=["x", "y", "z"])
+    with pytest.raises(UserError, match=r"w\.pt.*weights file of cornernet") as error:
+        read_weights(tmp_path / "w.pt", **{name: value})
+    assert error.value.field == name
 
 
 # --- the way back

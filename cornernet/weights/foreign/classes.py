@@ -1,4 +1,4 @@
-"""Names of classes, from a file of another program or as given."""
+"""Class names, from a file of another program or as given."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ COCO_CLASSES = (
 )  # fmt: skip
 
 
-def stored_names(meta: Mapping[str, Any]) -> Any:
-    """What a file of MMDetection 2.x or 3.x holds as the names of its classes; None for nothing."""
+def _stored_names(meta: Mapping[str, Any]) -> Any:
+    """What a file of MMDetection 2.x or 3.x stores as its class names; None for nothing."""
     dataset = meta.get("dataset_meta")
     dataset = dataset if isinstance(dataset, Mapping) else {}
     return next(
@@ -53,7 +53,7 @@ def class_names(
     Raises:
         UserError: the names are not one for each heat-map.
     """
-    stored = stored_names(meta)
+    stored = _stored_names(meta)
     unread = " (the file's cannot be read)" if isinstance(stored, Stub) else ""
     stored = [stored] if isinstance(stored, str) else stored
     if given is not None:
@@ -67,20 +67,21 @@ def class_names(
         names, origin = [f"class {label}" for label in range(number)], f"not in the file{unread}"
         warnings.warn(
             f"{source}: holds no class names; they are called 'class 0' to 'class {number - 1}' "
-            "(cornernet convert --classes NAME,NAME,… gives them names)",
+            "(the argument classes gives them names)",
             UserWarning,
             stacklevel=3,
         )
     number = len(names) if number is None else number
-    if len(set(names)) < len(names) or not all(names):
-        raise UserError(
-            f"{source}: expected a name of its own for every class, found {', '.join(names)} "
-            f"({origin}); give the right ones with cornernet convert --classes NAME,NAME,…"
-        )
-    if len(names) != number:
-        raise UserError(
-            f"{source}: expected the names of {number} classes, for which the network has "
-            f"heat-maps, found {len(names)} ({origin}): {', '.join(names)}; give the right ones "
-            "with cornernet convert --classes NAME,NAME,…"
-        )
-    return names, f"names of the {number} classes: {origin}"
+    found = f"{len(names)}: {', '.join(names)}"
+    if not names or len(set(names)) < len(names) or not all(names):
+        wanted = "a different name for each class"
+    elif len(names) != number:
+        wanted = f"the names of {number} classes, for which the network has heat-maps"
+    else:
+        return names, f"names of the {number} classes: {origin}"
+    if given is not None:
+        raise UserError(f"must hold {wanted} in {source}, got {found}", field="classes")
+    raise UserError(
+        f"{source}: expected {wanted}, found {found} ({origin}); give the right ones as the "
+        "argument classes"
+    )

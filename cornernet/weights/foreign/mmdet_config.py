@@ -1,4 +1,4 @@
-"""What the configuration in a file of MMDetection says of pixels."""
+"""How pixels are normalised, from the configuration in a file of MMDetection."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cornernet.weights.unpickle import Stub
 
 
 def pixels_of(meta: Mapping[str, Any], source: str) -> tuple[Pixels | None, str]:
-    """What the configuration in an MMDetection file says of pixels, and a sentence about it.
+    """Find how the network of a file wants its pixels; returns it with a sentence about it.
 
-    What the network is given is decided by the preprocessor (3.x) or by Normalize (2.x), whose
-    arguments usually stand in a variable; the mean of the crop is the colour around pictures.
+    The preprocessor (3.x) or Normalize (2.x), whose arguments are usually in a variable, decides
+    what the network is given. The mean of the crop is the colour around images.
     """
     usual = "mean and deviation of pixels: ImageNet's, as in MMDetection's recipes"
     given = meta.get("cfg", meta.get("config"))
@@ -33,8 +33,8 @@ def pixels_of(meta: Mapping[str, Any], source: str) -> tuple[Pixels | None, str]
     if steps or "mean" in str(given) or isinstance(given, Stub):
         warnings.warn(
             f"{source}: its configuration does not say plainly how pixels are normalised; "
-            "ImageNet's mean and deviation are taken (model.pixel_mean and model.pixel_std of "
-            "cornernet evaluate set others)",
+            "ImageNet's mean and deviation are taken (the settings model.pixel_mean and "
+            "model.pixel_std change them)",
             UserWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""How a network wants its pixels, and a network for BGR as one for RGB."""
+"""How a network of another program wants its input."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 class Pixels:
     """How a network wants its input, in the order of colours that it takes.
 
-    Args:
+    Attributes:
         mean, std: subtracted from and divided by, 0..255.
-        padding: the colour around pictures; None for the mean.
+        padding: the colour around images; None for the mean.
         rgb: whether the order is RGB, not BGR.
     """
 
@@ -24,7 +24,7 @@ class Pixels:
     rgb: bool
 
     def settings(self) -> dict[str, list[float]]:
-        """As the settings of our network, which takes RGB."""
+        """The same as settings of `ModelConfig`, whose network takes RGB."""
         colors = {"pixel_mean": self.mean, "pixel_std": self.std}
         if self.padding is not None and list(self.padding) != list(self.mean):
             colors["padding_color"] = self.padding
@@ -34,7 +34,7 @@ class Pixels:
         }
 
 
-def with_turned_colors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A network for BGR as one for RGB: the first convolution's input channels change places."""
+def with_reversed_colors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turn a network for BGR into one for RGB, by the first convolution's input channels."""
     first = "backbone.stem.0.conv.weight"
     return {key: value.flip(1) if key == first else value for key, value in state.items()}

@@ -1,9 +1,9 @@
-"""Weights of other CornerNets as ones of ours.
+"""Reading other programs' weights into our layout.
 
-Three layouts of tensors are known. Module names of ours are MMDetection's but for the head, which
-is called `bbox_head` there. The original repository (princeton-vl/CornerNet) and its successor
-(CornerNet-Lite, its CornerNet alone) have names of their own, take colours in the order BGR and
-normalise them by other constants.
+`LAYOUTS` lists the layouts that are known. Our module names are MMDetection's, except for the head,
+which is `bbox_head` there. The original repository (princeton-vl/CornerNet) and its successor
+(CornerNet-Lite, only its CornerNet) have their own names, take colours in the order BGR and
+normalise them with other constants.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from cornernet.weights.foreign.layout import Layout
 from cornernet.weights.foreign.mmdetection import MMDETECTION
 from cornernet.weights.foreign.names import matching, renamed
 from cornernet.weights.foreign.original import ORIGINAL
-from cornernet.weights.foreign.pixels import with_turned_colors
+from cornernet.weights.foreign.pixels import with_reversed_colors
 from cornernet.weights.foreign.sizes import sizes_of
 from cornernet.weights.foreign.tensors import named_tensors
 from cornernet.weights.state import compare
 
-# The bare tensors of a network of ours, which any program may have saved.
+# The bare tensors of one of our networks, as `torch.save(model.state_dict())` writes them.
 _BARE = Layout(
     "cornernet",
     present=("backbone.hourglass_modules.*", "head.*"),
     absent=("bbox_head.*",),
 )
-# The first one that describes a file's tensors counts.
+# The first one that describes a file's tensors is taken.
 LAYOUTS = (_BARE, MMDETECTION, ORIGINAL)
 
 
@@ -43,7 +43,7 @@ LAYOUTS = (_BARE, MMDETECTION, ORIGINAL)
 class External:
     """Weights of another program, in our layout.
 
-    Args:
+    Attributes:
         state_dict: every tensor of the network.
         model: the network, found from the tensors' shapes.
         classes: names by label.
@@ -59,7 +59,7 @@ class External:
 
 
 def is_foreign(content: Any) -> bool:
-    """Whether a file's content could be weights of another program: are there named tensors?"""
+    """Whether a file's content could be weights of another program: it has named tensors."""
     return isinstance(content, Mapping) and any(
         isinstance(part, Mapping) and any(isinstance(value, Tensor) for value in part.values())
         for part in (content, content.get("state_dict"), content.get("ema_state_dict"))
@@ -103,7 +103,7 @@ def from_foreign(
     if pixels is not None:
         settings |= pixels.settings()
         if not pixels.rgb:
-            tensors = with_turned_colors(tensors)
+            tensors = with_reversed_colors(tensors)
     try:
         model = ModelConfig(**settings)
     except UserError as error:
@@ -163,15 +163,15 @@ def _fitted(
             f"{source}: expected the {len(wanted)} tensors of this network, found some "
             + ", some ".join(kind for kind, _ in mismatch.groups())
             + "".join(_listed(kind, lines) for kind, lines in mismatch.groups())
-            + "\nuse the whole file, or convert it with --allow-partial, which initialises what "
-            "is missing or does not fit and leaves out what is left over"
+            + "\nuse the whole file, or set allow_partial, which initialises what is missing "
+            "or does not fit and leaves out what is left over"
         )
     if mismatch:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             new = network().state_dict()
         for kind, lines in mismatch.groups():
-            done = "left out" if kind == "left over" else "initialised anew"
+            done = "left out" if kind == "left over" else "reinitialised"
             notes.append(done + _listed(kind, lines))
         kept = {k: v for k, v in tensors.items() if k in wanted and v.shape == wanted[k].shape}
         tensors = new | kept
