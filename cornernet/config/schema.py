@@ -47,7 +47,6 @@ class ModelConfig:
     """The network (section 4 of the paper).
 
     Args:
-        parts: what the network predicts: "corners", boxes as pairs of corners.
         stacks: hourglasses one behind the other; each has its own head and its own loss.
         stage_channels: channels at each resolution of an hourglass, finest first; one down-sampling
             by 2 lies between neighbours. The finest stage has 1/4 of the picture's resolution.
@@ -64,9 +63,9 @@ class ModelConfig:
         pixel_std: what it divides by then.
         padding_color: red, green and blue, in 0..255, around a picture on its canvas; an empty
             list stands for `pixel_mean`.
+        parts: what the network predicts: "corners", boxes as pairs of corners.
     """
 
-    parts: list[str] = field(default_factory=lambda: ["corners"])
     stacks: int = 2
     stage_channels: list[int] = field(default_factory=lambda: [256, 256, 384, 384, 384, 512])
     stage_blocks: list[int] = field(default_factory=lambda: [2, 2, 2, 2, 2, 4])
@@ -79,6 +78,7 @@ class ModelConfig:
     pixel_mean: list[float] = field(default_factory=lambda: [123.675, 116.28, 103.53])
     pixel_std: list[float] = field(default_factory=lambda: [58.395, 57.12, 57.375])
     padding_color: list[float] = field(default_factory=list)
+    parts: list[str] = field(default_factory=lambda: ["corners"])
 
     @property
     def canvas_color(self) -> tuple[float, float, float]:

@@ -69,10 +69,6 @@ class Detector(nn.Module):
                 module.eval()
         return self
 
-    def class_dependent_layers(self) -> list[str]:
-        """Names of the layers whose shape depends on the number of classes, as in the state."""
-        return [f"head.{name}" for name in self.head.class_dependent()]
-
     def checkpoint_activations(self) -> None:
         """Keep few activations for backward and compute the others again: less memory, more time.
 
