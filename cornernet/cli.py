@@ -251,6 +251,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from rich.progress import Progress
     from rich.table import Table
 
+    from cornernet.config import with_overrides
     from cornernet.data.coco import CocoDataset
     from cornernet.inference.evaluate import coco_results, evaluate
     from cornernet.model.fuse import FusedDetector
@@ -260,7 +261,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.weights.file import load_weights
 
     weights = load_weights(arguments.weights)
-    config = weights.config.with_overrides([*settings, *_inference_settings(arguments)])
+    config = with_overrides(weights.config, [*settings, *_inference_settings(arguments)])
     dataset = CocoDataset(
         arguments.data,
         arguments.split or config.data.val_split,
@@ -300,6 +301,7 @@ def _evaluate(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
 
 def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     from cornernet.api import CornerNet
+    from cornernet.config import with_overrides
     from cornernet.data.images import IMAGE_SUFFIXES, read_image, write_image
     from cornernet.inference.sources import expand_sources
     from cornernet.inference.stream import detect_stream
@@ -309,7 +311,7 @@ def _predict(arguments: argparse.Namespace, settings: Sequence[str]) -> None:
     settings = [*settings, *_inference_settings(arguments)]
     detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
     detector.optimize(arguments.precision, arguments.compile)
-    detector.config = detector.config.with_overrides(settings)
+    detector.config = with_overrides(detector.config, settings)
     files = list(dict.fromkeys(expand_sources(arguments.sources)))
     output = Path(arguments.output)
     targets = _output_names(files, output)

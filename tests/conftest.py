@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict
 from cornernet.data.coco import CocoDataset
 from cornernet.data.synthetic import synthesize
 from cornernet.model.detector import Detector
@@ -46,7 +46,7 @@ def overfitted(
     folder = tmp_path_factory.mktemp("overfitted") / "shapes"
     synthesize(folder, train=8, val=1, min_side=128, max_side=128, seed=3)
     data = CocoDataset(folder, "train")
-    config = Config.from_dict(
+    config = config_from_dict(
         {
             "model": {
                 "stacks": 1,

@@ -17,7 +17,7 @@ import torch
 from small import SMALL_MODEL
 
 from cornernet.cli import main
-from cornernet.config import Config
+from cornernet.config import config_from_dict
 from cornernet.data.images import read_image, write_image
 from cornernet.data.synthetic import CLASSES, synthesize
 from cornernet.inference.evaluate import METRICS
@@ -39,7 +39,7 @@ def weights(tmp_path: Path) -> Path:
 
 def save_random_weights(path: Path, classes: list[str]) -> Path:
     torch.manual_seed(0)
-    config = Config.from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16, "topk": 20}})
+    config = config_from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16, "topk": 20}})
     model = Detector(config.model, len(classes))
     save_weights(Weights(model.state_dict(), classes, config), path)
     return path
@@ -170,7 +170,7 @@ def mmdet_file(path: Path, **changes: object) -> Path:
     """A checkpoint as MMDetection writes it, of a small network for the shapes' classes."""
     torch.manual_seed(0)
     sizes = SMALL_MODEL | {"pool_channels": 128, "head_channels": 256}
-    state = Detector(Config.from_dict({"model": sizes}).model, len(CLASSES)).state_dict()
+    state = Detector(config_from_dict({"model": sizes}).model, len(CLASSES)).state_dict()
     content = {
         "meta": {"dataset_meta": {"classes": tuple(CLASSES)}, "epoch": 12},
         "state_dict": {f"bbox_{k}" if k.startswith("head.") else k: v for k, v in state.items()},

@@ -58,8 +58,8 @@ CONFINED = {
     "PIL": {"cornernet.report.draw", "cornernet.report.sheet"},
     "pycocotools": {"cornernet.inference.evaluate"},
     "rich": {"cornernet.train.log", "cornernet.cli"},
-    "yaml": {"cornernet.config.schema"},
-    "jsonargparse": {"cornernet.config.schema"},
+    "yaml": {"cornernet.config.parse"},
+    "jsonargparse": {"cornernet.config.parse"},
 }  # fmt: skip
 
 

@@ -1,5 +1,13 @@
 """The configuration of a run: its settings with their checks, and reading them."""
 
+from cornernet.config.parse import (
+    config_from_dict,
+    config_parser,
+    load_recipe,
+    recipes,
+    save_config,
+    with_overrides,
+)
 from cornernet.config.schema import (
     SECTIONS,
     AugmentConfig,
@@ -9,10 +17,6 @@ from cornernet.config.schema import (
     ModelConfig,
     TestConfig,
     TrainConfig,
-    config_parser,
-    load_recipe,
-    recipes,
-    save_config,
 )
 
 __all__ = [
@@ -24,8 +28,10 @@ __all__ = [
     "ModelConfig",
     "TestConfig",
     "TrainConfig",
+    "config_from_dict",
     "config_parser",
     "load_recipe",
     "recipes",
     "save_config",
+    "with_overrides",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.runtime.files import replacing
@@ -162,7 +162,7 @@ def _from_content(content: Mapping[str, Any], path: Path) -> Weights:
     return Weights(
         content["state_dict"],
         content["classes"],
-        Config.from_dict(content["config"]),
+        config_from_dict(content["config"]),
         content["metrics"],
         content.get("training"),
     )

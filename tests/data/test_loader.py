@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from small import SMALL_MODEL
 
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict, with_overrides
 from cornernet.data.coco import CocoDataset
 from cornernet.data.images import write_image
 from cornernet.data.loader import EpochBatches, collate, scaled_to_long_side, training_batches
@@ -53,7 +53,7 @@ def dataset(directory: Path) -> CocoDataset:
 
 def config(*words: str) -> Config:
     plain = ["--augment.crop_size=32", "--augment.crop_border=8", "--train.batch_size=2"]
-    return Config().with_overrides([*plain, "--train.epochs=2", "--data.workers=0", *words])
+    return with_overrides(Config(), [*plain, "--train.epochs=2", "--data.workers=0", *words])
 
 
 def batches_of(dataset: CocoDataset, *words: str, **where: int) -> list[Batch]:
@@ -307,7 +307,7 @@ def test_images_of_every_kind_are_trained_on_and_evaluated(tmp_path: Path) -> No
         assert batch.images.shape[1:] == (3, 32, 32) and batch.images.isfinite().all()
         for boxes in batch.boxes:
             assert len(boxes) == 1 and (boxes >= 0).all() and (boxes <= 32).all()
-    settings = Config.from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16}})
+    settings = config_from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16}})
     model = Detector(settings.model, 1)
     found = detect_split(FusedDetector(model), dataset, settings)
     assert set(found) == set(range(len(images)))

@@ -9,7 +9,7 @@ from torch import Tensor
 from views import candidates_of as batch_of
 from views import detections_of, make_view
 
-from cornernet.config import Config, LossConfig
+from cornernet.config import Config, LossConfig, with_overrides
 from cornernet.inference.detect import detect
 from cornernet.inference.merge import merge, suppress
 from cornernet.inference.views import View
@@ -187,7 +187,7 @@ def suppressed(candidates: Detections) -> Detections:
 
 
 def merged(views: list[Detections], *overrides: str) -> Detections:
-    settings = Config().with_overrides(overrides).test
+    settings = with_overrides(Config(), overrides).test
     return detections_of(merge([batch_of(view) for view in views], settings))
 
 
@@ -286,7 +286,7 @@ def test_detect_gives_the_references_candidates_clipped_and_suppressed(
         candidates.append(Detections(box[good], found.scores[good], found.labels[good]))
     wanted = merged(candidates)
     words = [f"--test.flip={str(flip).lower()}", "--test.pad_multiple=128"]
-    config = Config().with_overrides(words)
+    config = with_overrides(Config(), words)
     found = detect(FusedDetector(model), [case.image("image")], config)[0]
     assert_same_detections(found, wanted.boxes, wanted.scores, wanted.labels, 1e-3, 1e-5)
 

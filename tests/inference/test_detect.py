@@ -13,7 +13,7 @@ from views import boxes_to_original, make_view
 
 import cornernet.inference.detect as module
 from cornernet import CornerNet
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict
 from cornernet.config import TestConfig as Settings
 from cornernet.data.images import write_image
 from cornernet.errors import OutOfMemory
@@ -26,7 +26,7 @@ from cornernet.weights.file import Weights, save_weights
 
 def config(**sections: dict) -> Config:
     model = SMALL_MODEL | sections.pop("model", {})
-    return Config.from_dict({"model": model, **sections})
+    return config_from_dict({"model": model, **sections})
 
 
 def network_of(settings: Config, classes: int = 2) -> Detector:

@@ -9,7 +9,7 @@ from small import SMALL_MODEL
 
 import cornernet.inference.detect as detect_module
 import cornernet.inference.stream as module
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict
 from cornernet.errors import OutOfMemory, UserError
 from cornernet.inference.stream import detect_stream
 from cornernet.model.detector import Detector
@@ -17,7 +17,7 @@ from cornernet.model.fuse import FusedDetector
 
 
 def config(**sections: dict) -> Config:
-    return Config.from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16}, **sections})
+    return config_from_dict({"model": SMALL_MODEL, "test": {"pad_multiple": 16}, **sections})
 
 
 @pytest.fixture

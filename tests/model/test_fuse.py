@@ -10,7 +10,7 @@ from small import SMALL_MODEL
 from torch import Tensor, nn
 
 from cornernet import CornerNet
-from cornernet.config import Config, ModelConfig
+from cornernet.config import Config, ModelConfig, with_overrides
 from cornernet.errors import UserError
 from cornernet.inference.evaluate import coco_evaluation, coco_results, detect_split
 from cornernet.model.detector import Detector
@@ -115,7 +115,7 @@ def test_a_trained_network_finds_the_same_objects(overfitted, precision: str) ->
     model, data, config = overfitted
     # By the mean, one strong corner carries a box with any weak one beside it, and which one that
     # is may change with rounding.
-    config = config.with_overrides(["--test.pair_score", "geometric"])
+    config = with_overrides(config, ["--test.pair_score", "geometric"])
     plain = detect_split(Unfused(model), data, config)
     fast = detect_split(FusedDetector(model, precision), data, config)
     hits, total = same_boxes(fast, plain)

@@ -16,7 +16,7 @@ from small import SMALL_MODEL
 
 import cornernet_ops
 from cornernet.cli import main
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict
 from cornernet.data.synthetic import synthesize
 from cornernet.runtime.device import resolve_device
 from cornernet.runtime.distributed import World
@@ -45,7 +45,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(**training: Any) -> Config:
     """A small network, and steps so small that rounding is not what decides the next ones."""
-    return Config.from_dict(
+    return config_from_dict(
         {
             "model": SMALL_MODEL,
             "data": {"workers": 0},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict
 from cornernet.errors import OutOfMemory, UserError
 from cornernet.runtime.distributed import World
 from cornernet.train import batch_size
@@ -51,7 +51,7 @@ def test_processes_do_not_try_at_once() -> None:
 
 
 def test_batches_to_try_have_boxes_inside_the_picture() -> None:
-    config = Config.from_dict({"model": {"num_classes": 3}, "augment": {"crop_size": 64}})
+    config = config_from_dict({"model": {"num_classes": 3}, "augment": {"crop_size": 64}})
     batch = batch_size._noise(2, config)
     boxes = torch.cat(batch.boxes)
     assert batch.images.shape == (2, 3, 64, 64) and len(batch.labels) == 2

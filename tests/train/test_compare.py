@@ -13,7 +13,7 @@ import torch
 from small import SMALL_MODEL
 
 from cornernet.cli import main
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict
 from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
 from cornernet.runtime.distributed import World
@@ -52,7 +52,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(**training: Any) -> Config:
-    return Config.from_dict(
+    return config_from_dict(
         {
             "model": SMALL_MODEL,
             "data": {"workers": 0},

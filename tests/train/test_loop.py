@@ -15,7 +15,7 @@ import torch
 from small import SMALL_MODEL
 
 import cornernet.train.loop as loop
-from cornernet.config import Config
+from cornernet.config import Config, config_from_dict
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
@@ -43,7 +43,7 @@ def small_config(*overrides: str) -> Config:
                   "ema_decay": 0.9, "eval_every": 2, "log_every": 1},
         "test": {"pad_multiple": 16, "topk": 10, "max_pairs": 50},
     }  # fmt: skip
-    return Config.from_dict(values, overrides)
+    return config_from_dict(values, overrides)
 
 
 @pytest.fixture(scope="module")
@@ -341,7 +341,7 @@ def test_processes_agree_on_batch_norm_statistics_of_model_and_average(tmp_path:
 
 def random_weights(path: Path, classes: list[str], **model: int) -> Path:
     torch.manual_seed(7)
-    config = Config.from_dict({"model": SMALL_MODEL | model})
+    config = config_from_dict({"model": SMALL_MODEL | model})
     network = Detector(config.model, len(classes))
     save_weights(Weights(network.state_dict(), classes, config), path)
     return path
