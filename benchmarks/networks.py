@@ -26,9 +26,7 @@ MATRIX_SIDE = 8192
 
 def recipe(*words: str) -> Config:
     """Hourglass-104 with settings changed, for 80 classes."""
-    config = load_recipe(RECIPE, words)
-    config.model.num_classes = 80
-    return config
+    return load_recipe(RECIPE, ["--model.num_classes", "80", *words])
 
 
 def picture(number: int = 0) -> np.ndarray:

@@ -32,7 +32,7 @@ def _at_least(section: str, owner: object, minimum: float, *names: str) -> None:
 PARTS = ("corners",)
 
 
-@dataclass
+@dataclass(frozen=True)
 class ModelConfig:
     """The network (section 4 of the paper).
 
@@ -113,7 +113,7 @@ class ModelConfig:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class DataConfig:
     """What is read and how it is loaded.
 
@@ -141,7 +141,7 @@ class DataConfig:
         _at_least("data", self, 0, "min_size", "long_side", "workers")
 
 
-@dataclass
+@dataclass(frozen=True)
 class AugmentConfig:
     """Random changes to training pictures.
 
@@ -191,7 +191,7 @@ class AugmentConfig:
             )
 
 
-@dataclass
+@dataclass(frozen=True)
 class LossConfig:
     """Weights and shapes of the training losses (equations 1 to 5 of the paper).
 
@@ -235,7 +235,7 @@ class LossConfig:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainConfig:
     """The training run.
 
@@ -305,7 +305,7 @@ class TrainConfig:
             _require(0 <= value <= 1, f"train.{name}: expected a share from 0 to 1, got {value}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class TestConfig:
     """From the network's maps to detections.
 
@@ -384,7 +384,7 @@ class TestConfig:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Config:
     """All settings of a run, by section.
 

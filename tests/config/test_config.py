@@ -227,6 +227,16 @@ def test_changed_copy_leaves_the_original() -> None:
     assert config == Config()
 
 
+@pytest.mark.parametrize("section", SECTIONS)
+def test_configuration_cannot_be_written_into(section: str) -> None:
+    config = Config()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, section, None)
+    part = getattr(config, section)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(part, dataclasses.fields(part)[0].name, None)
+
+
 def test_every_setting_is_described() -> None:
     for kind in SECTIONS.values():
         described = kind.__doc__ or ""

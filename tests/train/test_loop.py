@@ -492,7 +492,7 @@ def test_parts_of_a_batch_add_up_to_its_gradient(number: int) -> None:
 def test_parts_of_a_batch_add_up_to_its_losses() -> None:
     trainer = Trainer(small_config("--model.num_classes=2", "--model.freeze_batch_norm=true"), CPU)
     whole = trainer.backward(six_pictures())
-    trainer.config.train.micro_batch = 2
+    trainer.config = with_overrides(trainer.config, ["--train.micro_batch=2"])
     torch.testing.assert_close(trainer.backward(six_pictures()), whole, rtol=1e-5, atol=1e-6)
 
 
