@@ -31,11 +31,12 @@ class _TrainHelp(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=help, default=argparse.SUPPRESS)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from cornernet.config import config_parser, recipes
+        from cornernet.config import recipes, settings
 
         parser.print_help()
         print("\nrecipes: " + ", ".join(recipes()) + "\n\nsettings, as --section.key value:")
-        print(config_parser().format_help())
+        for setting in settings().values():
+            print(f"  --{setting.name}  {setting.description} (default: {setting.default})")
         parser.exit()
 
 
@@ -443,7 +444,7 @@ def _environment() -> str:
     from cornernet_ops.__main__ import report
 
     lines = [f"cornernet {__version__}"]
-    for name in ("numpy", "opencv-python-headless", "pycocotools", "jsonargparse", "matplotlib"):
+    for name in ("numpy", "opencv-python-headless", "pycocotools", "PyYAML", "matplotlib"):
         try:
             lines.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:

@@ -21,16 +21,23 @@ class UserError(ValueError):
             field's name: "must be ..., got ...".
         field: dotted name of the setting or name of the argument at fault, such as
             "train.epochs" or "device"; None where no single one is.
+        source: the file in which the field stands; the sentence begins with it. None where the
+            field was given by the caller.
 
     Attributes:
         field: as given.
+        source: as given.
         message: as given; `str(error)` is the whole sentence.
     """
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message if field is None else f"{field} {message}")
+    def __init__(
+        self, message: str, *, field: str | None = None, source: str | None = None
+    ) -> None:
+        sentence = message if field is None else f"{field} {message}"
+        super().__init__(sentence if source is None else f"{source}: {sentence}")
         self.message = message
         self.field = field
+        self.source = source
 
 
 class OutOfMemory(UserError):

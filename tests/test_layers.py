@@ -59,7 +59,6 @@ CONFINED = {
     "pycocotools": {"cornernet.inference.evaluate"},
     "rich": {"cornernet.train.log", "cornernet.cli"},
     "yaml": {"cornernet.config.parse"},
-    "jsonargparse": {"cornernet.config.parse"},
 }  # fmt: skip
 
 

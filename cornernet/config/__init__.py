@@ -2,10 +2,10 @@
 
 from cornernet.config.parse import (
     config_from_dict,
-    config_parser,
     load_recipe,
     recipes,
     save_config,
+    split_settings,
     with_overrides,
 )
 from cornernet.config.schema import (
@@ -15,9 +15,11 @@ from cornernet.config.schema import (
     DataConfig,
     LossConfig,
     ModelConfig,
+    RuntimeConfig,
     TestConfig,
     TrainConfig,
 )
+from cornernet.config.settings import Setting, nearest, section_titles, settings
 
 __all__ = [
     "SECTIONS",
@@ -26,12 +28,17 @@ __all__ = [
     "DataConfig",
     "LossConfig",
     "ModelConfig",
+    "RuntimeConfig",
+    "Setting",
     "TestConfig",
     "TrainConfig",
     "config_from_dict",
-    "config_parser",
     "load_recipe",
+    "nearest",
     "recipes",
     "save_config",
+    "section_titles",
+    "settings",
+    "split_settings",
     "with_overrides",
 ]

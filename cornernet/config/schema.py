@@ -1,8 +1,8 @@
-"""The configuration of a run: what a recipe may set, with units, defaults and checks.
+"""The settings of a run: what a recipe may hold, with units, defaults and checks.
 
-A run has one `Config`. Its fields come, in rising order of precedence, from the defaults below, a
-recipe (YAML), and `--section.key value` on the command line. It is saved with the run and inside
-every weights file as plain data.
+Every section is a frozen dataclass whose docstring describes each setting; the command line's help
+is made from it. A range is checked when a section is built; types are checked where values come
+in, in `parse`. A message begins with the dotted name of its setting, such as "train.epochs".
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from typing import Any, Literal
 from cornernet.errors import UserError
 
 
-def _require(condition: bool, sentence: str) -> None:
+def _require(condition: bool, setting: str, message: str) -> None:
     if not condition:
-        raise UserError(sentence)
+        raise UserError(message, field=setting)
 
 
-def _at_least(section: str, owner: object, minimum: float, *names: str) -> None:
-    for name in names:
-        value = getattr(owner, name)
-        _require(
-            value >= minimum,
-            f"{section}.{name}: expected a number of at least {minimum:g}, got {value}",
-        )
+def _require_at_least(minimum: float, section: str, owner: object, *keys: str) -> None:
+    for key in keys:
+        value = getattr(owner, key)
+        # Written so that NaN is refused.
+        _require(value >= minimum, f"{section}.{key}", f"must be at least {minimum:g}, got {value}")
 
 
 # The kinds of prediction that `cornernet.parts` builds.
@@ -36,10 +34,10 @@ PARTS = ("corners",)
 class ModelConfig:
     """The network (section 4 of the paper).
 
-    Args:
+    Attributes:
         stacks: hourglasses one behind the other; each has its own head and its own loss.
         stage_channels: channels at each resolution of an hourglass, finest first; one down-sampling
-            by 2 lies between neighbours. The finest stage has 1/4 of the picture's resolution.
+            by 2 lies between neighbours. The finest stage has 1/4 of the image's resolution.
         stage_blocks: residual blocks at each resolution, as many entries as `stage_channels`.
         feature_channels: channels of the features each hourglass hands to its head.
         pool_channels: channels inside the corner pooling modules.
@@ -51,7 +49,7 @@ class ModelConfig:
         pixel_mean: mean of red, green and blue, in 0..255, that the network subtracts from its
             input. By default ImageNet's, as in MMDetection.
         pixel_std: what it divides by then.
-        padding_color: red, green and blue, in 0..255, around a picture on its canvas; an empty
+        padding_color: red, green and blue, in 0..255, around an image on its canvas; an empty
             list stands for `pixel_mean`.
         parts: what the network predicts: "corners", boxes as pairs of corners.
     """
@@ -72,44 +70,45 @@ class ModelConfig:
 
     @property
     def canvas_color(self) -> tuple[float, float, float]:
-        """Red, green and blue around a picture, in 0..255."""
+        """Red, green and blue around an image, in 0..255."""
         red, green, blue = self.padding_color or self.pixel_mean
         return red, green, blue
 
     def __post_init__(self) -> None:
         _require(
             bool(self.parts) and set(self.parts) <= set(PARTS),
-            f"model.parts: expected one or more of {', '.join(PARTS)}, got {self.parts}",
+            "model.parts",
+            f"must name one or more of {', '.join(PARTS)}, got {self.parts}",
         )
-        _at_least(
-            "model", self, 1,
+        _require_at_least(
+            1, "model", self,
             "stacks", "feature_channels", "pool_channels", "head_channels", "embedding_channels",
         )  # fmt: skip
-        _at_least("model", self, 0, "num_classes")
+        _require_at_least(0, "model", self, "num_classes")
         _require(
             len(self.stage_channels) >= 2 and len(self.stage_channels) == len(self.stage_blocks),
-            "model.stage_channels and model.stage_blocks: expected two or more entries and equally "
-            f"many in both, got {self.stage_channels} and {self.stage_blocks}",
-        )
-        _require(
-            min(self.stage_channels) >= 1 and min(self.stage_blocks) >= 1,
-            "model.stage_channels and model.stage_blocks: expected positive numbers, "
+            "model.stage_channels",
+            "must have two or more entries and as many as model.stage_blocks, "
             f"got {self.stage_channels} and {self.stage_blocks}",
         )
+        for key in ("stage_channels", "stage_blocks"):
+            numbers = getattr(self, key)
+            _require(min(numbers) >= 1, f"model.{key}", f"must be at least 1 each, got {numbers}")
         _require(
             self.stage_channels[0] % 2 == 0,
-            "model.stage_channels: expected an even first entry, because the stem starts with half "
-            f"of it, got {self.stage_channels[0]}",
+            "model.stage_channels",
+            "must start with an even number, because the stem has half as many channels, "
+            f"got {self.stage_channels}",
         )
-        for name in ("pixel_mean", "pixel_std", "padding_color"):
-            color = getattr(self, name)
+        for key in ("pixel_mean", "pixel_std", "padding_color"):
+            color = getattr(self, key)
             _require(
-                len(color) == 3 or (name == "padding_color" and not color),
-                f"model.{name}: expected three numbers, for red, green and blue, got {color}",
+                len(color) == 3 or (key == "padding_color" and not color),
+                f"model.{key}",
+                f"must be three numbers, for red, green and blue, got {color}",
             )
         _require(
-            min(self.pixel_std) > 0,
-            f"model.pixel_std: expected positive numbers, got {self.pixel_std}",
+            min(self.pixel_std) > 0, "model.pixel_std", f"must be positive, got {self.pixel_std}"
         )
 
 
@@ -117,15 +116,15 @@ class ModelConfig:
 class DataConfig:
     """What is read and how it is loaded.
 
-    Args:
+    Attributes:
         train_split: split to learn from: `annotations/instances_<split>*.json`, `<split>*/`.
         val_split: split to evaluate on during training.
         strict: make a bad box (negative size, outside its image, unknown category) an error
             instead of dropping it with a warning.
-        filter_empty: leave pictures without any box out of training.
-        min_size: leave pictures whose shorter side is below this many pixels out of training.
-        long_side: resize every picture, in training and in testing, so that its longer side has
-            this many pixels; 0 leaves pictures as they are.
+        filter_empty: leave images without any box out of training.
+        min_size: leave images whose shorter side is below this many pixels out of training.
+        long_side: resize every image, in training and in testing, so that its longer side has
+            this many pixels; 0 leaves images as they are.
         workers: processes that load and augment; 0 loads in the training process.
     """
 
@@ -138,19 +137,19 @@ class DataConfig:
     workers: int = 3
 
     def __post_init__(self) -> None:
-        _at_least("data", self, 0, "min_size", "long_side", "workers")
+        _require_at_least(0, "data", self, "min_size", "long_side", "workers")
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes to training pictures.
+    """Random changes to training images.
 
-    Args:
+    Attributes:
         crop_size: side in pixels of the square that the network is trained on.
         crop_ratios: the square is cut with a side of `crop_size` times one of these, drawn
             uniformly, and resized to `crop_size`.
         crop_border: the crop's centre keeps this many pixels, halved until it fits, from the
-            picture's edges.
+            image's edges.
         flip: probability of a horizontal flip.
         brightness: largest absolute change added to all pixels (of 0..255); 0 disables.
         contrast: range of the factor on all pixels; [1, 1] disables.
@@ -172,22 +171,25 @@ class AugmentConfig:
     swap_channels: bool = True
 
     def __post_init__(self) -> None:
-        _at_least("augment", self, 16, "crop_size")
-        _at_least("augment", self, 1, "crop_border")
-        _at_least("augment", self, 0, "brightness", "hue")
+        _require_at_least(16, "augment", self, "crop_size")
+        _require_at_least(1, "augment", self, "crop_border")
+        _require_at_least(0, "augment", self, "brightness", "hue")
         _require(
             bool(self.crop_ratios) and min(self.crop_ratios) > 0,
-            f"augment.crop_ratios: expected one or more positive factors, got {self.crop_ratios}",
+            "augment.crop_ratios",
+            f"must be one or more positive factors, got {self.crop_ratios}",
         )
         _require(
             0 <= self.flip <= 1,
-            f"augment.flip: expected a probability from 0 to 1, got {self.flip}",
+            "augment.flip",
+            f"must be a probability from 0 to 1, got {self.flip}",
         )
-        for name in ("contrast", "saturation"):
-            limits = getattr(self, name)
+        for key in ("contrast", "saturation"):
+            limits = getattr(self, key)
             _require(
                 len(limits) == 2 and 0 <= limits[0] <= limits[1],
-                f"augment.{name}: expected [low, high] with 0 <= low <= high, got {limits}",
+                f"augment.{key}",
+                f"must be [low, high] with 0 <= low <= high, got {limits}",
             )
 
 
@@ -195,7 +197,7 @@ class AugmentConfig:
 class LossConfig:
     """Weights and shapes of the training losses (equations 1 to 5 of the paper).
 
-    Args:
+    Attributes:
         focal_alpha: exponent on the probability in the focal loss.
         focal_beta: exponent of the penalty reduction around corners.
         gaussian_iou: corners moved within the Gaussian's radius still give boxes of at least this
@@ -203,12 +205,12 @@ class LossConfig:
         pull_weight: weight of pulling both embeddings of an object together.
         push_weight: weight of pushing the embeddings of different objects apart.
         offset_weight: weight of the offset loss.
-        embedding_batch: pull and push count as their mean over the pictures of the whole batch
-            times this number. MMDetection sums them over the pictures of one GPU, so its recipes
-            correspond to the number of pictures per GPU in their name. Acts with "mmdet".
+        embedding_batch: pull and push count as their mean over the images of the whole batch
+            times this number. MMDetection sums them over the images of one GPU, so its recipes
+            correspond to the number of images per GPU in their name. Acts with "mmdet".
         normalize: how losses are summed. "mmdet": the mean over both kinds of corners, summed over
             stacks. "paper": the sum over both kinds of corners, averaged over stacks; pull and
-            push are means over pictures. For two stacks the focal and the offset loss are the
+            push are means over images. For two stacks the focal and the offset loss are the
             same in both.
         ignore_crowds: cells in a region annotated as a crowd of a class (`iscrowd`) are not taken
             for places without corners of that class, since what stands there was not annotated.
@@ -225,13 +227,14 @@ class LossConfig:
     ignore_crowds: bool = True
 
     def __post_init__(self) -> None:
-        _at_least(
-            "loss", self, 0, "focal_alpha", "focal_beta",
+        _require_at_least(
+            0, "loss", self, "focal_alpha", "focal_beta",
             "pull_weight", "push_weight", "offset_weight", "embedding_batch",
         )  # fmt: skip
         _require(
             0 < self.gaussian_iou < 1,
-            f"loss.gaussian_iou: expected an overlap between 0 and 1, got {self.gaussian_iou}",
+            "loss.gaussian_iou",
+            f"must be an overlap between 0 and 1, got {self.gaussian_iou}",
         )
 
 
@@ -239,13 +242,13 @@ class LossConfig:
 class TrainConfig:
     """The training run.
 
-    Args:
+    Attributes:
         init: weights file to start from, of this package, MMDetection or the original repository;
             "" starts from random weights. For other classes than the file's, the convolutions that
             depend on the classes start at random.
         epochs: passes over the training split.
-        batch_size: pictures per process and step.
-        micro_batch: pictures that go through the network at a time; their gradients are added up
+        batch_size: images per process and step.
+        micro_batch: images that go through the network at a time; their gradients are added up
             to those of the whole batch, so only memory and BatchNorm's statistics notice. 0: all.
         checkpoint_activations: keep only few activations for backward and compute the others
             again: less memory for about a third more time.
@@ -264,9 +267,8 @@ class TrainConfig:
             saved; 0 disables it.
         eval_every: epochs between evaluations; the last epoch is always evaluated; 0: only it.
         log_every: steps between lines in metrics.jsonl and in the log.
-        seed: seed of weights, order of pictures and augmentation.
+        seed: seed of weights, order of images and augmentation.
         channels_last: keep activations in NHWC order, which convolutions prefer on most devices.
-        threads: CPU threads per process for tensor operations; 0 leaves it to PyTorch.
     """
 
     init: str = ""
@@ -288,36 +290,36 @@ class TrainConfig:
     log_every: int = 50
     seed: int = 0
     channels_last: bool = True
-    threads: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("train", self, 1, "epochs", "batch_size", "log_every")
-        _at_least(
-            "train", self, 0, "weight_decay", "clip_norm", "warmup_steps", "gamma",
-            "eval_every", "seed", "threads", "micro_batch",
+        _require_at_least(1, "train", self, "epochs", "batch_size", "log_every")
+        _require_at_least(
+            0, "train", self, "weight_decay", "clip_norm", "warmup_steps", "gamma", "eval_every",
+            "seed", "micro_batch",
         )  # fmt: skip
         _require(
             self.learning_rate > 0,
-            f"train.learning_rate: expected a positive number, got {self.learning_rate}",
+            "train.learning_rate",
+            f"must be positive, got {self.learning_rate}",
         )
-        for name in ("warmup_start", "ema_decay"):
-            value = getattr(self, name)
-            _require(0 <= value <= 1, f"train.{name}: expected a share from 0 to 1, got {value}")
+        for key in ("warmup_start", "ema_decay"):
+            value = getattr(self, key)
+            _require(0 <= value <= 1, f"train.{key}", f"must be from 0 to 1, got {value}")
 
 
 @dataclass(frozen=True)
 class TestConfig:
     """From the network's maps to detections.
 
-    Args:
-        topk: corners of each kind kept per picture.
+    Attributes:
+        topk: corners of each kind kept per image.
         peak_kernel: side of the window in which a corner must be the maximum; odd.
         distance_threshold: largest distance between the embeddings of one object's corners.
         pair_score: a box's score from its corners': their "mean", as in the paper, or their
             "geometric" mean, which a single strong corner cannot carry: fewer wrong pairs.
-        max_pairs: corner pairs kept per picture and view before non-maximum suppression.
+        max_pairs: corner pairs kept per image and view before non-maximum suppression.
         score_threshold: detections below are left out.
-        max_per_image: detections kept per picture.
+        max_per_image: detections kept per image.
         nms: how overlapping boxes of a class are treated: their scores decay with a Gaussian of
             the overlap ("gaussian"), by one minus the overlap ("linear"), to zero ("hard"), or
             not at all ("none").
@@ -327,15 +329,15 @@ class TestConfig:
         merge_exponent: how strongly overlapping boxes of a class pull a detection towards their
             mean, as the original does in its multi-scale test with 10; 0: not at all. See
             `cornernet_ops.soft_nms`.
-        flip: also run the mirrored picture and join the candidates.
-        scales: factors by which pictures are resized before the network; several are joined.
-        tta_merge: how several views of a picture are joined. "joint": all candidates pass one
+        flip: also run the mirrored image and join the candidates.
+        scales: factors by which images are resized before the network; several are joined.
+        tta_merge: how several views of an image are joined. "joint": all candidates pass one
             non-maximum suppression, as in the original. "mmdet3": each view passes it alone and
             keeps `max_per_image`, then what is left passes it again with the lowered scores, as
             in MMDetection 3.
         pad_multiple: images are centred on a canvas whose sides are one less than a multiple of
             this number of pixels; 1: on none; 0: the multiple that suits the network.
-        batch_size: pictures of equal size run together.
+        batch_size: images of equal size run together.
     """
 
     topk: int = 100
@@ -357,45 +359,54 @@ class TestConfig:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        _at_least(
-            "test", self, 1,
+        _require_at_least(
+            1, "test", self,
             "topk", "peak_kernel", "max_pairs", "max_per_image", "batch_size",
         )  # fmt: skip
-        _at_least(
-            "test",
-            self,
-            0,
-            "distance_threshold",
-            "score_threshold",
-            "nms_min_score",
-            "merge_exponent",
+        _require_at_least(
+            0, "test", self,
+            "distance_threshold", "score_threshold", "nms_min_score", "merge_exponent",
             "pad_multiple",
-        )
+        )  # fmt: skip
         _require(
-            self.peak_kernel % 2 == 1,
-            f"test.peak_kernel: expected an odd number, got {self.peak_kernel}",
+            self.peak_kernel % 2 == 1, "test.peak_kernel", f"must be odd, got {self.peak_kernel}"
         )
-        _require(
-            self.nms_sigma > 0, f"test.nms_sigma: expected a positive number, got {self.nms_sigma}"
-        )
+        _require(self.nms_sigma > 0, "test.nms_sigma", f"must be positive, got {self.nms_sigma}")
         _require(
             bool(self.scales) and min(self.scales) > 0,
-            f"test.scales: expected one or more positive factors, got {self.scales}",
+            "test.scales",
+            f"must be one or more positive factors, got {self.scales}",
         )
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """How the machine is used; changes no result.
+
+    Attributes:
+        threads: CPU threads per process for tensor operations; 0 chooses from the processors that
+            this process may use.
+    """
+
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        _require_at_least(0, "runtime", self, "threads")
 
 
 @dataclass(frozen=True)
 class Config:
     """All settings of a run, by section.
 
-    Args:
+    Attributes:
         recipe: name of the recipe this configuration started from.
         model: the network.
         data: what is read.
-        augment: random changes to training pictures.
+        augment: random changes to training images.
         loss: the losses' weights and shapes.
         train: the training run.
         test: from the network's maps to detections.
+        runtime: how the machine is used.
     """
 
     recipe: str = ""
@@ -405,6 +416,7 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     test: TestConfig = field(default_factory=TestConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings."""
@@ -418,4 +430,5 @@ SECTIONS: dict[str, type] = {
     "loss": LossConfig,
     "train": TrainConfig,
     "test": TestConfig,
+    "runtime": RuntimeConfig,
 }

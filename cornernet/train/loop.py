@@ -66,8 +66,6 @@ def train(
         folder.check_free()
     training_split, validation_split = read_data(config, data)
     config = resolved(config, training_split)
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
     checkpoint = folder.read_checkpoint(config) if resume else None
     if checkpoint is not None and checkpoint.classes != training_split.classes:
         raise UserError(

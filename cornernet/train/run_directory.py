@@ -12,7 +12,7 @@ from cornernet.weights.file import Weights, load_weights
 
 # Settings that change how a run is done, not what it computes.
 _FREE_SETTINGS = {
-    "data.workers", "train.threads", "train.log_every", "train.eval_every", "test.batch_size",
+    "data.workers", "train.log_every", "train.eval_every", "test.batch_size", "runtime.threads",
 }  # fmt: skip
 
 

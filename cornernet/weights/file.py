@@ -162,7 +162,7 @@ def _from_content(content: Mapping[str, Any], path: Path) -> Weights:
     return Weights(
         content["state_dict"],
         content["classes"],
-        config_from_dict(content["config"]),
+        config_from_dict(content["config"], source=str(path)),
         content["metrics"],
         content.get("training"),
     )

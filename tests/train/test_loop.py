@@ -15,7 +15,7 @@ import torch
 from small import SMALL_MODEL
 
 import cornernet.train.loop as loop
-from cornernet.config import Config, config_from_dict
+from cornernet.config import Config, config_from_dict, with_overrides
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
