@@ -1,4 +1,4 @@
-"""What Tecorigin's model zoo asks of a contribution, made from a run: a folder to copy.
+"""What Tecorigin's model zoo asks of a contribution, made from a run: a directory to copy.
 
 Its rules, as far as they are public: a README with environment, data, commands and results, the
 requirements, scripts that start the training, and the losses beside those of a reference device.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,100 +29,6 @@ from cornernet.train.run_directory import RunDirectory
 # The zoo's logger, which is not on PyPI.
 LOGGER = "git+https://github.com/Tecorigin/tcap_dllogger.git"
 
-_RUN = '''"""Trains CornerNet with the settings of this contribution.
-
-    python run_scripts/run_cornernet.py --data DIR --output DIR [--nproc_per_node N] [...]
-
-What follows changes settings, as in `cornernet train`: --train.epochs 1.
-"""
-
-from argument import parse
-
-import subprocess
-import sys
-
-
-def main() -> int:
-    arguments, settings = parse()
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node",
-        str(arguments.nproc_per_node), "-m", "cornernet", "train", arguments.recipe, "--data",
-        arguments.data, "--output", arguments.output, "--device", arguments.device, *settings,
-    ]
-    print(" ".join(command), flush=True)
-    return subprocess.run(command).returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main())
-'''
-
-_ARGUMENT = '''"""The arguments of run_cornernet.py."""
-
-import argparse
-from pathlib import Path
-
-RECIPE = Path(__file__).resolve().parents[1] / "config.yaml"
-
-
-def parse() -> tuple[argparse.Namespace, list[str]]:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True, help="a folder in COCO's format")
-    parser.add_argument("--output", required=True, help="the run's folder, which must be new")
-    parser.add_argument("--recipe", default=str(RECIPE), help="name or file of a recipe")
-    parser.add_argument("--device", default="sdaa", help="sdaa, cpu, …, or auto")
-    parser.add_argument("--nproc_per_node", type=int, default={processes}, help="4 are one card")
-    return parser.parse_known_args()
-'''
-
-_TEST = """#!/bin/bash
-# An epoch with the losses of each step: bash run_scripts/test.sh DATA OUTPUT
-set -euo pipefail
-cd "$(dirname "$0")/.."
-pip install -r requirements.txt
-python run_scripts/run_cornernet.py --data "$1" --output "$2" --train.epochs 1 \\
-  --train.log_every 1 2>&1 | tee "$2.log"
-"""
-
-_README = """# CornerNet
-
-## Overview
-
-CornerNet (Law and Deng, ECCV 2018) finds each object as a pair of corners. Source: {source}.
-Nothing of PyTorch or of another package is edited to run it.
-
-## Environment
-
-```
-{environment}
-```
-
-Inside Tecorigin's image of torch_sdaa, after `source /opt/tecoai/setvars.sh`:
-
-```bash
-pip install -r requirements.txt
-```
-
-## Data
-
-A folder in COCO's format: `annotations/instances_train2017.json` and `instances_val2017.json`, and
-the pictures in `train2017/` and `val2017/`.
-
-## Training
-
-```bash
-python run_scripts/run_cornernet.py --data /data/coco --output runs/cornernet   # one card
-bash run_scripts/test.sh /data/coco runs/test                                   # an epoch
-```
-
-`config.yaml` has every setting; each can be changed on the command line, such as
-`--train.precision fp32`. Four processes are one card.
-
-## Results
-
-{results}
-{comparison}"""
-
 
 def write_contribution(
     run: str | Path,
@@ -132,27 +39,30 @@ def write_contribution(
     batch: Mapping[str, Any] | None = None,
     processes: int = 4,
 ) -> bool | None:
-    """Write the folder of a contribution.
+    """Write the directory of a contribution.
 
     Args:
-        run: the folder of the training on SDAA.
-        output: the folder to make; must be new or empty.
+        run: directory of the training on SDAA.
+        output: the directory to make; must be new or empty.
         source: where pip installs this package from, with the commit.
         environment: what was installed, as `cornernet env` prints it.
-        reference: the folder of the same training on another device.
-        batch: what `cornernet check --json` has written.
+        reference: directory of the same training on another device.
+        batch: what `cornernet check` has written as JSON.
         processes: of the training.
 
     Returns:
         Whether the comparisons pass; None without any.
 
     Raises:
-        UserError: a folder has no run, the output is taken, or the runs cannot be compared.
+        UserError: a directory has no run, the output is taken, or the runs cannot be compared.
     """
     folder, target = RunDirectory(Path(run)), Path(output)
     records = training_records(run)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"--output: expected a new or empty folder, found {target}; choose another")
+        raise UserError(
+            f"must be a new or empty directory, but {target} is there; choose another",
+            field="output",
+        )
     errors = None if reference is None else compare_losses(records, training_records(reference))
     verdicts = []
     parts = []
@@ -171,12 +81,11 @@ def write_contribution(
         with new_folder(target) as unfinished:
             scripts = unfinished / "run_scripts"
             scripts.mkdir()
-            (scripts / "run_cornernet.py").write_text(_RUN)
-            (scripts / "argument.py").write_text(_ARGUMENT.format(processes=processes))
-            (scripts / "test.sh").write_text(_TEST)
+            for name in ("run_cornernet.py", "argument.py", "test.sh"):
+                (scripts / name).write_text(_script(name, processes))
             (unfinished / "requirements.txt").write_text(f"{source}\n{LOGGER}\n")
             (unfinished / "README.md").write_text(
-                _README.format(
+                _template("README.md").format(
                     source=source,
                     environment=environment.strip(),
                     results=_results(best, max(records), len(records)),
@@ -195,6 +104,17 @@ def write_contribution(
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error}); choose another place") from None
     return all(verdicts) if verdicts else None
+
+
+def _template(name: str) -> str:
+    """The text of a file in templates/."""
+    file = resources.files("cornernet.vendors.tecorigin") / "templates" / name
+    return file.read_text(encoding="utf-8")
+
+
+def _script(name: str, processes: int) -> str:
+    """A script of the contribution, which starts as many processes as the run had."""
+    return _template(name).replace("default=4", f"default={processes}")
 
 
 def _results(best: Mapping[str, Any] | None, steps: int, lines: int) -> str:
