@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from torch.distributed.run import get_args_parser
 
-from cornernet.cli import _parser
-from cornernet.config import SECTIONS, recipes
+from cornernet.cli import parse
+from cornernet.config import SECTIONS, Config, recipes, with_overrides
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,9 +55,9 @@ def test_commands_are_understood(text: str) -> None:
         words = [word for word in line.partition("#")[0].split() if word]
         if words[-1] in ("--help", "-h") or words[0].isupper() or "RECIPE" in words:
             continue
-        arguments, settings = _parser().parse_known_args(words)
-        assert all(re.match(r"--\w+\.\w+|[\w.]+$", word) for word in settings), line
-        if arguments.verb == "train":
+        arguments, settings = parse(words)
+        with_overrides(Config(), settings)
+        if arguments.command == "train":
             assert arguments.recipe in recipes(), line
 
 

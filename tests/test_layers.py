@@ -29,27 +29,16 @@ ALLOWED: dict[str, set[str]] = {
     "inference": LEAVES | {"data", "model", "parts"},
     "train": LEAVES | {"data", "model", "parts", "weights", "inference", "report"},
     "vendors": {"errors", "runtime", "train"},
+    "vendors.tecorigin.logger": set(),
     "api": LEAVES | {"data", "model", "weights", "inference"},
     "commands": LEAVES
     | {"api", "data", "model", "parts", "weights", "inference", "train", "report", "vendors", ""},
-    "cli": LEAVES
-    | {
-        "api",
-        "commands",
-        "data",
-        "model",
-        "weights",
-        "inference",
-        "train",
-        "report",
-        "vendors",
-        "",
-    },
+    "cli": {"commands", "config", "errors", "runtime"},
     "__main__": {"cli"},
     "": {"api", "errors"},
 }
 # Layers that may import the ops.
-OPS_USERS = {"model", "parts", "inference", "runtime", "cli", "commands"}
+OPS_USERS = {"model", "parts", "inference", "runtime", "commands"}
 # Libraries that only these modules may import, so that the rest does without.
 CONFINED = {
     "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",
@@ -57,8 +46,9 @@ CONFINED = {
     "matplotlib": {"cornernet.report.draw", "cornernet.report.curves"},
     "PIL": {"cornernet.report.draw", "cornernet.report.sheet"},
     "pycocotools": {"cornernet.inference.evaluate"},
-    "rich": {"cornernet.train.log", "cornernet.cli"},
+    "rich": {"cornernet.train.log", "cornernet.commands.evaluate", "cornernet.commands.compare"},
     "yaml": {"cornernet.config.parse"},
+    "tcap_dllogger": {"cornernet.train.log", "cornernet.vendors.tecorigin.logger"},
 }  # fmt: skip
 
 
@@ -134,10 +124,81 @@ def test_imports_flow_one_way(package: str) -> None:
         ("cornernet_ops.registration", "from cornernet import config"),
         ("cornernet_ops.registration", "import benchmarks"),
         ("cornernet.structures", "from cornernet import api"),
+        ("cornernet.cli", "from cornernet.train.loop import train"),
+        ("cornernet.vendors.tecorigin.logger", "from cornernet.train.log import RunLog"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, line: str) -> None:
     assert violations(module, line)
+
+
+# Modules whose strings may hold command-line flags: the command line, and programs of their own.
+PROGRAMS = re.compile(
+    r"cornernet\.(cli|commands(\..*)?|vendors\.tecorigin\.templates\..*|runtime\.probe)"
+    r"|cornernet_ops\.__main__"
+)
+# Modules that do not keep the rule yet.
+WITH_FLAGS = {
+    "cornernet.model.fuse",
+    "cornernet.runtime.device",
+    "cornernet.train.batch_size",
+    "cornernet.train.compare",
+    "cornernet.train.loop",
+    "cornernet.train.run_directory",
+    "cornernet.train.trainer",
+    "cornernet.weights.convert",
+    "cornernet.weights.file",
+}
+FLAG = re.compile(r"(?<![\w-])--[a-z][\w.-]*")
+
+
+def flags_in_strings(source: str) -> list[str]:
+    """The flags in a module's strings, such as messages of errors.
+
+    Docstrings and comments are left out: they speak to developers and may name a command. So are
+    strings that give a command of pip, whose flags these are.
+    """
+    tree = ast.parse(source)
+    # Strings that are a statement of their own are no values.
+    texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        flag
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts
+        if "pip install" not in node.value
+        for flag in FLAG.findall(node.value)
+    ]
+
+
+def test_only_the_command_line_knows_flags() -> None:
+    found = {
+        module: flags
+        for package in ("cornernet", "cornernet_ops")
+        for module, path in modules(package)
+        if not PROGRAMS.fullmatch(module)
+        if (flags := flags_in_strings(path.read_text()))
+    }
+    assert set(found) == WITH_FLAGS, found
+
+
+@pytest.mark.parametrize(
+    ("source", "flags"),
+    [
+        ('raise UserError("use --precision fp32")', ["--precision"]),
+        (
+            "raise UserError(f'{path}: lower --train.batch_size, got {size}')",
+            ["--train.batch_size"],
+        ),
+        ('NAMES = ["--to-mmdet"]', ["--to-mmdet"]),
+        ('"""See `cornernet train --help`."""\ndef f():\n    """Or --resume."""', []),
+        ("x = 1  # as --resume", []),
+        ('word.startswith("--")', []),
+        ('"a--b", "5 --- 6"', []),
+        ('REBUILD = "pip install --no-deps ."', []),
+    ],
+)
+def test_a_flag_in_a_string_is_found(source: str, flags: list[str]) -> None:
+    assert flags_in_strings(source) == flags
 
 
 def test_every_layer_of_the_package_has_a_rule() -> None:

@@ -1,0 +1,27 @@
+"""The commands of the program, one a module: its arguments and its call."""
+
+from cornernet.commands import (
+    check,
+    compare,
+    convert,
+    data,
+    env,
+    evaluate,
+    modelzoo,
+    predict,
+    train,
+)
+from cornernet.commands.parser import Command
+
+# In the order of `cornernet --help`.
+COMMANDS: tuple[Command, ...] = (
+    train.COMMAND,
+    check.COMMAND,
+    compare.COMMAND,
+    modelzoo.COMMAND,
+    evaluate.COMMAND,
+    predict.COMMAND,
+    convert.COMMAND,
+    data.COMMAND,
+    env.COMMAND,
+)

@@ -12,7 +12,6 @@ import pytest
 import torch
 from small import SMALL_MODEL
 
-from cornernet.cli import main
 from cornernet.config import Config, config_from_dict
 from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
@@ -155,24 +154,3 @@ def test_gradients_may_be_as_far_off_as_twice_the_cpus_in_that_precision() -> No
     for rounding in (math.inf, math.nan):
         wild = dataclasses.replace(found, gradient_error=1.0, rounding=rounding)
         assert not wild.summary()["passes"]
-
-
-def test_runs_are_compared_on_the_command_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first, second = write_run(tmp_path / "a", 1.0, 2.0), write_run(tmp_path / "b", 1.01, 2.0)
-    main(["compare", str(first), str(second)])
-    assert "passes: the mean of the total loss's absolute relative" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        main(["compare", str(first), str(write_run(tmp_path / "c", 1.5, 1.0))])
-    assert stop.value.code == 1 and "FAILS" in capsys.readouterr().out
-
-
-def test_batch_is_checked_on_the_command_line(
-    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["check", "tiny", "--data", str(shapes), "--device", "cpu", "--json",
-          str(tmp_path / "check.json"), "--augment.crop_size", "64", "--data.workers", "0",
-          "--train.batch_size", "2", "--train.precision", "fp32"])  # fmt: skip
-    assert "passes: wanted at most 0.05 in the loss and 0.05 in all" in capsys.readouterr().out
-    assert json.loads((tmp_path / "check.json").read_text())["gradient_error"] == 0

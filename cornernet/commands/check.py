@@ -1,0 +1,50 @@
+"""`cornernet check`: compare one batch on a device with the CPU."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from cornernet.commands.common import add_device, check_writable, conclude, write_json
+from cornernet.commands.parser import Command
+from cornernet.config import load_recipe
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="as for train, with its settings")
+    parser.add_argument("--data", required=True, metavar="DIR", help="as for train")
+    add_device(parser)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from cornernet.runtime.device import resolve_device
+    from cornernet.runtime.distributed import World
+    from cornernet.runtime.threads import apply_threads
+    from cornernet.train.compare import TOLERANCE, compare_batch
+
+    check_writable(arguments.json)
+    config = load_recipe(arguments.recipe, words)
+    apply_threads(config.runtime.threads)
+    found = compare_batch(config, arguments.data, World(resolve_device(arguments.device)))
+    summary = found.summary()
+    print(f"one batch on {found.device} in {found.precision}, against the CPU in fp32")
+    for name, (value, wanted) in found.losses.items():
+        print(f"  {name:12s} {value:.6f}  CPU {wanted:.6f}")
+    print(f"  all gradients are {found.gradient_error:.2e} off")
+    print(f"  the worst is {found.worst_error:.2e} off: {found.worst}")
+    if arguments.json is not None:
+        write_json(arguments.json, summary)
+    if found.rounding:
+        print(f"  the CPU's in {found.precision} are {found.rounding:.2e} off")
+    limits = f"wanted at most {TOLERANCE} in the loss and {found.tolerance:.3g} in all gradients"
+    return conclude(summary["passes"], limits)
+
+
+COMMAND = Command(
+    "check",
+    "Compare a batch's losses and gradients on a device with the CPU's.",
+    add_arguments,
+    run,
+    takes_settings=True,
+)

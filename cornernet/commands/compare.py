@@ -1,0 +1,37 @@
+"""`cornernet compare`: compare the losses of two runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from cornernet.commands.common import conclude
+from cornernet.commands.parser import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="RUN", help="directory of a run")
+    parser.add_argument("reference", metavar="REFERENCE", help="directory of another one")
+
+
+def run(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from cornernet.train.compare import compare_losses, training_records
+    from cornernet.vendors.tecorigin.contribution import losses_pass, losses_summary
+
+    errors = compare_losses(
+        training_records(arguments.source), training_records(arguments.reference)
+    )
+    table = Table("loss", "mean absolute relative error", "largest", "at step", "signed mean")
+    for error in errors:
+        numbers = (error.mean, error.largest, error.largest_step, error.signed_mean)
+        table.add_row(error.name, *(f"{value:.4g}" for value in numbers))
+    Console().print(table)
+    return conclude(losses_pass(errors), losses_summary(errors))
+
+
+COMMAND = Command(
+    "compare", "Compare the losses of two runs, line by line of their logs.", add_arguments, run
+)

@@ -1,0 +1,39 @@
+"""`cornernet data`: make datasets."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from cornernet.commands.parser import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for kind in (SYNTHESIZE,):
+        kinds.add_parser(
+            kind.name, help=kind.summary, description=kind.summary, command=kind, epilog=kind.epilog
+        )
+
+
+def _add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", metavar="DIR", help="new directory")
+    parser.add_argument("--train", type=int, default=400, help="images (default 400)")
+    parser.add_argument("--val", type=int, default=100, help="images (default 100)")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def synthesize(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from cornernet.data.synthetic import synthesize
+
+    synthesize(arguments.root, train=arguments.train, val=arguments.val, seed=arguments.seed)
+    print(f"{arguments.root}: {arguments.train} training and {arguments.val} validation images")
+
+
+SYNTHESIZE = Command(
+    "synthesize",
+    "Write a COCO dataset of drawn shapes, the same for the same seed.",
+    _add_synthesize_arguments,
+    synthesize,
+)
+COMMAND = Command("data", "Make data.", add_arguments, None)

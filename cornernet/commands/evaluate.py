@@ -1,0 +1,82 @@
+"""`cornernet evaluate`: COCO's metrics of weights on a split."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from cornernet.commands.common import add_inference, check_writable, inference_config, write_json
+from cornernet.commands.parser import Command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
+    parser.add_argument("--data", required=True, metavar="DIR", help="as for train")
+    parser.add_argument("--split", help="default: the one the weights were validated on")
+    add_inference(parser)
+    parser.add_argument("--json", metavar="FILE", help="write detections in COCO's format")
+    parser.add_argument("--metrics", metavar="FILE", help="write the numbers as JSON")
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from cornernet.data.coco import CocoDataset
+    from cornernet.inference.evaluate import coco_results, evaluate
+    from cornernet.model.fuse import FusedDetector
+    from cornernet.runtime.device import resolve_device
+    from cornernet.runtime.distributed import World
+    from cornernet.runtime.precision import resolve_precision
+    from cornernet.runtime.threads import apply_threads
+    from cornernet.weights.file import load_weights
+
+    weights = load_weights(arguments.weights)
+    config = inference_config(weights.config, words)
+    apply_threads(config.runtime.threads)
+    dataset = CocoDataset(
+        arguments.data,
+        arguments.split or config.data.val_split,
+        strict=config.data.strict,
+        classes=weights.classes,
+    )
+    for file in (arguments.json, arguments.metrics):
+        check_writable(file)
+    device = resolve_device(arguments.device)
+    precision = resolve_precision(arguments.precision, device)
+    model = FusedDetector(weights.build_model().to(device), precision, arguments.compile)
+    console = Console(highlight=False)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(dataset.annotation_path.name, total=len(dataset))
+        evaluation, found = evaluate(
+            model,
+            dataset,
+            config,
+            World(device),
+            progress=lambda images: progress.advance(task, images),
+        )
+    assert evaluation is not None  # there is one process
+    if arguments.json:
+        write_json(arguments.json, coco_results(found, dataset.category_ids))
+    if arguments.metrics:
+        write_json(arguments.metrics, evaluation.metrics)
+    table = Table("class", "boxes", "AP", title=dataset.annotation_path.name, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    counts = dataset.summary()
+    for name, value in evaluation.class_ap.items():
+        table.add_row(name, str(counts[f"class {name}"]), f"{value:.3f}")
+    console.print(table)
+    for name, value in evaluation.metrics.items():
+        console.print(f"{name:<6}{value:.3f}")
+
+
+COMMAND = Command(
+    "evaluate",
+    "Compute COCO's twelve numbers on a split.",
+    add_arguments,
+    run,
+    takes_settings=True,
+    epilog="Settings as for train act here too, such as --test.scales '[0.5, 1, 1.5]'.",
+)
