@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from .checks import check_at_least, check_device, check_dtype, check_shape
+from .formulas import draw_gaussians, gaussian_radius
 from .registration import register
 
-# Most elements of the Gaussians that the reference draws at a time.
-_CHUNK = 1 << 24
 # In cells: beyond any map, and small enough for whole numbers.
 _LARGEST_RADIUS = 1e9
 
@@ -76,69 +75,6 @@ def corner_targets(
         scale_x=scale_x,
         overlap=overlap,
     )
-
-
-def gaussian_radius(height: Tensor, width: Tensor, overlap: float) -> Tensor:
-    """How far both corners of a box may move while the boxes still overlap enough.
-
-    Three quadratic equations bound it, for the moved box partly beside, inside and around the
-    true one; the smallest positive root counts. The paper gives the idea only (section 3.2); the
-    equations are those of the original code after its correction in 2019.
-
-    Args:
-        height: box heights in cells, any shape, float64.
-        width: box widths.
-        overlap: intersection over union that must remain, 0..1.
-
-    Returns:
-        The radius in cells.
-    """
-    # In this order of operations: for some sizes the radius is a whole number, which rounding
-    # moves to either side, and then the radius that is drawn is MMDetection's only in its order.
-    total = height + width
-    beside_c = width * height * (1 - overlap) / (1 + overlap)
-    beside = (total - (total * total - 4 * beside_c).sqrt()) / 2
-    inside_b, inside_c = 2 * total, (1 - overlap) * width * height
-    inside = (inside_b - (inside_b * inside_b - 16 * inside_c).sqrt()) / 8
-    around_a, around_b = 4 * overlap, -2 * overlap * total
-    around_c = (overlap - 1) * width * height
-    root = (around_b * around_b - 4 * around_a * around_c).sqrt()
-    around = (around_b + root) / (2 * around_a)
-    return torch.minimum(torch.minimum(beside, inside), around)
-
-
-def draw_gaussians(heat: Tensor, planes: Tensor, ys: Tensor, xs: Tensor, radii: Tensor) -> Tensor:
-    """Draw a Gaussian of radius r and deviation (2r + 1) / 6 around each point, by maximum.
-
-    A Gaussian is the product of its profiles along rows and columns. Whole maps of some points at
-    a time are joined by a scatter that takes the maximum, so no order of execution matters.
-
-    Args:
-        heat: [P, h, w] float32, changed in place.
-        planes: [M] int64, the plane of each point.
-        ys: [M] int64, its row.
-        xs: [M] int64, its column.
-        radii: [M] int64, >= 0; the Gaussian is zero farther away in rows or columns.
-
-    Returns:
-        `heat`.
-    """
-    height, width = heat.shape[-2:]
-    variance = 2 * ((2 * radii + 1).float() / 6) ** 2
-
-    def profile(centres: Tensor, length: int) -> Tensor:  # [M, length]
-        distance = torch.arange(length, device=heat.device) - centres[:, None]
-        value = torch.exp(-(distance.float() ** 2) / variance[:, None])
-        return value.where(distance.abs() <= radii[:, None], 0)
-
-    rows, columns = profile(ys, height), profile(xs, width)
-    flat = heat.view(-1, height * width)
-    step = max(1, _CHUNK // (height * width))
-    for start in range(0, len(planes), step):
-        part = slice(start, start + step)
-        drawn = (rows[part, :, None] * columns[part, None, :]).flatten(1)
-        flat.scatter_reduce_(0, planes[part, None].expand_as(drawn), drawn, "amax")
-    return heat
 
 
 def _check(

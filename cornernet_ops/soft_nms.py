@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_at_least, check_device, check_dtype, check_floating, check_shape
+from .formulas import box_iou
 from .registration import register
 
 METHODS = ("gaussian", "linear", "hard", "none")
@@ -81,23 +82,6 @@ def soft_nms(
         max_detections=max_detections,
         merge_exponent=merge_exponent,
     )
-
-
-def box_iou(box: Tensor, boxes: Tensor) -> Tensor:
-    """Intersection over union of boxes [..., 1, 4] with others [..., n, 4].
-
-    0 where both have no area, and where a coordinate is NaN.
-    """
-    top_left = torch.maximum(box[..., :2], boxes[..., :2])
-    bottom_right = torch.minimum(box[..., 2:], boxes[..., 2:])
-    sides = (bottom_right - top_left).clamp_min(0)
-    intersection = sides[..., 0] * sides[..., 1]
-
-    def area(item: Tensor) -> Tensor:
-        return (item[..., 2] - item[..., 0]) * (item[..., 3] - item[..., 1])
-
-    union = area(box) + area(boxes) - intersection
-    return torch.where(union > 0, intersection / union, 0)
 
 
 def _check(

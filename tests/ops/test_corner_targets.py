@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cornernet_ops import corner_targets, reference, testing
-from cornernet_ops.corner_targets import gaussian_radius
+from cornernet_ops.formulas import gaussian_radius
 
 NAMES = (
     "tl_heat", "br_heat", "tl_offset", "br_offset", "tl_mask", "br_mask", "tl_cell", "br_cell"

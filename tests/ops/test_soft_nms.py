@@ -16,7 +16,8 @@ from torch import Tensor
 
 import cornernet_ops
 from cornernet_ops import reference, testing
-from cornernet_ops.soft_nms import METHODS, box_iou
+from cornernet_ops.formulas import box_iou
+from cornernet_ops.soft_nms import METHODS
 
 NAMES = ("indices", "boxes", "scores")
 
