@@ -14,6 +14,37 @@ from torch import Tensor
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+Dtype = torch.dtype | tuple[torch.dtype, ...]
+
+
+def check_tensors(op: str, **wanted: tuple[Tensor | None, str, Dtype]) -> None:
+    """Check the shapes of an op's tensors, then their dtypes, then that one device holds them all.
+
+    Args:
+        op: the op's name, for the message.
+        wanted: under the name of each argument the tensor (None is left out), its shape and its
+            dtype. In a shape such as "N 2 H W" a letter stands for the size that the first tensor
+            with this letter has there. The dtype is one, or FLOATING for any of these.
+    """
+    given = [
+        (name, tensor, shape, dtype)
+        for name, (tensor, shape, dtype) in wanted.items()
+        if tensor is not None
+    ]
+    sizes: dict[str, int] = {}
+    for name, tensor, shape, _ in given:
+        dims = shape.split()
+        check_shape(op, name, tensor, [int(d) if d.isdigit() else sizes.get(d, d) for d in dims])
+        sizes.update(zip(dims, tensor.shape, strict=True))
+    for name, tensor, _, dtype in given:
+        if isinstance(dtype, tuple):
+            check_floating(op, name, tensor)
+        else:
+            check_dtype(op, name, tensor, dtype)
+    for name, tensor, _, _ in given:
+        check_device(op, name, tensor, given[0][1].device)
+
+
 def check_shape(op: str, name: str, tensor: Tensor, wanted: Sequence[str | int]) -> None:
     """`wanted` holds a letter for a dimension of any size, a number for one of that size."""
     fits = tensor.dim() == len(wanted) and all(
@@ -45,9 +76,15 @@ def check_device(op: str, name: str, tensor: Tensor, wanted: torch.device) -> No
         raise ValueError(f"{op}: expected {name} to be on {wanted}, got {tensor.device}")
 
 
-def check_at_least(op: str, name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{op}: expected {name} to be at least {least}, got {value}")
+def check_at_least(op: str, name: str, value: float, least: int) -> None:
+    if not value >= least:  # NaN is not
+        got = f"{value:g}" if isinstance(value, float) else value
+        raise ValueError(f"{op}: expected {name} to be at least {least}, got {got}")
+
+
+def computation_dtype(*floating: Tensor) -> torch.dtype:
+    """float64 if any of the tensors is float64, else float32."""
+    return torch.float64 if any(t.dtype == torch.float64 for t in floating) else torch.float32
 
 
 def dtype_name(dtype: torch.dtype) -> str:

@@ -7,10 +7,12 @@ section 3.3); the score of the box is the mean of its corners' scores.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from .checks import check_at_least, check_device, check_dtype, check_floating, check_shape
+from .checks import FLOATING, check_at_least, check_tensors, computation_dtype
 from .registration import register
 
 
@@ -58,67 +60,36 @@ def corner_decode(
             max_pairs < 1.
         TypeError: indices that are not int64, another argument that is not floating.
     """
-    return torch.ops.cornernet.corner_decode(
-        tl_scores,
-        tl_indices,
-        br_scores,
-        br_indices,
-        tl_embedding,
-        br_embedding,
-        tl_offset,
-        br_offset,
-        distance_threshold=distance_threshold,
-        max_pairs=max_pairs,
-    )
+    corners = (tl_scores, tl_indices, br_scores, br_indices)
+    maps = (tl_embedding, br_embedding, tl_offset, br_offset)
+    return _op(*corners, *maps, distance_threshold=distance_threshold, max_pairs=max_pairs)
 
 
-def _check(
-    tl_scores: Tensor,
-    tl_indices: Tensor,
-    br_scores: Tensor,
-    br_indices: Tensor,
-    tl_embedding: Tensor,
-    br_embedding: Tensor,
-    tl_offset: Tensor,
-    br_offset: Tensor,
-    distance_threshold: float,
-    max_pairs: int,
-) -> None:
+def _check(a: Any) -> None:
     op = "corner_decode"
-    check_shape(op, "tl_embedding", tl_embedding, ["N", "E", "H", "W"])
-    n, e, h, w = tl_embedding.shape
-    check_shape(op, "br_embedding", br_embedding, [n, e, h, w])
-    check_shape(op, "tl_offset", tl_offset, [n, 2, h, w])
-    check_shape(op, "br_offset", br_offset, [n, 2, h, w])
-    check_shape(op, "tl_scores", tl_scores, [n, "K"])
-    check_shape(op, "tl_indices", tl_indices, tl_scores.shape)
-    check_shape(op, "br_scores", br_scores, [n, "L"])
-    check_shape(op, "br_indices", br_indices, br_scores.shape)
-    floating = {
-        "tl_embedding": tl_embedding,
-        "br_embedding": br_embedding,
-        "tl_offset": tl_offset,
-        "br_offset": br_offset,
-        "tl_scores": tl_scores,
-        "br_scores": br_scores,
-    }
-    indices = {"tl_indices": tl_indices, "br_indices": br_indices}
-    for name, tensor in floating.items():
-        check_floating(op, name, tensor)
-    for name, tensor in indices.items():
-        check_dtype(op, name, tensor, torch.int64)
-    for name, tensor in {**floating, **indices}.items():
-        check_device(op, name, tensor, tl_embedding.device)
-    if not distance_threshold >= 0:
-        raise ValueError(
-            f"{op}: expected distance_threshold to be at least 0, got {distance_threshold:g}"
-        )
-    check_at_least(op, "max_pairs", max_pairs, 1)
+    check_tensors(
+        op,
+        tl_embedding=(a.tl_embedding, "N E H W", FLOATING),
+        br_embedding=(a.br_embedding, "N E H W", FLOATING),
+        tl_offset=(a.tl_offset, "N 2 H W", FLOATING),
+        br_offset=(a.br_offset, "N 2 H W", FLOATING),
+        tl_scores=(a.tl_scores, "N K", FLOATING),
+        tl_indices=(a.tl_indices, "N K", torch.int64),
+        br_scores=(a.br_scores, "N L", FLOATING),
+        br_indices=(a.br_indices, "N L", torch.int64),
+    )
+    check_at_least(op, "distance_threshold", a.distance_threshold, 0)
+    check_at_least(op, "max_pairs", a.max_pairs, 1)
 
 
-def _dtype(*floating: Tensor) -> torch.dtype:
-    """The dtype of the computation and of the results."""
-    return torch.float64 if any(t.dtype == torch.float64 for t in floating) else torch.float32
+def _fake(a: Any) -> tuple[Tensor, Tensor, Tensor]:
+    dtype = computation_dtype(*a[:8])
+    shape = (a.tl_embedding.shape[0], a.max_pairs)
+    return (
+        a.tl_scores.new_empty((*shape, 4), dtype=dtype),
+        a.tl_scores.new_empty(shape, dtype=dtype),
+        a.tl_indices.new_empty(shape),
+    )
 
 
 def _corners(
@@ -142,50 +113,21 @@ def _corners(
 # squares of the embeddings' differences are added channel by channel, because torch.sum chooses an
 # order of its own and a pair on the threshold would depend on it. With one channel the root of the
 # rounded square is exactly the absolute difference.
-def corner_decode_reference(
-    tl_scores: Tensor,
-    tl_indices: Tensor,
-    br_scores: Tensor,
-    br_indices: Tensor,
-    tl_embedding: Tensor,
-    br_embedding: Tensor,
-    tl_offset: Tensor,
-    br_offset: Tensor,
-    *,
-    distance_threshold: float,
-    max_pairs: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    floating = (tl_scores, br_scores, tl_embedding, br_embedding, tl_offset, br_offset)
-    tl_scores, br_scores, tl_embedding, br_embedding, tl_offset, br_offset = (
-        tensor.detach() for tensor in floating
-    )
-    _check(
-        tl_scores,
-        tl_indices,
-        br_scores,
-        br_indices,
-        tl_embedding,
-        br_embedding,
-        tl_offset,
-        br_offset,
-        distance_threshold,
-        max_pairs,
-    )
-    dtype = _dtype(*floating)
-    n, channels, h, w = tl_embedding.shape
-    boxes = tl_scores.new_zeros((n, max_pairs, 4), dtype=dtype)
-    scores = tl_scores.new_full((n, max_pairs), -1, dtype=dtype)
-    labels = tl_indices.new_full((n, max_pairs), -1)
-    if n * h * w * tl_scores.shape[1] * br_scores.shape[1] == 0:
+def _reference(a: Any) -> tuple[Tensor, Tensor, Tensor]:
+    boxes, scores, labels = results = _fake(a)
+    for result, nothing in zip(results, (0, -1, -1), strict=True):
+        result.fill_(nothing)
+    if a.tl_scores.numel() * a.br_scores.numel() * a.tl_offset.numel() == 0:
         return boxes, scores, labels
+    dtype = scores.dtype
 
-    tl_label, x1, y1, tl_tag = _corners(tl_indices, tl_embedding, tl_offset, dtype)
-    br_label, x2, y2, br_tag = _corners(br_indices, br_embedding, br_offset, dtype)
+    tl_label, x1, y1, tl_tag = _corners(a.tl_indices, a.tl_embedding, a.tl_offset, dtype)
+    br_label, x2, y2, br_tag = _corners(a.br_indices, a.br_embedding, a.br_offset, dtype)
 
     # [N, K, 1] against [N, 1, L]
-    score = (tl_scores.to(dtype)[:, :, None] + br_scores.to(dtype)[:, None, :]) / 2
+    score = (a.tl_scores.to(dtype)[:, :, None] + a.br_scores.to(dtype)[:, None, :]) / 2
     distance = torch.zeros_like(score)
-    for channel in range(channels):
+    for channel in range(a.tl_embedding.shape[1]):
         difference = tl_tag[:, channel, :, None] - br_tag[:, channel, None, :]
         distance += difference * difference
     valid = (
@@ -193,15 +135,15 @@ def corner_decode_reference(
         & (tl_label[:, :, None] >= 0)
         & (x2[:, None, :] > x1[:, :, None])
         & (y2[:, None, :] > y1[:, :, None])
-        & (distance.sqrt() <= distance_threshold)
+        & (distance.sqrt() <= a.distance_threshold)
         & (score > -torch.inf)
     )
 
     # Pairs lie top-left major, so a stable sort keeps equal scores in the order that was promised.
     score = score.where(valid, -torch.inf).flatten(1)
-    order = (score + 0.0).sort(dim=1, descending=True, stable=True).indices[:, :max_pairs]
-    tl = order.div(br_scores.shape[1], rounding_mode="floor")
-    br = order % br_scores.shape[1]
+    order = (score + 0.0).sort(dim=1, descending=True, stable=True).indices[:, : a.max_pairs]
+    tl = order.div(a.br_scores.shape[1], rounding_mode="floor")
+    br = order % a.br_scores.shape[1]
     score = score.gather(1, order)
     found = score > -torch.inf
     corners = [x1.gather(1, tl), y1.gather(1, tl), x2.gather(1, br), y2.gather(1, br)]
@@ -212,45 +154,13 @@ def corner_decode_reference(
     return boxes, scores, labels
 
 
-def _fake(
-    tl_scores: Tensor,
-    tl_indices: Tensor,
-    br_scores: Tensor,
-    br_indices: Tensor,
-    tl_embedding: Tensor,
-    br_embedding: Tensor,
-    tl_offset: Tensor,
-    br_offset: Tensor,
-    *,
-    distance_threshold: float,
-    max_pairs: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    _check(
-        tl_scores,
-        tl_indices,
-        br_scores,
-        br_indices,
-        tl_embedding,
-        br_embedding,
-        tl_offset,
-        br_offset,
-        distance_threshold,
-        max_pairs,
-    )
-    dtype = _dtype(tl_scores, br_scores, tl_embedding, br_embedding, tl_offset, br_offset)
-    n = tl_embedding.shape[0]
-    return (
-        tl_scores.new_empty((n, max_pairs, 4), dtype=dtype),
-        tl_scores.new_empty((n, max_pairs), dtype=dtype),
-        tl_indices.new_empty((n, max_pairs)),
-    )
-
-
-register(
+_op, corner_decode_reference = register(
+    corner_decode,
     "corner_decode(Tensor tl_scores, Tensor tl_indices, Tensor br_scores, Tensor br_indices, "
     "Tensor tl_embedding, Tensor br_embedding, Tensor tl_offset, Tensor br_offset, *, "
     "float distance_threshold, int max_pairs) -> (Tensor boxes, Tensor scores, Tensor labels)",
-    reference=corner_decode_reference,
+    check=_check,
+    reference=_reference,
     fake=_fake,
     autocast_to_float32=True,
 )

@@ -6,11 +6,13 @@ suppression by a 3x3 maximum over each heat-map, then the top 100 corners of all
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import check_at_least, check_device, check_dtype, check_floating, check_shape
+from .checks import FLOATING, check_at_least, check_tensors
 from .registration import register
 
 
@@ -41,59 +43,54 @@ def corner_peaks(
             or min_scores is of another shape or on another device.
         TypeError: heat is not floating, or min_scores is of another dtype.
     """
-    return torch.ops.cornernet.corner_peaks(heat, k, kernel_size, min_scores)
+    return _op(heat, k, kernel_size, min_scores)
 
 
-def _check(heat: Tensor, k: int, kernel_size: int, min_scores: Tensor | None) -> None:
+def _check(a: Any) -> None:
     op = "corner_peaks"
-    check_shape(op, "heat", heat, ["N", "C", "H", "W"])
-    check_floating(op, "heat", heat)
-    check_at_least(op, "k", k, 1)
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"{op}: expected kernel_size to be odd and positive, got {kernel_size}")
-    if min_scores is not None:
-        check_shape(op, "min_scores", min_scores, [heat.shape[1]])
-        check_dtype(op, "min_scores", min_scores, heat.dtype)
-        check_device(op, "min_scores", min_scores, heat.device)
+    check_tensors(
+        op,
+        heat=(a.heat, "N C H W", FLOATING),
+        min_scores=(a.min_scores, "C", a.heat.dtype),
+    )
+    check_at_least(op, "k", a.k, 1)
+    if a.kernel_size < 1 or a.kernel_size % 2 == 0:
+        raise ValueError(f"{op}: expected kernel_size to be odd and positive, got {a.kernel_size}")
+
+
+def _fake(a: Any) -> tuple[Tensor, Tensor]:
+    shape = (a.heat.shape[0], a.k)
+    return a.heat.new_empty(shape), a.heat.new_empty(shape, dtype=torch.int64)
 
 
 # A pooled maximum compared with the map itself gives the peaks, NaN rule included, because NaN
 # equals nothing. torch.topk leaves open which of equal scores it returns, so a stable sort takes
 # its place: slower, but the same on every device.
-def corner_peaks_reference(
-    heat: Tensor, k: int, kernel_size: int = 3, min_scores: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    _check(heat, k, kernel_size, min_scores)
-    heat = heat.detach()
-    scores = heat.new_full((heat.shape[0], k), -torch.inf)
-    indices = torch.full_like(scores, -1, dtype=torch.int64)
-    if heat.numel() == 0:
+def _reference(a: Any) -> tuple[Tensor, Tensor]:
+    scores, indices = _fake(a)
+    scores.fill_(-torch.inf)
+    indices.fill_(-1)
+    if a.heat.numel() == 0:
         return scores, indices
 
-    highest = F.max_pool2d(heat, kernel_size, stride=1, padding=kernel_size // 2)
-    is_peak = highest == heat
-    if min_scores is not None:
-        is_peak &= heat >= min_scores.detach()[:, None, None]
-    peaks = torch.where(is_peak, heat, -torch.inf).flatten(1)
+    highest = F.max_pool2d(a.heat, a.kernel_size, stride=1, padding=a.kernel_size // 2)
+    is_peak = highest == a.heat
+    if a.min_scores is not None:
+        is_peak &= a.heat >= a.min_scores[:, None, None]
+    peaks = torch.where(is_peak, a.heat, -torch.inf).flatten(1)
     # Adding zero turns -0.0 into 0.0, which a radix sort would tell apart.
-    order = (peaks + 0.0).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    order = (peaks + 0.0).sort(dim=1, descending=True, stable=True).indices[:, : a.k]
     best = peaks.gather(1, order)
     scores[:, : order.shape[1]] = best
     indices[:, : order.shape[1]] = order.where(best > -torch.inf, -1)
     return scores, indices
 
 
-def _fake(
-    heat: Tensor, k: int, kernel_size: int = 3, min_scores: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    _check(heat, k, kernel_size, min_scores)
-    shape = (heat.shape[0], k)
-    return heat.new_empty(shape), heat.new_empty(shape, dtype=torch.int64)
-
-
-register(
+_op, corner_peaks_reference = register(
+    corner_peaks,
     "corner_peaks(Tensor heat, int k, int kernel_size=3, Tensor? min_scores=None) "
     "-> (Tensor scores, Tensor indices)",
-    reference=corner_peaks_reference,
+    check=_check,
+    reference=_reference,
     fake=_fake,
 )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import check_device, check_dtype, check_floating, check_shape
+from .checks import FLOATING, check_tensors
 from .registration import batch_first, register
 
 # Direction: the dimension that is scanned, and whether from its end to its beginning.
@@ -99,18 +99,15 @@ def _check_direction(op: str, name: str, direction: str) -> None:
         )
 
 
-def _check(op: str, x: Tensor, direction: str) -> None:
-    check_shape(op, "x", x, ["N", "C", "H", "W"])
-    check_floating(op, "x", x)
-    _check_direction(op, "direction", direction)
+def _check(a: Any) -> None:
+    check_tensors("corner_pool", x=(a.x, "N C H W", FLOATING))
+    _check_direction("corner_pool", "direction", a.direction)
 
 
-def _check_backward(grad_out: Tensor, x: Tensor, direction: str) -> None:
+def _check_backward(a: Any) -> None:
     op = "corner_pool_backward"
-    _check(op, x, direction)
-    check_shape(op, "grad_out", grad_out, x.shape)
-    check_dtype(op, "grad_out", grad_out, x.dtype)
-    check_device(op, "grad_out", grad_out, x.device)
+    check_tensors(op, x=(a.x, "N C H W", FLOATING), grad_out=(a.grad_out, "N C H W", a.x.dtype))
+    _check_direction(op, "direction", a.direction)
 
 
 def _layout(x: Tensor) -> torch.memory_format:
@@ -142,31 +139,23 @@ def _positions(x: Tensor, direction: str) -> Tensor:
 # torch.cummax is the definition of this op, so the reference is that and nothing more. It is slow
 # (it fills an index tensor twice the size of a float32 input, and scans columns with large strides)
 # but exact on every device, and autograd can look into it when it is called directly.
-def corner_pool_reference(x: Tensor, direction: str) -> Tensor:
-    _check("corner_pool", x, direction)
-    values, _ = _scan(x, direction)
-    return values.contiguous(memory_format=_layout(x))
+def _reference(a: Any) -> Tensor:
+    values, _ = _scan(a.x, a.direction)
+    return values.contiguous(memory_format=_layout(a.x))
 
 
 # The positions are computed anew from x, so that forward has nothing to keep but its input. Sums of
 # low precision are taken in float32: a maximum that wins a whole row collects hundreds of terms.
-def corner_pool_backward_reference(grad_out: Tensor, x: Tensor, direction: str) -> Tensor:
-    _check_backward(grad_out, x, direction)
-    dim, _ = SCANS[direction]
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    grad = torch.zeros(x.shape, dtype=dtype, device=x.device)
-    grad = grad.scatter_add(dim, _positions(x, direction), grad_out.to(dtype))
-    return grad.to(x.dtype).contiguous(memory_format=_layout(x))
+def _backward_reference(a: Any) -> Tensor:
+    dim, _ = SCANS[a.direction]
+    dtype = torch.promote_types(a.x.dtype, torch.float32)
+    grad = torch.zeros(a.x.shape, dtype=dtype, device=a.x.device)
+    grad = grad.scatter_add(dim, _positions(a.x, a.direction), a.grad_out.to(dtype))
+    return grad.to(a.x.dtype).contiguous(memory_format=_layout(a.x))
 
 
-def _fake(x: Tensor, direction: str) -> Tensor:
-    _check("corner_pool", x, direction)
-    return torch.empty_like(x, memory_format=_layout(x))
-
-
-def _backward_fake(grad_out: Tensor, x: Tensor, direction: str) -> Tensor:
-    _check_backward(grad_out, x, direction)
-    return torch.empty_like(x, memory_format=_layout(x))
+def _fake(a: Any) -> Tensor:
+    return torch.empty_like(a.x, memory_format=_layout(a.x))
 
 
 def _setup_context(ctx: Any, inputs: tuple[Tensor, str], output: Tensor) -> None:
@@ -215,18 +204,22 @@ def _backward_vmap(
     return grad_x.unflatten(0, x.shape[:2]), 0
 
 
-_pool = register(
+_pool, corner_pool_reference = register(
+    corner_pool,
     "corner_pool(Tensor x, str direction) -> Tensor",
-    reference=corner_pool_reference,
+    check=_check,
+    reference=_reference,
     fake=_fake,
     setup_context=_setup_context,
     backward=_backward,
     vmap=_vmap,
 )
-_pool_backward = register(
+_pool_backward, corner_pool_backward_reference = register(
+    corner_pool_backward,
     "corner_pool_backward(Tensor grad_out, Tensor x, str direction) -> Tensor",
-    reference=corner_pool_backward_reference,
-    fake=_backward_fake,
+    check=_check_backward,
+    reference=_backward_reference,
+    fake=_fake,
     setup_context=_backward_setup_context,
     backward=_double_backward,
     vmap=_backward_vmap,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import check_device, check_dtype, check_floating, check_shape
+from .checks import FLOATING, check_tensors
 from .corner_pool import (
     _layout,
     _positions,
@@ -80,62 +80,45 @@ def corner_pool_pair_backward(
     return _pool_pair_backward(grad_out, vertical, horizontal, corner)
 
 
-def _check(op: str, vertical: Tensor, horizontal: Tensor, corner: str) -> None:
-    check_shape(op, "vertical", vertical, ["N", "C", "H", "W"])
-    check_floating(op, "vertical", vertical)
-    check_shape(op, "horizontal", horizontal, vertical.shape)
-    check_dtype(op, "horizontal", horizontal, vertical.dtype)
-    check_device(op, "horizontal", horizontal, vertical.device)
-    if corner not in CORNERS:
+def _check_maps(op: str, a: Any, **others: Tensor) -> None:
+    same = {name: (tensor, "N C H W", a.vertical.dtype) for name, tensor in others.items()}
+    check_tensors(op, vertical=(a.vertical, "N C H W", FLOATING), **same)
+    if a.corner not in CORNERS:
         raise ValueError(
-            f'{op}: expected corner to be "top_left" or "bottom_right", got "{corner}"'
+            f'{op}: expected corner to be "top_left" or "bottom_right", got "{a.corner}"'
         )
 
 
-def _check_backward(grad_out: Tensor, vertical: Tensor, horizontal: Tensor, corner: str) -> None:
-    op = "corner_pool_pair_backward"
-    _check(op, vertical, horizontal, corner)
-    check_shape(op, "grad_out", grad_out, vertical.shape)
-    check_dtype(op, "grad_out", grad_out, vertical.dtype)
-    check_device(op, "grad_out", grad_out, vertical.device)
+def _check(a: Any) -> None:
+    _check_maps("corner_pool_pair", a, horizontal=a.horizontal)
+
+
+def _check_backward(a: Any) -> None:
+    _check_maps("corner_pool_pair_backward", a, horizontal=a.horizontal, grad_out=a.grad_out)
 
 
 # The definition of the op, and nothing more.
-def corner_pool_pair_reference(vertical: Tensor, horizontal: Tensor, corner: str) -> Tensor:
-    _check("corner_pool_pair", vertical, horizontal, corner)
-    down, along = CORNERS[corner]
-    total = corner_pool_reference(vertical, down) + corner_pool_reference(horizontal, along)
-    return total.contiguous(memory_format=_layout(vertical))
+def _reference(a: Any) -> Tensor:
+    down, along = CORNERS[a.corner]
+    total = corner_pool_reference(a.vertical, down) + corner_pool_reference(a.horizontal, along)
+    return total.contiguous(memory_format=_layout(a.vertical))
 
 
-def corner_pool_pair_backward_reference(
-    grad_out: Tensor, vertical: Tensor, horizontal: Tensor, corner: str
-) -> tuple[Tensor, Tensor]:
-    _check_backward(grad_out, vertical, horizontal, corner)
-    down, along = CORNERS[corner]
-    layout = _layout(vertical)
+def _backward_reference(a: Any) -> tuple[Tensor, Tensor]:
+    down, along = CORNERS[a.corner]
+    grad_horizontal = corner_pool_backward_reference(a.grad_out, a.horizontal, along)
     return (
-        corner_pool_backward_reference(grad_out, vertical, down),
-        corner_pool_backward_reference(grad_out, horizontal, along).contiguous(
-            memory_format=layout
-        ),
+        corner_pool_backward_reference(a.grad_out, a.vertical, down),
+        grad_horizontal.contiguous(memory_format=_layout(a.vertical)),
     )
 
 
-def _fake(vertical: Tensor, horizontal: Tensor, corner: str) -> Tensor:
-    _check("corner_pool_pair", vertical, horizontal, corner)
-    return torch.empty_like(vertical, memory_format=_layout(vertical))
+def _fake(a: Any) -> Tensor:
+    return torch.empty_like(a.vertical, memory_format=_layout(a.vertical))
 
 
-def _backward_fake(
-    grad_out: Tensor, vertical: Tensor, horizontal: Tensor, corner: str
-) -> tuple[Tensor, Tensor]:
-    _check_backward(grad_out, vertical, horizontal, corner)
-    layout = _layout(vertical)
-    return (
-        torch.empty_like(vertical, memory_format=layout),
-        torch.empty_like(vertical, memory_format=layout),
-    )
+def _backward_fake(a: Any) -> tuple[Tensor, Tensor]:
+    return _fake(a), _fake(a)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, str], output: Tensor) -> None:
@@ -203,18 +186,22 @@ def _backward_vmap(
     return (grad_v.unflatten(0, batch), grad_h.unflatten(0, batch)), (0, 0)
 
 
-_pool_pair = register(
+_pool_pair, corner_pool_pair_reference = register(
+    corner_pool_pair,
     "corner_pool_pair(Tensor vertical, Tensor horizontal, str corner) -> Tensor",
-    reference=corner_pool_pair_reference,
+    check=_check,
+    reference=_reference,
     fake=_fake,
     setup_context=_setup_context,
     backward=_backward,
     vmap=_vmap,
 )
-_pool_pair_backward = register(
+_pool_pair_backward, corner_pool_pair_backward_reference = register(
+    corner_pool_pair_backward,
     "corner_pool_pair_backward(Tensor grad_out, Tensor vertical, Tensor horizontal, str corner)"
     " -> (Tensor, Tensor)",
-    reference=corner_pool_pair_backward_reference,
+    check=_check_backward,
+    reference=_backward_reference,
     fake=_backward_fake,
     setup_context=_backward_setup_context,
     backward=_double_backward,

@@ -7,12 +7,16 @@ is lost by rounding down to a cell.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from .checks import check_at_least, check_device, check_dtype, check_shape
+from .checks import check_at_least, check_tensors
 from .formulas import draw_gaussians, gaussian_radius
 from .registration import register
+
+Results = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 # In cells: beyond any map, and small enough for whole numbers.
 _LARGEST_RADIUS = 1e9
@@ -30,7 +34,7 @@ def corner_targets(
     scale_y: float,
     scale_x: float,
     overlap: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> Results:
     """Heat-maps, offsets, masks and cells of the corners of a batch (CornerNet, section 3.2).
 
     A corner lies in the cell that its coordinates, times the scale in float32, are rounded down to;
@@ -63,48 +67,23 @@ def corner_targets(
             the labels and indices: one out of range fails an assertion on the device.
         TypeError: boxes that are not float32, labels or image_index that are not int64.
     """
-    return torch.ops.cornernet.corner_targets(
-        boxes,
-        labels,
-        image_index,
-        batch=batch,
-        num_classes=num_classes,
-        height=height,
-        width=width,
-        scale_y=scale_y,
-        scale_x=scale_x,
-        overlap=overlap,
-    )
+    sizes = {"batch": batch, "num_classes": num_classes, "height": height, "width": width}
+    scales = {"scale_y": scale_y, "scale_x": scale_x}
+    return _op(boxes, labels, image_index, **sizes, **scales, overlap=overlap)
 
 
-def _check(
-    boxes: Tensor,
-    labels: Tensor,
-    image_index: Tensor,
-    batch: int,
-    num_classes: int,
-    height: int,
-    width: int,
-    overlap: float,
-) -> None:
+def _check(a: Any) -> None:
     op = "corner_targets"
-    check_shape(op, "boxes", boxes, ["M", 4])
-    check_shape(op, "labels", labels, [boxes.shape[0]])
-    check_shape(op, "image_index", image_index, [boxes.shape[0]])
-    check_dtype(op, "boxes", boxes, torch.float32)
-    check_dtype(op, "labels", labels, torch.int64)
-    check_dtype(op, "image_index", image_index, torch.int64)
-    check_device(op, "labels", labels, boxes.device)
-    check_device(op, "image_index", image_index, boxes.device)
-    for name, value in (
-        ("batch", batch),
-        ("num_classes", num_classes),
-        ("height", height),
-        ("width", width),
-    ):
-        check_at_least(op, name, value, 1)
-    if not 0 < overlap < 1:
-        raise ValueError(f"{op}: expected overlap to lie between 0 and 1, got {overlap:g}")
+    check_tensors(
+        op,
+        boxes=(a.boxes, "M 4", torch.float32),
+        labels=(a.labels, "M", torch.int64),
+        image_index=(a.image_index, "M", torch.int64),
+    )
+    for name in ("batch", "num_classes", "height", "width"):
+        check_at_least(op, name, getattr(a, name), 1)
+    if not 0 < a.overlap < 1:
+        raise ValueError(f"{op}: expected overlap to lie between 0 and 1, got {a.overlap:g}")
 
 
 def _check_range(name: str, values: Tensor, limit: int) -> None:
@@ -119,88 +98,55 @@ def _check_range(name: str, values: Tensor, limit: int) -> None:
 # Which corner is the last in its cell is found by the maximum of the boxes' numbers, so that no
 # order of execution matters. The few numbers from which radii and errors follow go to the CPU: not
 # every accelerator has float64.
-def corner_targets_reference(
-    boxes: Tensor,
-    labels: Tensor,
-    image_index: Tensor,
-    *,
-    batch: int,
-    num_classes: int,
-    height: int,
-    width: int,
-    scale_y: float,
-    scale_x: float,
-    overlap: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    boxes = boxes.detach()
-    _check(boxes, labels, image_index, batch, num_classes, height, width, overlap)
-    _check_range("labels", labels.cpu(), num_classes)
-    _check_range("image_index", image_index.cpu(), batch)
-    count, cells = boxes.shape[0], height * width
-    scaled = boxes * boxes.new_tensor([scale_x, scale_y, scale_x, scale_y])
+def _reference(a: Any) -> Results:
+    _check_range("labels", a.labels.cpu(), a.num_classes)
+    _check_range("image_index", a.image_index.cpu(), a.batch)
+    count, cells = len(a.boxes), a.height * a.width
+    scaled = a.boxes * a.boxes.new_tensor([a.scale_x, a.scale_y, a.scale_x, a.scale_y])
     scaled = scaled.where(scaled.isfinite(), 0)
     size = torch.ceil(scaled[:, 2:] - scaled[:, :2]).cpu().double()  # width, height in cells
-    radius = gaussian_radius(size[:, 1], size[:, 0], overlap)
+    radius = gaussian_radius(size[:, 1], size[:, 0], a.overlap)
     radius = radius.where(radius > 0, 0)  # a negative area has none
-    radius = radius.clamp(max=_LARGEST_RADIUS).long().to(boxes.device)
-    planes = image_index * num_classes + labels
-    numbers = torch.arange(count, device=boxes.device)
+    radius = radius.clamp(max=_LARGEST_RADIUS).long().to(a.boxes.device)
+    planes = a.image_index * a.num_classes + a.labels
+    numbers = torch.arange(count, device=a.boxes.device)
     results = []
     for corner in (scaled[:, :2], scaled[:, 2:]):
-        x = corner[:, 0].clamp(0, width - 1).long()
-        y = corner[:, 1].clamp(0, height - 1).long()
-        cell = y * width + x
-        heat = boxes.new_zeros(batch * num_classes, height, width)
+        x = corner[:, 0].clamp(0, a.width - 1).long()
+        y = corner[:, 1].clamp(0, a.height - 1).long()
+        cell = y * a.width + x
+        heat = a.boxes.new_zeros(a.batch * a.num_classes, a.height, a.width)
         draw_gaussians(heat, planes, y, x, radius)
-        last = torch.full((batch * cells,), -1, dtype=torch.int64, device=boxes.device)
+        last = torch.full((a.batch * cells,), -1, dtype=torch.int64, device=a.boxes.device)
+        offset = a.boxes.new_zeros(a.batch * cells, 2)
         if count:
-            last.scatter_reduce_(0, image_index * cells + cell, numbers, "amax")
-        taken = last >= 0
-        lost = corner - torch.stack([x, y], 1)
-        offset = boxes.new_zeros(batch * cells, 2)
-        if count:
-            offset = lost[last.clamp(min=0)].where(taken[:, None], 0)
-        results.append(
-            (
-                heat.view(batch, num_classes, height, width),
-                offset.view(batch, cells, 2).transpose(1, 2).reshape(batch, 2, height, width),
-                taken.to(boxes.dtype).view(batch, 1, height, width),
-                cell,
-            )
-        )
+            last.scatter_reduce_(0, a.image_index * cells + cell, numbers, "amax")
+            lost = corner - torch.stack([x, y], 1)
+            offset = lost[last.clamp(min=0)].where(last[:, None] >= 0, 0)
+        heat = heat.view(a.batch, a.num_classes, a.height, a.width)
+        offset = offset.view(a.batch, a.height, a.width, 2).permute(0, 3, 1, 2).contiguous()
+        mask = (last >= 0).to(heat.dtype).view(a.batch, 1, a.height, a.width)
+        results.append((heat, offset, mask, cell))
     (tl_heat, tl_offset, tl_mask, tl_cell), (br_heat, br_offset, br_mask, br_cell) = results
     return tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell
 
 
-def _fake(
-    boxes: Tensor,
-    labels: Tensor,
-    image_index: Tensor,
-    *,
-    batch: int,
-    num_classes: int,
-    height: int,
-    width: int,
-    scale_y: float,
-    scale_x: float,
-    overlap: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    _check(boxes, labels, image_index, batch, num_classes, height, width, overlap)
-    maps = [
-        boxes.new_empty((batch, channels, height, width))
-        for channels in (num_classes, num_classes, 2, 2, 1, 1)
-    ]
+def _fake(a: Any) -> Results:
+    channels = (a.num_classes, a.num_classes, 2, 2, 1, 1)
+    maps = [a.boxes.new_empty((a.batch, planes, a.height, a.width)) for planes in channels]
     tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask = maps
-    cells = (labels.new_empty((boxes.shape[0],)), labels.new_empty((boxes.shape[0],)))
-    return tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, *cells
+    tl_cell, br_cell = a.labels.new_empty(a.labels.shape), a.labels.new_empty(a.labels.shape)
+    return tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell
 
 
-register(
+_op, corner_targets_reference = register(
+    corner_targets,
     "corner_targets(Tensor boxes, Tensor labels, Tensor image_index, *, int batch, "
     "int num_classes, int height, int width, float scale_y, float scale_x, float overlap) -> "
     "(Tensor tl_heat, Tensor br_heat, Tensor tl_offset, Tensor br_offset, Tensor tl_mask, "
     "Tensor br_mask, Tensor tl_cell, Tensor br_cell)",
-    reference=corner_targets_reference,
+    check=_check,
+    reference=_reference,
     fake=_fake,
     autocast_to_float32=True,
 )

@@ -90,3 +90,14 @@ def box_iou(box: Tensor, boxes: Tensor) -> Tensor:
 
     union = area(box) + area(boxes) - intersection
     return torch.where(union > 0, intersection / union, 0)
+
+
+def suppression_factor(method: str, overlap: Tensor, iou_threshold: float, sigma: float) -> Tensor:
+    """What a picked box multiplies the scores of the boxes by that it overlaps; see `soft_nms`."""
+    if method == "gaussian":
+        return torch.exp(-(overlap * overlap) / sigma)
+    if method == "linear":
+        return torch.where(overlap >= iou_threshold, 1 - overlap, 1)
+    if method == "hard":
+        return torch.where(overlap >= iou_threshold, 0.0, 1.0).to(overlap.dtype)
+    return torch.ones_like(overlap)

@@ -11,14 +11,19 @@ An op is a schema with implementations for dispatch keys; which one runs is the 
 
 from __future__ import annotations
 
+import inspect
+from collections import namedtuple
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, library
 
 NAMESPACE = "cornernet"
 LIBRARY = library.Library(NAMESPACE, "DEF")
+
+P = ParamSpec("P")  # the parameters of an op
+R = TypeVar("R")  # its results
 
 # Names of all registered ops, in the order of registration.
 OPS: list[str] = []
@@ -29,21 +34,27 @@ _AUTOCAST_KEYS = ("AutocastCPU", "AutocastCUDA", "AutocastPrivateUse1")
 
 
 def register(
+    op: Callable[P, R],
     schema: str,
     *,
-    reference: Callable[..., Any],
-    fake: Callable[..., Any],
+    check: Callable[[Any], None],
+    reference: Callable[[Any], R],
+    fake: Callable[[Any], R],
     setup_context: Callable[..., None] | None = None,
     backward: Callable[..., Any] | None = None,
     vmap: Callable[..., Any] | None = None,
     autocast_to_float32: bool = False,
-) -> Callable[..., Any]:
-    """Registers one op: its schema, its reference, and what it does under each torch feature.
+) -> tuple[Callable[..., R], Callable[P, R]]:
+    """Register one op: its schema, its reference, and what it does under each torch feature.
 
     Args:
-        schema: the op's signature in torch's schema language, with its name and no namespace.
+        op: the public function. Its signature names the arguments that `check`, `reference` and
+            `fake` get as one named tuple, so that no list of them is written again.
+        schema: the same signature in torch's schema language, without a namespace.
+        check: raises ValueError or TypeError for wrong arguments. It runs before the reference and
+            before the fake kernel.
         reference: the implementation in plain torch ops, used wherever no kernel is compiled.
-        fake: the same checks as the reference, and empty results of the right shape and strides.
+        fake: empty results of the right shape, dtype and strides.
         setup_context, backward: the gradient, as torch's register_autograd takes them.
             Without `backward` the op is not differentiable and its results need no gradient.
         vmap: with them: the op of a batch, as torch.autograd.Function.vmap takes it.
@@ -51,15 +62,18 @@ def register(
             otherwise the op takes the dtypes it is given.
 
     Returns:
-        The op, to be called with positional arguments.
+        What `op` has to call: the op by its schema. And the checked reference, which takes what
+        `op` takes and can be called directly.
     """
     name = schema.partition("(")[0]
     # Inductor may lay out the arguments of custom ops as it likes, while the strides of our results
     # follow those of the arguments: ask for the strides that the fake kernel was shown.
     tags = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
     LIBRARY.define(schema, tags=tags)
-    LIBRARY.impl(name, reference, "CompositeExplicitAutograd")
-    library.register_fake(f"{NAMESPACE}::{name}", fake, lib=LIBRARY)
+    checked_reference = _checked(op, check, reference if backward else torch.no_grad()(reference))
+    checked_fake = _checked(op, check, fake)
+    LIBRARY.impl(name, checked_reference, "CompositeExplicitAutograd")
+    library.register_fake(f"{NAMESPACE}::{name}", checked_fake, lib=LIBRARY)
 
     if backward is None:
         # Said for all devices: torch before 2.10 has no default for AutogradPrivateUse1, and
@@ -78,10 +92,30 @@ def register(
             LIBRARY.impl(name, library.fallthrough_kernel, key)
     OPS.append(name)
 
-    op = getattr(getattr(torch.ops, NAMESPACE), name).default
+    overload = getattr(getattr(torch.ops, NAMESPACE), name).default
     if setup_context is None or backward is None or vmap is None:
-        return op
-    return _transformable(op, setup_context, backward, vmap)
+        return overload, checked_reference
+    return _transformable(overload, setup_context, backward, vmap), checked_reference
+
+
+def _checked(
+    op: Callable[P, R], check: Callable[[Any], None], function: Callable[[Any], R]
+) -> Callable[P, R]:
+    """The function of the arguments of `op` as one tuple as a function of the arguments."""
+    signature = inspect.signature(op)
+    defaults = [p.default for p in signature.parameters.values() if p.default is not p.empty]
+    names = [*signature.parameters]
+    arguments: Any = namedtuple("arguments", names, defaults=defaults)  # type: ignore[misc]
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = arguments(*args, **kwargs)
+        check(bound)
+        return function(bound)
+
+    call.__name__ = call.__qualname__ = function.__name__
+    call.__doc__ = f"`{op.__name__}` in plain torch."
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
 
 
 def _transformable(

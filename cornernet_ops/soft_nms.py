@@ -6,11 +6,13 @@ what the original CornerNet does in its multi-scale test.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from .checks import check_at_least, check_device, check_dtype, check_floating, check_shape
-from .formulas import box_iou
+from .checks import FLOATING, check_at_least, check_tensors, computation_dtype
+from .formulas import box_iou, suppression_factor
 from .registration import register
 
 METHODS = ("gaussian", "linear", "hard", "none")
@@ -71,141 +73,77 @@ def soft_nms(
             range.
         TypeError: labels that are not int64, boxes or scores that are not floating.
     """
-    return torch.ops.cornernet.soft_nms(
-        boxes,
-        scores,
-        labels,
-        method=method,
-        iou_threshold=iou_threshold,
-        sigma=sigma,
-        min_score=min_score,
-        max_detections=max_detections,
-        merge_exponent=merge_exponent,
-    )
+    limits = {"min_score": min_score, "max_detections": max_detections}
+    factors = {"iou_threshold": iou_threshold, "sigma": sigma, "merge_exponent": merge_exponent}
+    return _op(boxes, scores, labels, method=method, **factors, **limits)
 
 
-def _check(
-    boxes: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    method: str,
-    sigma: float,
-    max_detections: int,
-    merge_exponent: float,
-) -> None:
+def _check(a: Any) -> None:
     op = "soft_nms"
-    check_shape(op, "boxes", boxes, ["N", "P", 4])
-    check_shape(op, "scores", scores, boxes.shape[:2])
-    check_shape(op, "labels", labels, boxes.shape[:2])
-    check_floating(op, "boxes", boxes)
-    check_floating(op, "scores", scores)
-    check_dtype(op, "labels", labels, torch.int64)
-    check_device(op, "scores", scores, boxes.device)
-    check_device(op, "labels", labels, boxes.device)
-    if method not in METHODS:
+    check_tensors(
+        op,
+        boxes=(a.boxes, "N P 4", FLOATING),
+        scores=(a.scores, "N P", FLOATING),
+        labels=(a.labels, "N P", torch.int64),
+    )
+    if a.method not in METHODS:
         raise ValueError(
-            f'{op}: expected method to be "gaussian", "linear", "hard" or "none", got "{method}"'
+            f'{op}: expected method to be "gaussian", "linear", "hard" or "none", got "{a.method}"'
         )
-    if not sigma > 0:
-        raise ValueError(f"{op}: expected sigma to be above 0, got {sigma:g}")
-    if not merge_exponent >= 0:
-        raise ValueError(f"{op}: expected merge_exponent to be at least 0, got {merge_exponent:g}")
-    check_at_least(op, "max_detections", max_detections, 1)
+    if not a.sigma > 0:
+        raise ValueError(f"{op}: expected sigma to be above 0, got {a.sigma:g}")
+    check_at_least(op, "merge_exponent", a.merge_exponent, 0)
+    check_at_least(op, "max_detections", a.max_detections, 1)
 
 
-def _dtype(boxes: Tensor, scores: Tensor) -> torch.dtype:
-    """The dtype of the computation and of the results."""
-    wide = torch.float64 in (boxes.dtype, scores.dtype)
-    return torch.float64 if wide else torch.float32
+def _fake(a: Any) -> tuple[Tensor, Tensor, Tensor]:
+    dtype = computation_dtype(a.boxes, a.scores)
+    shape = (a.boxes.shape[0], a.max_detections)
+    indices, scores = a.labels.new_empty(shape), a.boxes.new_empty(shape, dtype=dtype)
+    return indices, a.boxes.new_empty((*shape, 4), dtype=dtype), scores
 
 
 # One step a pick, for all pictures at once: no step asks the device for a result, so the whole can
 # be recorded and replayed. What has been picked or dropped has the score -inf.
-def soft_nms_reference(
-    boxes: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    *,
-    method: str,
-    iou_threshold: float,
-    sigma: float,
-    min_score: float,
-    max_detections: int,
-    merge_exponent: float = 0.0,
-) -> tuple[Tensor, Tensor, Tensor]:
-    boxes, scores = boxes.detach(), scores.detach()
-    _check(boxes, scores, labels, method, sigma, max_detections, merge_exponent)
-    dtype = _dtype(boxes, scores)
-    boxes, first_scores = boxes.to(dtype), scores.to(dtype)
-    count, candidates = scores.shape
-    picked_index = labels.new_full((count, max_detections), -1)
-    picked_boxes = boxes.new_zeros((count, max_detections, 4))
-    picked_scores = boxes.new_full((count, max_detections), -1)
-    if candidates == 0:
-        return picked_index, picked_boxes, picked_scores
-
+def _reference(a: Any) -> tuple[Tensor, Tensor, Tensor]:
+    indices, picked_boxes, picked_scores = results = _fake(a)
+    for result, nothing in zip(results, (-1, 0, -1), strict=True):
+        result.fill_(nothing)
+    boxes, scores = a.boxes.to(picked_boxes.dtype), a.scores.to(picked_boxes.dtype)
+    candidates = scores.shape[1]
     numbers = torch.arange(candidates, device=boxes.device)
-    left = first_scores.where((first_scores >= min_score) & (labels >= 0), -torch.inf)
-    for pick in range(min(max_detections, candidates)):
+    left = scores.where((scores >= a.min_score) & (a.labels >= 0), -torch.inf)
+    for pick in range(min(a.max_detections, candidates)):
         best = left.amax(1, keepdim=True)
         index = numbers.where(left == best, candidates).amin(1, keepdim=True)
         found = best > -torch.inf
-        index = index.where(found, 0)
         box = boxes.gather(1, index[:, :, None].expand(-1, 1, 4))
-        same = labels == labels.gather(1, index)
-        overlap = box_iou(box, boxes).where(same, 0)
-        if method == "gaussian":
-            factor = torch.exp(-(overlap * overlap) / sigma)
-        elif method == "linear":
-            factor = torch.where((overlap >= iou_threshold) & same, 1 - overlap, 1)
-        elif method == "hard":
-            factor = torch.where((overlap >= iou_threshold) & same, 0.0, 1.0).to(dtype)
-        else:
-            factor = torch.ones_like(overlap)
-        if merge_exponent > 0:
-            own = numbers == index
+        same = a.labels == a.labels.gather(1, index)
+        overlap = box_iou(box, boxes)
+        factor = suppression_factor(a.method, overlap, a.iou_threshold, a.sigma).where(same, 1)
+        if a.merge_exponent > 0:
             open_ = (left > -torch.inf) & same
-            weight = (first_scores * (1 - factor) ** merge_exponent).where(open_, 0)
-            weight = torch.where(own, first_scores, weight)
+            weight = (scores * (1 - factor) ** a.merge_exponent).where(open_, 0)
+            weight = torch.where(numbers == index, scores, weight)
             weight = weight.where(weight > 0, 0)
             total = weight.sum(1, keepdim=True)
             mean = (boxes * weight[:, :, None]).sum(1, keepdim=True) / total[:, :, None]
             box = torch.where(total[:, :, None] > 0, mean, box)
-        picked_index[:, pick : pick + 1] = index.where(found, -1)
+        indices[:, pick : pick + 1] = index.where(found, -1)
         picked_boxes[:, pick : pick + 1] = box.where(found[:, :, None], 0)
         picked_scores[:, pick : pick + 1] = best.where(found, -1)
         left = left * factor
-        left = left.where((left >= min_score) & (factor > 0) & (numbers != index), -torch.inf)
-    return picked_index, picked_boxes, picked_scores
+        left = left.where((left >= a.min_score) & (factor > 0) & (numbers != index), -torch.inf)
+    return indices, picked_boxes, picked_scores
 
 
-def _fake(
-    boxes: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    *,
-    method: str,
-    iou_threshold: float,
-    sigma: float,
-    min_score: float,
-    max_detections: int,
-    merge_exponent: float = 0.0,
-) -> tuple[Tensor, Tensor, Tensor]:
-    _check(boxes, scores, labels, method, sigma, max_detections, merge_exponent)
-    dtype = _dtype(boxes, scores)
-    shape = (boxes.shape[0], max_detections)
-    return (
-        labels.new_empty(shape),
-        boxes.new_empty((*shape, 4), dtype=dtype),
-        boxes.new_empty(shape, dtype=dtype),
-    )
-
-
-register(
+_op, soft_nms_reference = register(
+    soft_nms,
     "soft_nms(Tensor boxes, Tensor scores, Tensor labels, *, str method, float iou_threshold, "
     "float sigma, float min_score, int max_detections, float merge_exponent=0.0) -> "
     "(Tensor indices, Tensor boxes, Tensor scores)",
-    reference=soft_nms_reference,
+    check=_check,
+    reference=_reference,
     fake=_fake,
     autocast_to_float32=True,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from inspect import Parameter
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,22 @@ def test_backends_agrees_with_what_was_loaded() -> None:
 
 def test_every_op_has_a_reference_under_its_name() -> None:
     assert set(cornernet_ops.reference.__all__) == OPS
+
+
+@pytest.mark.parametrize("op", sorted(OPS))
+def test_public_function_and_reference_have_the_signature_of_the_schema(op: str) -> None:
+    schema = getattr(torch.ops.cornernet, op).default._schema
+    wanted = [
+        (
+            one.name,
+            Parameter.KEYWORD_ONLY if one.kwarg_only else Parameter.POSITIONAL_OR_KEYWORD,
+            one.default_value if one.has_default_value() else Parameter.empty,
+        )
+        for one in schema.arguments
+    ]
+    for function in (getattr(cornernet_ops, op), getattr(cornernet_ops.reference, op)):
+        found = inspect.signature(function).parameters.values()
+        assert [(one.name, one.kind, one.default) for one in found] == wanted
 
 
 def test_a_build_for_the_running_torch_is_loaded() -> None:
