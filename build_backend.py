@@ -13,10 +13,12 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from setuptools import build_meta
@@ -33,8 +35,9 @@ NO_TORCH = (
 # pip's isolation works through these; without them the interpreter sees its own site-packages.
 _OVERLAY = ("PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONHOME")
 
+_DEVICES = runpy.run_path(str(Path(__file__).with_name("cornernet_ops") / "devices.py"))["DEVICES"]
 # torch, and its plug-ins that kernels are built for; they may lie in folders of their own.
-_PACKAGES = ("torch", "torch_sdaa")
+_PACKAGES = ("torch", *(device.plugin for device in _DEVICES.values() if device.plugin))
 
 
 def site_folders(names: Sequence[str]) -> list[str]:

@@ -9,8 +9,10 @@ decision:
     cpu     the CPU kernels; no compiler is an error
     cuda, sdaa   the CPU kernels and those of the device; a missing compiler is an error
 
-The kernels for CUDA are part of the CPU's module. Those for SDAA are a module of their own, built
-by the vendor's extension builder, so that nothing of the CPU's build depends on how that one works.
+What there is to know of a device stands in cornernet_ops/devices.py, and here the function that
+finds its toolkit (TOOLKITS). Kernels that a vendor's extension builder compiles are a module of
+their own, so that nothing of the CPU's build depends on how that one works; the others' are part of
+the CPU's.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ import json
 import os
 import platform
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +37,8 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "cornernet_ops"
-SDAA_MODULE = f"{PACKAGE}._sdaa"
-CHOICES = ("auto", "none", "cpu", "cuda", "sdaa")
+DEVICES = runpy.run_path(str(ROOT / PACKAGE / "devices.py"))["DEVICES"]
+CHOICES = ("auto", "none", *sorted(kind for kind, device in DEVICES.items() if device.compiler))
 
 # -fopenmp: without it at::parallel_for is silently serial.
 # -g0: debug symbols are ten times the code.
@@ -65,11 +68,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Toolkit:
-    """What there is to build kernels for a vendor's device with."""
+    """What there is to build kernels for a device with."""
 
     compiler: str | None  # the path of the device's compiler, None if something is missing
     missing: str = ""  # what, as half a sentence
     plugin: bool = True  # whether this PyTorch can use the device at all
+    extension: Any = None  # makes the setuptools.Extension of a module with its kernels
+    build_ext: Any = None  # the command that builds its own module, where it has one
+    flags: Mapping[str, list[str]] = field(default_factory=dict)  # for its compilers
 
 
 def decide(
@@ -77,8 +83,7 @@ def decide(
     torch: str | None,
     compiler: str | None,
     sources: set[str],
-    sdaa: Toolkit,
-    cuda: Toolkit,
+    toolkits: Mapping[str, Toolkit],
 ) -> Decision:
     """The decision, from what was asked for and what is there.
 
@@ -87,60 +92,68 @@ def decide(
         torch: the version of the torch to build against, None if there is none.
         compiler: the path of the C++ compiler, None if there is none.
         sources: the devices that csrc/ has kernels for.
-        sdaa: what `sdaa_toolkit` found.
-        cuda: what `cuda_toolkit` found.
+        toolkits: what the functions in TOOLKITS found.
 
     Raises:
         SystemExit: with one sentence, if what was asked for cannot be built.
     """
     wanted = environment.get("CORNERNET_OPS_BUILD", "auto") or "auto"
-    name = shlex.split(environment.get("CXX", "c++"))[0]
+    _check_wanted(wanted, sources)
+    built: set[str] = set()
+    if wanted == "none":
+        reason = "CORNERNET_OPS_BUILD=none was set when this was installed"
+    elif torch is None:
+        raise SystemExit(
+            "cornernet: torch is not installed: install the torch you want to use first, or set "
+            "CORNERNET_OPS_BUILD=none"
+        )
+    elif compiler is None:
+        reason = _without_compiler(wanted, compiler_name(environment))
+    else:
+        built, reason = _with_compiler(wanted, compiler, sources, toolkits)
+    return Decision(wanted, sorted(built), reason, torch, platform.python_version())
 
-    def decision(built: list[str], reason: str) -> Decision:
-        return Decision(wanted, built, reason, torch, platform.python_version())
 
+def _check_wanted(wanted: str, sources: set[str]) -> None:
     if wanted not in CHOICES:
         raise SystemExit(
             f"cornernet: expected CORNERNET_OPS_BUILD to be one of {', '.join(CHOICES)}, "
             f'got "{wanted}"'
         )
-    if wanted == "none":
-        return decision([], "CORNERNET_OPS_BUILD=none was set when this was installed")
     device = "cpu" if wanted == "auto" else wanted
-    if device not in sources:
+    if device not in sources | {"none"}:
         raise SystemExit(
             f"cornernet: CORNERNET_OPS_BUILD={wanted} asks for kernels, and csrc/{device}/ holds "
             f"none; the devices there are: {', '.join(sorted(sources))}"
         )
-    if torch is None:
+
+
+def _without_compiler(wanted: str, name: str) -> str:
+    if wanted != "auto":
         raise SystemExit(
-            "cornernet: torch is not installed: install the torch you want to use first, or set "
-            "CORNERNET_OPS_BUILD=none"
+            f"cornernet: CORNERNET_OPS_BUILD={wanted} needs a C++ compiler, and {name} was not "
+            "found: install one or name it in CXX"
         )
-    if compiler is None:
-        if wanted != "auto":
-            raise SystemExit(
-                f"cornernet: CORNERNET_OPS_BUILD={wanted} needs a C++ compiler, and {name} was not "
-                "found: install one or name it in CXX"
-            )
-        return decision(
-            [], f"no C++ compiler ({name}) was found when this was installed: install one"
-        )
-    reason = f"compiled with {compiler}"
-    built = {"cpu", device}
-    for other, toolkit in (("cuda", cuda), ("sdaa", sdaa)):
-        if other not in sources or wanted not in ("auto", other):
+    return f"no C++ compiler ({name}) was found when this was installed: install one"
+
+
+def _with_compiler(
+    wanted: str, compiler: str, sources: set[str], toolkits: Mapping[str, Toolkit]
+) -> tuple[set[str], str]:
+    built, reason = {"cpu"}, f"compiled with {compiler}"
+    for kind, toolkit in toolkits.items():
+        if kind not in sources or wanted not in ("auto", kind):
             continue
         if toolkit.compiler is not None:
-            built.add(other)
+            built.add(kind)
             reason += f" and {toolkit.compiler}"
-        elif wanted == other:
+        elif wanted == kind:
             raise SystemExit(
-                f"cornernet: CORNERNET_OPS_BUILD={other} cannot be done: {toolkit.missing}"
+                f"cornernet: CORNERNET_OPS_BUILD={kind} cannot be done: {toolkit.missing}"
             )
         elif toolkit.plugin:
-            reason += f"; none for {other}, where the references will serve: {toolkit.missing}"
-    return decision(sorted(built), reason)
+            reason += f"; none for {kind}, where the references will serve: {toolkit.missing}"
+    return built, reason
 
 
 def torch_version() -> str | None:
@@ -151,24 +164,25 @@ def torch_version() -> str | None:
     return torch.__version__
 
 
+def compiler_name(environment: Mapping[str, str]) -> str:
+    return shlex.split(environment.get("CXX", DEVICES["cpu"].compiler))[0]
+
+
 def find_compiler(environment: Mapping[str, str]) -> str | None:
-    return shutil.which(shlex.split(environment.get("CXX", "c++"))[0])
+    return shutil.which(compiler_name(environment))
 
 
 def sdaa_toolkit(environment: Mapping[str, str]) -> Toolkit:
     """Tecorigin's plug-in, its extension builder and its compiler, or the first that is missing."""
-    if importlib.util.find_spec("torch_sdaa") is None:
-        return Toolkit(
-            None,
-            "torch_sdaa is not installed; it comes with Tecorigin's Docker images, not from PyPI",
-            plugin=False,
-        )
+    sdaa = DEVICES["sdaa"]
+    if importlib.util.find_spec(sdaa.plugin) is None:
+        missing = f"{sdaa.plugin} is not installed: install {sdaa.plugin_source}"
+        return Toolkit(None, missing, plugin=False)
     # Also what is no ImportError: a plug-in looks for its driver when it is imported.
     try:
         from torch_sdaa.utils import cpp_extension
 
-        for name in ("TecoExtension", "BuildExtension"):
-            getattr(cpp_extension, name)
+        extension, build_ext = cpp_extension.TecoExtension, cpp_extension.BuildExtension
         home = getattr(cpp_extension, "SDAA_HOME", None) or environment.get("SDAA_HOME") or ""
     except Exception as error:
         return Toolkit(
@@ -176,19 +190,19 @@ def sdaa_toolkit(environment: Mapping[str, str]) -> Toolkit:
             "torch_sdaa.utils.cpp_extension with TecoExtension and BuildExtension cannot be "
             f"imported ({type(error).__name__}: {error})",
         )
-    folders = [os.path.join(home, "bin")] if home else []
-    path = os.pathsep.join([*folders, environment.get("PATH", os.defpath)])
-    compiler = shutil.which("tecocc", path=path)
+    directories = [os.path.join(home, "bin")] if home else []
+    path = os.pathsep.join([*directories, environment.get("PATH", os.defpath)])
+    compiler = shutil.which(sdaa.compiler, path=path)
     if compiler is None:
         return Toolkit(
             None,
-            f"the compiler tecocc is neither in {home or '$SDAA_HOME'}/bin nor on the PATH; "
-            "install the SDAA toolkit and run `source /opt/tecoai/setvars.sh`",
+            f"the compiler {sdaa.compiler} is neither in {home or '$SDAA_HOME'}/bin nor on the "
+            "PATH; install the SDAA toolkit and run `source /opt/tecoai/setvars.sh`",
         )
-    return Toolkit(compiler)
+    return Toolkit(compiler, extension=extension, build_ext=build_ext, flags=SDAA_COMPILE_FLAGS)
 
 
-def cuda_toolkit() -> Toolkit:
+def cuda_toolkit(environment: Mapping[str, str]) -> Toolkit:
     """An nvcc of the CUDA that torch was built with, or what is wrong with the one there is."""
     if importlib.util.find_spec("torch") is None:
         return Toolkit(None, "torch is not installed", plugin=False)
@@ -196,23 +210,21 @@ def cuda_toolkit() -> Toolkit:
     from torch.utils import cpp_extension
 
     if torch.version.cuda is None:
-        return Toolkit(
-            None,
-            f"torch {torch.__version__} is one without CUDA: install one with it",
-            plugin=False,
-        )
-    home = cpp_extension.CUDA_HOME
-    compiler = shutil.which("nvcc", path=os.path.join(home, "bin")) if home else None
+        missing = f"torch {torch.__version__} is one without CUDA: install one with it"
+        return Toolkit(None, missing, plugin=False)
+    home, nvcc = cpp_extension.CUDA_HOME, DEVICES["cuda"].compiler
+    compiler = shutil.which(nvcc, path=os.path.join(home, "bin")) if home else None
     if compiler is None:
         return Toolkit(
             None,
-            f"the compiler nvcc is not in {home or '$CUDA_HOME'}/bin; install the toolkit of CUDA "
-            f"{torch.version.cuda} and set CUDA_HOME to its folder",
+            f"the compiler {nvcc} is not in {home or '$CUDA_HOME'}/bin; install the toolkit of "
+            f"CUDA {torch.version.cuda} and set CUDA_HOME to its directory",
         )
     if home and not Path(home, "include", "cuda_runtime.h").exists():
         return Toolkit(
             None,
-            f"{home}/include holds no cuda_runtime.h; set CUDA_HOME to the folder of the toolkit",
+            f"{home}/include holds no cuda_runtime.h; set CUDA_HOME to the directory of the "
+            "toolkit",
         )
     return matching_nvcc(compiler, torch.version.cuda)
 
@@ -226,17 +238,21 @@ def matching_nvcc(compiler: str, wanted: str) -> Toolkit:
         return Toolkit(
             None,
             f"{compiler} is of CUDA {version} and torch of CUDA {wanted}; install a toolkit of "
-            f"CUDA {wanted.partition('.')[0]} and set CUDA_HOME to its folder",
+            f"CUDA {wanted.partition('.')[0]} and set CUDA_HOME to its directory",
         )
-    return Toolkit(compiler)
+    from torch.utils.cpp_extension import CUDAExtension
+
+    return Toolkit(compiler, extension=CUDAExtension, flags={"nvcc": NVCC_FLAGS})
+
+
+TOOLKITS: dict[str, Callable[[Mapping[str, str]], Toolkit]] = {
+    "cuda": cuda_toolkit,
+    "sdaa": sdaa_toolkit,
+}
 
 
 def device_sources() -> set[str]:
-    return {
-        folder.name
-        for folder in (ROOT / "csrc").iterdir()
-        if folder.is_dir() and folder.name != "common" and any(folder.glob("*.cpp"))
-    }
+    return {kind for kind in DEVICES if any((ROOT / "csrc" / kind).glob("*.cpp"))}
 
 
 def announce(decision: Decision) -> None:
@@ -248,11 +264,12 @@ def announce(decision: Decision) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def files(folder: str, *suffixes: str) -> list[str]:
+def files(kind: str) -> list[str]:
+    """The source files of a device's kernels, from ROOT."""
     return sorted(
         str(path.relative_to(ROOT))
-        for path in (ROOT / "csrc" / folder).iterdir()
-        if path.suffix in suffixes
+        for path in (ROOT / "csrc" / kind).iterdir()
+        if path.suffix in (".cpp", DEVICES[kind].kernel_suffix)
     )
 
 
@@ -266,76 +283,85 @@ def pybind11_headers() -> list[str]:
     return [pybind11.get_include()]
 
 
-def extensions(decision: Decision) -> list[Any]:
-    """The module _C, and _sdaa where the vendor's tools are there to build it."""
-    from torch.utils.cpp_extension import CppExtension, CUDAExtension
+def own_module(kind: str) -> str:
+    return f"{PACKAGE}._{kind}"
 
-    devices = [device for device in decision.built if device != "sdaa"]
-    extension = CUDAExtension if "cuda" in devices else CppExtension
-    compiled = extension(
+
+def extensions(decision: Decision, toolkits: Mapping[str, Toolkit]) -> list[Any]:
+    """The module _C, and one for each device whose kernels are not part of it."""
+    from torch.utils.cpp_extension import CppExtension
+
+    inside = [kind for kind in decision.built if not DEVICES[kind].own_module]
+    kits = [toolkits[kind] for kind in inside if kind in toolkits]
+    flags = {"cxx": COMPILE_FLAGS}
+    for kit in kits:
+        flags |= kit.flags
+    make = kits[0].extension if kits else CppExtension
+    compiled = make(
         f"{PACKAGE}._C",
-        ["csrc/module.cpp", *(file for device in devices for file in files(device, ".cpp", ".cu"))],
+        ["csrc/module.cpp", *(file for kind in inside for file in files(kind))],
         include_dirs=pybind11_headers(),
         define_macros=[
             ("CORNERNET_TORCH_VERSION", f'"{decision.torch}"'),
-            ("CORNERNET_DEVICES", f'"{" ".join(devices)}"'),
+            ("CORNERNET_DEVICES", f'"{" ".join(inside)}"'),
             ("CORNERNET_FLAGS", f'"{" ".join(COMPILE_FLAGS)}"'),
         ],
-        extra_compile_args={"cxx": COMPILE_FLAGS, "nvcc": NVCC_FLAGS},
+        extra_compile_args=flags,
         extra_link_args=LINK_FLAGS,
     )
-    if "sdaa" not in decision.built:
-        return [compiled]
-    from torch_sdaa.utils.cpp_extension import TecoExtension
-
-    return [
-        compiled,
-        TecoExtension(
-            SDAA_MODULE,
-            files("sdaa", ".cpp", ".scpp"),
+    vendors = [
+        toolkits[kind].extension(
+            own_module(kind),
+            files(kind),
             include_dirs=pybind11_headers(),
-            extra_compile_args=SDAA_COMPILE_FLAGS,
-        ),
+            extra_compile_args=toolkits[kind].flags,
+        )
+        for kind in decision.built
+        if kind not in inside
     ]
+    return [compiled, *vendors]
 
 
-def commands(decision: Decision) -> dict[str, Any]:
-    """setuptools commands that leave the decision beside the package they build."""
+def record(decision: Decision, directory: str | Path) -> None:
+    """Leave the decision beside the package that it was made for."""
+    path = Path(directory) / PACKAGE / "_build.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(decision), indent=2) + "\n", encoding="utf-8")
 
-    def record(folder: str | Path) -> None:
-        path = Path(folder) / PACKAGE / "_build.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(decision), indent=2) + "\n", encoding="utf-8")
 
+def build_py_command(decision: Decision) -> Any:
     class BuildPy(build_py):
         def run(self) -> None:
             super().run()
-            record(ROOT if self.editable_mode else self.build_lib)
+            record(decision, ROOT if self.editable_mode else self.build_lib)
 
         def get_outputs(self, include_bytecode: bool = True) -> list[str]:
             outputs = super().get_outputs(include_bytecode)
             return [*outputs, os.path.join(self.build_lib, PACKAGE, "_build.json")]
 
-    if not decision.built:
-        return {"build_py": BuildPy}
+    return BuildPy
 
+
+def build_ext_command(decision: Decision, toolkits: Mapping[str, Toolkit]) -> Any:
     from torch.utils.cpp_extension import BuildExtension
+
+    vendors = {own_module(kind): toolkit for kind, toolkit in toolkits.items() if toolkit.build_ext}
 
     class BuildExt(BuildExtension):
         def run(self) -> None:
             super().run()
             if self.inplace:  # `python setup.py build_ext --inplace` runs no build_py
-                record(ROOT)
+                record(decision, ROOT)
 
         def build_extensions(self) -> None:
             every: list[Any] = self.distribution.ext_modules
-            self.extensions = [ext for ext in every if ext.name != SDAA_MODULE]
+            self.extensions = [ext for ext in every if ext.name not in vendors]
             self._name_objects_apart()
             super().build_extensions()
             self.extensions = every
-            own = [ext for ext in every if ext.name == SDAA_MODULE]
-            if own:
-                self._run_vendors_build(own)
+            for ext in every:
+                if ext.name in vendors:
+                    self._run_vendors_build(ext, vendors[ext.name])
 
         def _name_objects_apart(self) -> None:
             """An op's kernels and their torch side have one stem, and so would their objects."""
@@ -344,42 +370,40 @@ def commands(decision: Decision) -> dict[str, Any]:
 
             def by_name(sources: list[str], *args: Any, **kwargs: Any) -> list[str]:
                 objects = [Path(name) for name in by_stem(sources, *args, **kwargs)]
+                suffixes = [Path(source).suffix for source in sources]
                 return [
-                    str(path.with_suffix(f".cu{path.suffix}") if source.endswith(".cu") else path)
-                    for source, path in zip(sources, objects, strict=True)
+                    str(path if suffix == ".cpp" else path.with_suffix(suffix + path.suffix))
+                    for path, suffix in zip(objects, suffixes, strict=True)
                 ]
 
             compiler.object_filenames = by_name
 
-        def _run_vendors_build(self, own: list[Any]) -> None:
-            from torch_sdaa.utils.cpp_extension import BuildExtension as VendorsBuildExtension
-
-            command = VendorsBuildExtension(self.distribution)
+        def _run_vendors_build(self, ext: Any, toolkit: Toolkit) -> None:
+            command = toolkit.build_ext(self.distribution)
             for option in ("build_lib", "build_temp", "force", "debug", "parallel"):
                 setattr(command, option, getattr(self, option))
             command.ensure_finalized()
-            command.extensions = own
+            command.extensions = [ext]
             command.run()
 
-    return {"build_py": BuildPy, "build_ext": BuildExt}
+    return BuildExt
 
 
 def main() -> None:
     if "sdist" in sys.argv or "egg_info" in sys.argv or "dist_info" in sys.argv:
         setup()  # packs files and names dependencies; nothing to decide
         return
+    toolkits = {kind: find(os.environ) for kind, find in TOOLKITS.items()}
     decision = decide(
-        os.environ,
-        torch_version(),
-        find_compiler(os.environ),
-        device_sources(),
-        sdaa_toolkit(os.environ),
-        cuda_toolkit(),
+        os.environ, torch_version(), find_compiler(os.environ), device_sources(), toolkits
     )
     announce(decision)
+    commands = {"build_py": build_py_command(decision)}
+    if decision.built:
+        commands["build_ext"] = build_ext_command(decision, toolkits)
     setup(
-        ext_modules=extensions(decision) if decision.built else [],
-        cmdclass=commands(decision),
+        ext_modules=extensions(decision, toolkits) if decision.built else [],
+        cmdclass=commands,
     )
 
 

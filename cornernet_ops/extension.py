@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .devices import DEVICES, import_plugin
 from .registration import NAMESPACE, OPS
 
 FORCE_REFERENCE = "CORNERNET_OPS_FORCE_REFERENCE"
 REBUILD = "`pip install --force-reinstall --no-deps .` in cornernet's source folder"
 
-# PyTorch's plug-in for each device that has a module of its own.
-_PLUGINS = {"sdaa": "torch_sdaa"}
+# PyTorch's plug-in for each device that has one.
+_PLUGINS = {kind: device.plugin for kind, device in DEVICES.items() if device.plugin is not None}
 
 _RECORD = Path(__file__).with_name("_build.json")
 
@@ -86,10 +87,9 @@ def _load() -> tuple[ModuleType | None, str | None]:
 
 def _load_device(device: str) -> str | None:
     """Loads the module of a vendor's device; returns why not, or None."""
-    try:
-        importlib.import_module(_PLUGINS[device])  # before torch 2.5 nobody else has done that
-    except Exception as error:  # a plug-in looks for its driver when it is imported
-        return f"{_PLUGINS[device]} does not load ({type(error).__name__}: {error})"
+    refused = import_plugin(device)
+    if refused is not None:
+        return refused
     owner = torch._C._get_privateuse1_backend_name()
     if owner != device:
         return f"PyTorch's plug-in device is {owner}, not {device}"
@@ -105,8 +105,8 @@ def _load_devices() -> dict[str, str]:
     if module is None or record is None:
         return {}
     reasons = {}
-    for device in _PLUGINS.keys() & set(record["built"]):
-        refused = _load_device(device)
+    for device in record["built"]:
+        refused = _load_device(device) if DEVICES[device].own_module else None
         if refused is not None:
             reasons[device] = refused
             warnings.warn(
@@ -126,8 +126,8 @@ def backends() -> dict[str, dict[str, str]]:
     """Which implementation the dispatcher has for each op on each device that is present.
 
     Returns:
-        {op: {device: "compiled" or "reference"}}, with the devices "cpu" and, where there is one,
-        "cuda" and the device of a torch plug-in under its own name.
+        {op: {device: "compiled" or "reference"}}, with the device "cpu" first, then the others of
+        `devices.DEVICES` that are present, and that of a torch plug-in under its own name.
     """
     keys = _dispatch_keys()
     return {op: {device: _implementation(op, key) for device, key in keys.items()} for op in OPS}
@@ -139,11 +139,13 @@ def _implementation(op: str, key: str) -> str:
 
 
 def _dispatch_keys() -> dict[str, str]:
-    keys = {"cpu": "CPU"}
-    if torch.cuda.is_available():
-        keys["cuda"] = "CUDA"
-    # A plug-in renames PrivateUse1 and puts its module at torch.<name>.
-    plugin = torch._C._get_privateuse1_backend_name()
-    if hasattr(torch, plugin) and getattr(torch, plugin).is_available():
-        keys[plugin] = "PrivateUse1"
-    return keys
+    keys = {kind: device.dispatch_key for kind, device in DEVICES.items() if kind != "cpu"}
+    # A plug-in, which may be none of ours, renames PrivateUse1.
+    keys.setdefault(torch._C._get_privateuse1_backend_name(), "PrivateUse1")
+    return {"cpu": "CPU", **{kind: key for kind, key in keys.items() if _is_present(kind)}}
+
+
+def _is_present(kind: str) -> bool:
+    """Whether torch has a module for a device of this kind, and that says that there is one."""
+    module: Any = getattr(torch, kind, None)
+    return hasattr(module, "is_available") and bool(module.is_available())

@@ -9,8 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+from cornernet_ops import devices
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,13 +39,10 @@ NO_NVCC = setup.Toolkit(None, "the compiler nvcc is nowhere")
 CUDA = setup.Toolkit("/usr/local/cuda/bin/nvcc")
 
 
-def decide(wanted: str | None = None, **changed):
+def decide(wanted: str | None = None, sdaa: Any = NO_PLUGIN, cuda: Any = NO_CUDA, **changed: Any):
     environment = {} if wanted is None else {"CORNERNET_OPS_BUILD": wanted}
-    arguments = {
-        "torch": "2.13.0", "compiler": "/usr/bin/c++", "sources": {"cpu"}, "sdaa": NO_PLUGIN,
-        "cuda": NO_CUDA,
-    }  # fmt: skip
-    return setup.decide(environment, **{**arguments, **changed})
+    arguments = {"torch": "2.13.0", "compiler": "/usr/bin/c++", "sources": {"cpu"}, **changed}
+    return setup.decide(environment, **arguments, toolkits={"cuda": cuda, "sdaa": sdaa})
 
 
 @pytest.mark.parametrize("wanted", [None, "", "auto", "cpu"])
@@ -82,7 +82,8 @@ def nvcc(folder: Path, says: str) -> str:
 
 def test_nvcc_of_another_minor_version_serves(tmp_path: Path) -> None:
     compiler = nvcc(tmp_path, "Cuda compilation tools, release 12.4, V12.4.131")
-    assert setup.matching_nvcc(compiler, "12.8") == setup.Toolkit(compiler)
+    toolkit = setup.matching_nvcc(compiler, "12.8")
+    assert toolkit.compiler == compiler and toolkit.extension is not None
 
 
 @pytest.mark.parametrize(
@@ -156,14 +157,15 @@ def forget_plugin() -> Iterator[None]:
 def test_compiler_is_found_in_the_toolkit(tmp_path: Path, monkeypatch) -> None:
     compiler = tecocc(tmp_path / "home")
     plugin(tmp_path, WHOLE.format(home=str(tmp_path / "home")), monkeypatch)
-    assert setup.sdaa_toolkit({"PATH": ""}) == setup.Toolkit(str(compiler))
+    toolkit = setup.sdaa_toolkit({"PATH": ""})
+    assert toolkit.compiler == str(compiler) and toolkit.build_ext is object
 
 
 @pytest.mark.usefixtures("forget_plugin")
 def test_compiler_is_found_on_the_path(tmp_path: Path, monkeypatch) -> None:
     compiler = tecocc(tmp_path)
     plugin(tmp_path, WHOLE.format(home=None), monkeypatch)
-    assert setup.sdaa_toolkit({"PATH": str(tmp_path / "bin")}) == setup.Toolkit(str(compiler))
+    assert setup.sdaa_toolkit({"PATH": str(tmp_path / "bin")}).compiler == str(compiler)
 
 
 @pytest.mark.usefixtures("forget_plugin")
@@ -222,8 +224,27 @@ def test_what_cannot_be_built_is_refused(wanted: str, changed: dict, message: st
         decide(wanted, **changed)
 
 
-def test_sources_are_those_in_the_tree() -> None:
-    assert "cpu" in setup.device_sources()
+def test_every_device_with_kernels_has_sources_and_a_toolkit() -> None:
+    kinds = {kind for kind, device in devices.DEVICES.items() if device.compiler is not None}
+    assert setup.device_sources() == kinds
+    assert set(setup.TOOLKITS) == kinds - {"cpu"}
+    for kind in kinds:
+        assert f"csrc/{kind}/corner_pool{devices.DEVICES[kind].kernel_suffix}" in setup.files(kind)
+
+
+def test_a_device_of_a_plugin_is_imported_or_the_reason_given(monkeypatch, tmp_path: Path) -> None:
+    device = devices.Device("PrivateUse1", plugin="torch_other", plugin_source="its wheel")
+    monkeypatch.setitem(devices.DEVICES, "other", device)
+    assert devices.import_plugin("cpu") is None
+    assert devices.import_plugin("other") == "torch_other is not installed: install its wheel"
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "torch_other.py").write_text("raise RuntimeError('no driver')")
+    assert "torch_other cannot be imported (RuntimeError: no driver)" == devices.import_plugin(
+        "other"
+    )
+    (tmp_path / "torch_other.py").write_text("")
+    assert devices.import_plugin("other") is None
+    assert sys.modules.pop("torch_other")
 
 
 def test_a_compiler_named_with_its_flags_is_found(tmp_path: Path) -> None:
