@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 # What the compiled ops are made of: the package is installed again when one of these changes.
-SOURCES := $(shell find csrc -type f) setup.py pyproject.toml constraints.txt
+SOURCES := $(shell find csrc -type f) setup.py build_backend.py cornernet_ops/devices.py \
+  pyproject.toml constraints.txt
 
 .PHONY: help install demo test test-sdaa test-matrix sanitize cuda-compile lint clean
 
@@ -22,23 +23,19 @@ help:
 
 install: $(VENV)/.installed
 
-# $(call install,WHAT): WHAT is this folder, with or without an extra.
-define install
-@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-  { echo "make: expected Python 3.10 or newer, got $$($(PYTHON) --version);" \
-         "run make PYTHON=python3.x"; exit 2; }
-test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-$(PIP) --quiet torch
-$(PIP) --verbose -e '$(1)' > $(VENV)/install.log 2>&1 || { tail -40 $(VENV)/install.log; exit 1; }
-@grep -ho 'cornernet_ops: .*' $(VENV)/install.log || true
-@touch $(VENV)/.installed
-endef
-
 $(VENV)/.installed: $(SOURCES)
-	$(call install,.)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "make: expected Python 3.10 or newer, got $$($(PYTHON) --version);" \
+	         "run make PYTHON=python3.x"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --quiet torch
+	$(PIP) --verbose -e . > $(VENV)/install.log 2>&1 || { tail -40 $(VENV)/install.log; exit 1; }
+	@grep -ho 'cornernet_ops: .*' $(VENV)/install.log || true
+	@touch $@
 
-$(VENV)/.dev: $(SOURCES)
-	$(call install,.[dev])
+# Only what the extra names: the package is there, and nothing is built again.
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) --quiet 'cornernet[dev]'
 	@touch $@
 
 # The last line is the result: AP >= 0.60 on pictures that the network has not seen.

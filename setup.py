@@ -13,6 +13,9 @@ What there is to know of a device stands in cornernet_ops/devices.py, and here t
 finds its toolkit (TOOLKITS). Kernels that a vendor's extension builder compiles are a module of
 their own, so that nothing of the CPU's build depends on how that one works; the others' are part of
 the CPU's.
+
+Objects are kept in build/ and compiled again only when something that they are made of has changed,
+whoever builds: pip's builds in directories of their own would compile everything each time.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,6 +43,9 @@ ROOT = Path(__file__).resolve().parent
 PACKAGE = "cornernet_ops"
 DEVICES = runpy.run_path(str(ROOT / PACKAGE / "devices.py"))["DEVICES"]
 CHOICES = ("auto", "none", *sorted(kind for kind, device in DEVICES.items() if device.compiler))
+
+# One for each Python, as its modules are.
+OBJECTS = ROOT / "build" / f"objects.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
 
 # -fopenmp: without it at::parallel_for is silently serial.
 # -g0: debug symbols are ten times the code.
@@ -274,13 +281,22 @@ def files(kind: str) -> list[str]:
 
 
 def pybind11_headers() -> list[str]:
-    # torch brings pybind11's headers; where pybind11 itself is there too, it is the newer one and
-    # knows newer Pythons.
+    """A directory with pybind11's headers; none where torch's own have to do.
+
+    torch brings pybind11's headers; where pybind11 itself is there too, it is the newer one and
+    knows newer Pythons. It is copied, because pip's isolated environment lies in another directory
+    each time: objects would seem to be made of other headers.
+    """
     if importlib.util.find_spec("pybind11") is None:
         return []
     import pybind11
 
-    return [pybind11.get_include()]
+    copy = ROOT / "build" / f"pybind11-{pybind11.__version__}"
+    if not copy.exists():
+        part = copy.with_suffix(f".{os.getpid()}")
+        shutil.copytree(pybind11.get_include(), part)
+        part.rename(copy)
+    return [str(copy)]
 
 
 def own_module(kind: str) -> str:
@@ -348,6 +364,13 @@ def build_ext_command(decision: Decision, toolkits: Mapping[str, Toolkit]) -> An
     vendors = {own_module(kind): toolkit for kind, toolkit in toolkits.items() if toolkit.build_ext}
 
     class BuildExt(BuildExtension):
+        build_temp: Any
+
+        def finalize_options(self) -> None:
+            if self.build_temp is None:  # also where pip's build has one of its own
+                self.build_temp = str(OBJECTS)
+            super().finalize_options()
+
         def run(self) -> None:
             super().run()
             if self.inplace:  # `python setup.py build_ext --inplace` runs no build_py
@@ -380,8 +403,10 @@ def build_ext_command(decision: Decision, toolkits: Mapping[str, Toolkit]) -> An
 
         def _run_vendors_build(self, ext: Any, toolkit: Toolkit) -> None:
             command = toolkit.build_ext(self.distribution)
-            for option in ("build_lib", "build_temp", "force", "debug", "parallel"):
+            for option in ("build_lib", "force", "debug", "parallel"):
                 setattr(command, option, getattr(self, option))
+            # Of its own: ninja's log would forget the objects of the other module.
+            command.build_temp = os.path.join(self.build_temp, ext.name)
             command.ensure_finalized()
             command.extensions = [ext]
             command.run()
