@@ -1,20 +1,20 @@
 """The cases that every implementation must pass, on every device, and how results are compared.
 
-    for case in testing.corner_pool_cases(device="cpu"):
-        testing.assert_identical(corner_pool(*case.args), reference.corner_pool(*case.args))
+    testing.assert_matches_reference("corner_pool")
 
 A new device adds kernels and runs these; cases are made anew from fixed seeds on each call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from . import reference
 from .checks import FLOATING, dtype_name
 from .corner_pool import SCANS
 from .corner_pool_pair import CORNERS as _CORNERS
@@ -46,6 +46,29 @@ class Case:
 
     def __str__(self) -> str:
         return self.name
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        """What the function makes of the arguments."""
+        return function(*self.args, **self.kwargs)
+
+
+def check_cases(cases: Iterable[Case], check: Callable[[Case], None]) -> None:
+    """Run a check on all cases, also after some have failed.
+
+    Raises:
+        AssertionError: there are no cases; or some have failed: how many, and of each the name and
+            the error.
+    """
+    count, failed = 0, []
+    for case in cases:
+        count += 1
+        try:
+            check(case)
+        except Exception as error:  # a kernel that refuses a case has failed it, too
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            failed.append(f"{case}: {kind}{' '.join(str(error).split())}")
+    assert count > 0, "there are no cases"
+    assert not failed, f"{len(failed)} of {count} cases failed:\n" + "\n".join(failed)
 
 
 def assert_identical(actual: Any, expected: Any) -> None:
@@ -419,19 +442,32 @@ def on_cpu(value: Any) -> Any:
     return value
 
 
+def _comparison(op: str) -> Callable[[Any, Any], None]:
+    """Bits are compared, but for ops whose exponentials or sums are each implementation's own."""
+    return assert_close if op in _ROUNDED else assert_identical
+
+
+def assert_matches_reference(op: str, device: torch.device | str = "cpu") -> None:
+    """Call an op on every case, and compare with its reference on the same device.
+
+    Raises:
+        AssertionError: with all cases that differ.
+    """
+    native, expected = getattr(torch.ops.cornernet, op), getattr(reference, op)
+    compare = _comparison(op)
+    check_cases(cases_of(op, device), lambda case: compare(case.call(native), case.call(expected)))
+
+
 def assert_matches_cpu(op: str, device: torch.device | str) -> None:
     """Call an op on every case on a device, and compare with what the CPU makes of it.
 
-    Bits are compared, but for ops whose exponentials or sums are each device's own.
-
     Raises:
-        AssertionError: with the op, the case and the difference.
+        AssertionError: with all cases that differ.
     """
-    compare = assert_close if op in _ROUNDED else assert_identical
-    call = getattr(torch.ops.cornernet, op)
-    for case in cases_of(op, device):
-        actual = on_cpu(call(*case.args, **case.kwargs))
-        try:
-            compare(actual, call(*on_cpu(case.args), **on_cpu(case.kwargs)))
-        except AssertionError as error:
-            raise AssertionError(f"{op} on {device}: {case}: {error}") from None
+    native, compare = getattr(torch.ops.cornernet, op), _comparison(op)
+
+    def check(case: Case) -> None:
+        on_host = Case(case.name, on_cpu(case.args), on_cpu(case.kwargs))
+        compare(on_cpu(case.call(native)), on_host.call(native))
+
+    check_cases(cases_of(op, device), check)

@@ -31,22 +31,23 @@ def test_ops_are_recorded_in_a_graph(op: str) -> None:
     """Recording fails where an op waits for the device."""
     case = next(testing.cases_of(op, "cuda"))
     call = getattr(torch.ops.cornernet, op)
-    expected = call(*case.args, **case.kwargs)  # also loads the kernels
+    expected = case.call(call)  # also loads the kernels
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        actual = call(*case.args, **case.kwargs)
+        actual = case.call(call)
     graph.replay()
     testing.assert_identical(actual, expected)
 
 
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
-def test_a_large_batch_of_maps(direction: str) -> None:
-    for dtype in (torch.float32, torch.bfloat16):
-        for layout in (torch.contiguous_format, torch.channels_last):
-            x = torch.randn(4, 128, 128, 128, device="cuda", dtype=dtype)
-            x = x.contiguous(memory_format=layout)
-            pooled = cornernet_ops.corner_pool(x, direction)
-            testing.assert_identical(pooled, cornernet_ops.reference.corner_pool(x, direction))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_large_batch_of_maps(
+    direction: str, dtype: torch.dtype, layout: torch.memory_format
+) -> None:
+    x = torch.randn(4, 128, 128, 128, device="cuda", dtype=dtype).contiguous(memory_format=layout)
+    pooled = cornernet_ops.corner_pool(x, direction)
+    testing.assert_identical(pooled, cornernet_ops.reference.corner_pool(x, direction))
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one CUDA device")

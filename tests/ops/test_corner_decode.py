@@ -72,14 +72,7 @@ def labels(decode, arguments: dict[str, torch.Tensor], threshold: float = 0.5) -
 
 
 def test_native_matches_reference() -> None:
-    for case in testing.corner_decode_cases():
-        try:
-            testing.assert_identical(
-                corner_decode(*case.args, **case.kwargs),
-                reference.corner_decode(*case.args, **case.kwargs),
-            )
-        except AssertionError as error:
-            raise AssertionError(f"case {case}") from error
+    testing.assert_matches_reference("corner_decode")
 
 
 @pytest.mark.parametrize("decode", IMPLEMENTATIONS)
@@ -200,73 +193,6 @@ def test_results_need_no_gradient(decode) -> None:
     arguments = two_corners(tl_offset=torch.zeros(1, 2, 4, 5, requires_grad=True))
     boxes, _, _ = decode(**arguments, distance_threshold=0.5, max_pairs=1)
     assert not boxes.requires_grad
-
-
-def fake(**arguments):
-    return corner_decode(
-        **{k: v.to("meta") if isinstance(v, torch.Tensor) else v for k, v in arguments.items()}
-    )
-
-
-@pytest.mark.parametrize("decode", [*IMPLEMENTATIONS, fake])
-@pytest.mark.parametrize(
-    ("changed", "error", "message"),
-    [
-        (
-            {"tl_embedding": torch.zeros(4, 5)},
-            ValueError,
-            "expected tl_embedding to have shape [N, E, H, W], got [4, 5]",
-        ),
-        (
-            {"br_offset": torch.zeros(1, 1, 4, 5)},
-            ValueError,
-            "expected br_offset to have shape [1, 2, 4, 5], got [1, 1, 4, 5]",
-        ),
-        (
-            {"tl_scores": torch.zeros(2, 3)},
-            ValueError,
-            "expected tl_scores to have shape [1, K], got [2, 3]",
-        ),
-        (
-            {"br_indices": torch.zeros(1, 3, dtype=torch.int64)},
-            ValueError,
-            "expected br_indices to have shape [1, 1], got [1, 3]",
-        ),
-        (
-            {"tl_indices": torch.zeros(1, 1, dtype=torch.int32)},
-            TypeError,
-            "expected tl_indices to be int64, got int32",
-        ),
-        (
-            {"br_scores": torch.zeros(1, 1, dtype=torch.int64)},
-            TypeError,
-            "expected br_scores to be float16, bfloat16, float32 or float64, got int64",
-        ),
-        (
-            {"distance_threshold": -0.5},
-            ValueError,
-            "expected distance_threshold to be at least 0, got -0.5",
-        ),
-        (
-            {"distance_threshold": math.nan},
-            ValueError,
-            "expected distance_threshold to be at least 0, got nan",
-        ),
-        ({"max_pairs": 0}, ValueError, "expected max_pairs to be at least 1, got 0"),
-    ],
-)
-def test_errors_are_sentences(decode, changed, error, message) -> None:
-    options = {"distance_threshold": 0.5, "max_pairs": 1}
-    with pytest.raises(error) as caught:
-        decode(**{**two_corners(), **options, **changed})
-    assert str(caught.value) == f"corner_decode: {message}"
-
-
-# The reference alone: with a meta tensor among the arguments the dispatcher takes the fake kernel.
-def test_another_device_is_refused_by_name() -> None:
-    arguments = two_corners(tl_embedding=torch.zeros(1, 1, 4, 5, device="meta"))
-    with pytest.raises(ValueError, match="expected br_embedding to be on meta, got cpu"):
-        reference.corner_decode(**arguments, distance_threshold=0.5, max_pairs=1)
 
 
 def test_opcheck() -> None:

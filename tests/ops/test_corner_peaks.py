@@ -43,11 +43,7 @@ def brute_force(heat: torch.Tensor, k: int, kernel_size: int) -> tuple[list, lis
 
 
 def test_native_matches_reference() -> None:
-    for case in testing.corner_peaks_cases():
-        try:
-            testing.assert_identical(corner_peaks(*case.args), reference.corner_peaks(*case.args))
-        except AssertionError as error:
-            raise AssertionError(f"case {case}") from error
+    testing.assert_matches_reference("corner_peaks")
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
@@ -185,80 +181,6 @@ def test_deterministic_over_thread_counts() -> None:
 def test_results_need_no_gradient(peaks) -> None:
     scores, _ = peaks(torch.rand(1, 2, 4, 4, requires_grad=True), 3)
     assert not scores.requires_grad
-
-
-def fake(heat: torch.Tensor, *args) -> tuple[torch.Tensor, torch.Tensor]:
-    rest = (arg.to("meta") if isinstance(arg, torch.Tensor) else arg for arg in args)
-    return corner_peaks(heat.to("meta"), *rest)
-
-
-@pytest.mark.parametrize("call", [*IMPLEMENTATIONS, fake])
-@pytest.mark.parametrize(
-    ("heat", "k", "kernel_size", "error", "message"),
-    [
-        (
-            torch.zeros(2, 3),
-            1,
-            3,
-            ValueError,
-            "corner_peaks: expected heat to have shape [N, C, H, W], got [2, 3]",
-        ),
-        (
-            torch.zeros(1, 2, 3, 4, dtype=torch.uint8),
-            1,
-            3,
-            TypeError,
-            "corner_peaks: expected heat to be float16, bfloat16, float32 or float64, got uint8",
-        ),
-        (
-            torch.zeros(1, 2, 3, 4),
-            0,
-            3,
-            ValueError,
-            "corner_peaks: expected k to be at least 1, got 0",
-        ),
-        (
-            torch.zeros(1, 2, 3, 4),
-            1,
-            2,
-            ValueError,
-            "corner_peaks: expected kernel_size to be odd and positive, got 2",
-        ),
-        (
-            torch.zeros(1, 2, 3, 4),
-            1,
-            -1,
-            ValueError,
-            "corner_peaks: expected kernel_size to be odd and positive, got -1",
-        ),
-    ],
-)
-def test_errors_are_sentences(call, heat, k, kernel_size, error, message) -> None:
-    with pytest.raises(error) as caught:
-        call(heat, k, kernel_size)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("call", [*IMPLEMENTATIONS, fake])
-@pytest.mark.parametrize(
-    ("min_scores", "error", "message"),
-    [
-        (torch.zeros(3), ValueError, "min_scores to have shape [2], got [3]"),
-        (torch.zeros(2, 1), ValueError, "min_scores to have shape [2], got [2, 1]"),
-        (torch.zeros(2).half(), TypeError, "min_scores to be float32, got float16"),
-    ],
-)
-def test_errors_of_minimum_scores_are_sentences(call, min_scores, error, message) -> None:
-    with pytest.raises(error) as caught:
-        call(torch.zeros(1, 2, 3, 4), 1, 3, min_scores)
-    assert str(caught.value) == f"corner_peaks: expected {message}"
-
-
-# The reference alone: with a meta tensor among the arguments the dispatcher takes the fake kernel.
-def test_another_device_is_refused_by_name() -> None:
-    least = torch.zeros(2, device="meta")
-    with pytest.raises(ValueError, match="expected min_scores to be on cpu, got meta"):
-        reference.corner_peaks(torch.zeros(1, 2, 3, 4), 1, 3, least)
 
 
 @pytest.mark.parametrize("min_scores", [None, torch.zeros(3)])

@@ -164,11 +164,6 @@ def test_arguments_are_not_changed(soft_nms) -> None:
     assert all(torch.equal(a, b) for a, b in zip((boxes, scores, labels), before, strict=True))
 
 
-def test_unknown_method_is_refused(soft_nms) -> None:
-    with pytest.raises(ValueError, match='method to be "gaussian", .* or "none", got "greedy"'):
-        soft_nms(*crowd(3), method="greedy")
-
-
 def batch_of(
     count: int, pictures: int = 3, classes: int = 3, seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,6 +185,10 @@ def assert_same(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> None:
     for name, one, other in zip(NAMES, found, wanted, strict=True):
         assert one.dtype == other.dtype and one.shape == other.shape, name
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_native_matches_reference() -> None:
+    testing.assert_matches_reference("soft_nms")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -255,39 +254,6 @@ def test_merged_box_is_the_mean_weighed_by_score_and_overlap(op: Any) -> None:
     wanted = (0.9 * 10 + weight * 5) / (0.9 + weight)
     torch.testing.assert_close(merged[0, 0], torch.tensor([0, 0, 10, wanted]))
     assert merged[0, 1].tolist() == [0, 0, 10, 10]  # the other class, next by score
-
-
-@pytest.mark.parametrize("op", [cornernet_ops.soft_nms, reference.soft_nms])
-@pytest.mark.parametrize(
-    ("index", "change", "error", "sentence"),
-    [
-        (0, lambda t: t[:, :, :3], ValueError, r"boxes to have shape \[N, P, 4\], got \[3, 9, 3\]"),
-        (0, lambda t: t.long(), TypeError, "boxes to be float16, .* got int64"),
-        (1, lambda t: t[:, 1:], ValueError, r"scores to have shape \[3, 9\], got \[3, 8\]"),
-        (1, lambda t: t.int(), TypeError, "scores to be float16, .* got int32"),
-        (2, lambda t: t[:2], ValueError, r"labels to have shape \[3, 9\], got \[2, 9\]"),
-        (2, lambda t: t.int(), TypeError, "labels to be int64, got int32"),
-    ],
-)
-def test_wrong_tensors_are_refused(op: Any, index: int, change: Any, error: Any, sentence) -> None:
-    tensors = list(batch_of(9))
-    tensors[index] = change(tensors[index])
-    with pytest.raises(error, match=f"soft_nms: expected {sentence}"):
-        op(*tensors, **SETTINGS)
-
-
-@pytest.mark.parametrize("op", [cornernet_ops.soft_nms, reference.soft_nms])
-@pytest.mark.parametrize(
-    ("name", "value", "sentence"),
-    [
-        ("sigma", 0.0, "sigma to be above 0, got 0"),
-        ("merge_exponent", -1.0, "merge_exponent to be at least 0, got -1"),
-        ("max_detections", 0, "max_detections to be at least 1, got 0"),
-    ],
-)
-def test_wrong_numbers_are_refused(op: Any, name: str, value: Any, sentence: str) -> None:
-    with pytest.raises(ValueError, match=f"soft_nms: expected {sentence}"):
-        op(*batch_of(9), **SETTINGS | {name: value})
 
 
 def test_result_is_the_same_for_any_number_of_threads() -> None:
