@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +38,10 @@ NO_NVCC = setup.Toolkit(None, "the compiler nvcc is nowhere")
 CUDA = setup.Toolkit("/usr/local/cuda/bin/nvcc")
 
 
+def assert_mentions(text: str, *words: str) -> None:
+    assert [word for word in words if word not in text] == [], text
+
+
 def decide(wanted: str | None = None, sdaa: Any = NO_PLUGIN, cuda: Any = NO_CUDA, **changed: Any):
     environment = {} if wanted is None else {"CORNERNET_OPS_BUILD": wanted}
     arguments = {"torch": "2.13.0", "compiler": "/usr/bin/c++", "sources": {"cpu"}, **changed}
@@ -56,7 +59,7 @@ def test_cpu_kernels_are_built_where_there_is_a_compiler(wanted: str | None) -> 
 def test_cuda_is_built_where_its_compiler_is(wanted: str) -> None:
     decision = decide(wanted, sources={"cpu", "cuda"}, cuda=CUDA)
     assert decision.built == ["cpu", "cuda"]
-    assert decision.reason == "compiled with /usr/bin/c++ and /usr/local/cuda/bin/nvcc"
+    assert_mentions(decision.reason, "/usr/bin/c++", "/usr/local/cuda/bin/nvcc")
 
 
 def test_cuda_is_not_mentioned_where_torch_is_without() -> None:
@@ -68,9 +71,7 @@ def test_cuda_is_not_mentioned_where_torch_is_without() -> None:
 def test_torch_for_cuda_without_its_compiler_gets_the_references_and_a_sentence() -> None:
     decision = decide(sources={"cpu", "cuda"}, cuda=NO_NVCC)
     assert decision.built == ["cpu"]
-    assert decision.reason.endswith(
-        "; none for cuda, where the references will serve: the compiler nvcc is nowhere"
-    )
+    assert_mentions(decision.reason, "none for cuda", "references", NO_NVCC.missing)
 
 
 def nvcc(folder: Path, says: str) -> str:
@@ -93,14 +94,14 @@ def test_nvcc_of_another_major_version_is_refused(tmp_path: Path, says: str, ver
     compiler = nvcc(tmp_path, says)
     toolkit = setup.matching_nvcc(compiler, "12.8")
     assert toolkit.compiler is None and toolkit.plugin
-    assert f"nvcc is of CUDA {version} and torch of CUDA 12.8; install" in toolkit.missing
+    assert_mentions(toolkit.missing, compiler, f"CUDA {version}", "CUDA 12.8", "CUDA_HOME")
 
 
 @pytest.mark.parametrize("wanted", ["auto", "sdaa"])
 def test_sdaa_is_built_where_its_toolkit_is(wanted: str) -> None:
     decision = decide(wanted, sources={"cpu", "sdaa"}, sdaa=SDAA)
     assert decision.built == ["cpu", "sdaa"]
-    assert decision.reason == "compiled with /usr/bin/c++ and /opt/tecoai/bin/tecocc"
+    assert_mentions(decision.reason, "/usr/bin/c++", "/opt/tecoai/bin/tecocc")
 
 
 def test_sdaa_is_not_mentioned_where_there_is_no_plugin() -> None:
@@ -112,9 +113,7 @@ def test_sdaa_is_not_mentioned_where_there_is_no_plugin() -> None:
 def test_a_plugin_without_its_compiler_gets_the_references_and_a_sentence() -> None:
     decision = decide(sources={"cpu", "sdaa"}, sdaa=NO_COMPILER)
     assert decision.built == ["cpu"]
-    assert decision.reason.endswith(
-        "; none for sdaa, where the references will serve: the compiler tecocc is nowhere"
-    )
+    assert_mentions(decision.reason, "none for sdaa", "references", NO_COMPILER.missing)
 
 
 def test_cpu_alone_can_be_asked_for_beside_a_plugin() -> None:
@@ -170,20 +169,20 @@ def test_compiler_is_found_on_the_path(tmp_path: Path, monkeypatch) -> None:
 
 @pytest.mark.usefixtures("forget_plugin")
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "words"),
     [
-        (WHOLE.format(home="/nowhere"), "tecocc is neither in /nowhere/bin nor on the PATH"),
-        ("BuildExtension = object", "cannot be imported (AttributeError: "),
-        ("raise RuntimeError('no driver')", "cannot be imported (RuntimeError: no driver)"),
+        (WHOLE.format(home="/nowhere"), ["tecocc", "/nowhere/bin", "PATH", "setvars.sh"]),
+        ("BuildExtension = object", ["cpp_extension", "AttributeError", "TecoExtension"]),
+        ("raise RuntimeError('no driver')", ["cpp_extension", "RuntimeError: no driver"]),
     ],
 )
 def test_what_is_missing_for_sdaa_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: list[str]
 ) -> None:
     plugin(tmp_path, text, monkeypatch)
     found = setup.sdaa_toolkit({"PATH": ""})
     assert found.compiler is None and found.plugin
-    assert message in found.missing
+    assert_mentions(found.missing, *words)
 
 
 def test_none_builds_nothing_and_needs_nothing() -> None:
@@ -194,34 +193,27 @@ def test_no_compiler_builds_nothing_and_says_so(capsys: pytest.CaptureFixture[st
     decision = decide(compiler=None)
     assert decision.built == []
     setup.announce(decision)
-    assert "no C++ compiler (c++) was found" in capsys.readouterr().err
+    assert_mentions(capsys.readouterr().err, "no C++ compiler", "c++", "references")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "changed", "message"),
+    ("wanted", "changed", "words"),
     [
-        ("gpu", {}, 'one of auto, none, cpu, cuda, sdaa, got "gpu"'),
-        ("cuda", {}, "csrc/cuda/ holds none; the devices there are: cpu"),
-        ("sdaa", {}, "csrc/sdaa/ holds none; the devices there are: cpu"),
-        ("sdaa", {"sources": {"cpu", "sdaa"}}, "cannot be done: torch_sdaa is not installed"),
-        ("cuda", {"sources": {"cpu", "cuda"}}, "cannot be done: this torch is one without CUDA"),
-        (
-            "cuda",
-            {"sources": {"cpu", "cuda"}, "cuda": NO_NVCC},
-            "cannot be done: the compiler nvcc is nowhere",
-        ),
-        (
-            "sdaa",
-            {"sources": {"cpu", "sdaa"}, "sdaa": NO_COMPILER},
-            "cannot be done: the compiler tecocc is nowhere",
-        ),
-        ("cpu", {"compiler": None}, "needs a C++ compiler, and c++ was not found"),
-        ("auto", {"torch": None}, "torch is not installed"),
+        ("gpu", {}, ["auto, none, cpu, cuda, sdaa", "gpu"]),
+        ("cuda", {}, ["csrc/cuda", "devices there are: cpu"]),
+        ("sdaa", {}, ["csrc/sdaa", "devices there are: cpu"]),
+        ("sdaa", {"sources": {"cpu", "sdaa"}}, [NO_PLUGIN.missing]),
+        ("cuda", {"sources": {"cpu", "cuda"}}, [NO_CUDA.missing]),
+        ("cuda", {"sources": {"cpu", "cuda"}, "cuda": NO_NVCC}, [NO_NVCC.missing]),
+        ("sdaa", {"sources": {"cpu", "sdaa"}, "sdaa": NO_COMPILER}, [NO_COMPILER.missing]),
+        ("cpu", {"compiler": None}, ["CORNERNET_OPS_BUILD=cpu", "compiler", "c++", "CXX"]),
+        ("auto", {"torch": None}, ["torch", "not installed", "CORNERNET_OPS_BUILD=none"]),
     ],
 )
-def test_what_cannot_be_built_is_refused(wanted: str, changed: dict, message: str) -> None:
-    with pytest.raises(SystemExit, match=re.escape(message)):
+def test_what_cannot_be_built_is_refused(wanted: str, changed: dict, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
         decide(wanted, **changed)
+    assert_mentions(str(stop.value), "cornernet", *words)
 
 
 def test_every_device_with_kernels_has_sources_and_a_toolkit() -> None:
@@ -236,12 +228,10 @@ def test_a_device_of_a_plugin_is_imported_or_the_reason_given(monkeypatch, tmp_p
     device = devices.Device("PrivateUse1", plugin="torch_other", plugin_source="its wheel")
     monkeypatch.setitem(devices.DEVICES, "other", device)
     assert devices.import_plugin("cpu") is None
-    assert devices.import_plugin("other") == "torch_other is not installed: install its wheel"
+    assert_mentions(str(devices.import_plugin("other")), "torch_other", "install its wheel")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "torch_other.py").write_text("raise RuntimeError('no driver')")
-    assert "torch_other cannot be imported (RuntimeError: no driver)" == devices.import_plugin(
-        "other"
-    )
+    assert_mentions(str(devices.import_plugin("other")), "torch_other", "RuntimeError: no driver")
     (tmp_path / "torch_other.py").write_text("")
     assert devices.import_plugin("other") is None
     assert sys.modules.pop("torch_other")
@@ -273,8 +263,9 @@ def test_plugin_in_a_folder_of_its_own_is_found(tmp_path: Path, monkeypatch) -> 
 def test_no_torch_stops_the_build_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_backend, "find_torch", list)
     monkeypatch.delenv("CORNERNET_OPS_BUILD", raising=False)
-    with pytest.raises(SystemExit, match="torch is not installed for .*: install the torch"):
+    with pytest.raises(SystemExit) as stop:
         build_backend.get_requires_for_build_wheel()
+    assert_mentions(str(stop.value), "torch is not installed", sys.executable, "pip install torch")
 
 
 def test_no_torch_is_no_matter_where_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:

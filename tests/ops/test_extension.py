@@ -84,9 +84,8 @@ def test_force_reference_can_be_said_no_to(value: str) -> None:
 def test_another_torch_is_refused_in_one_sentence() -> None:
     refused = extension.refusal(RECORD, "2.7.1+cpu", {})
     assert refused is not None and not refused.asked_for
-    assert refused.reason.startswith(
-        "built for torch 2.13.0+cpu, running 2.7.1+cpu: rebuild with `pip install "
-    )
+    for word in ("torch 2.13.0+cpu", "2.7.1+cpu", extension.REBUILD):
+        assert word in refused.reason
 
 
 def test_a_missing_compiler_is_no_secret() -> None:
@@ -103,7 +102,8 @@ def test_a_build_of_nothing_that_was_asked_for_gives_no_warning() -> None:
 def test_a_package_that_was_never_built_says_so(tmp_path: Path) -> None:
     record = extension.read_record(tmp_path / "_build.json")
     refused = extension.refusal(record, "2.13.0+cpu", {})
-    assert refused is not None and "nothing was built here" in refused.reason
+    assert refused is not None and not refused.asked_for
+    assert "nothing was built" in refused.reason and extension.REBUILD in refused.reason
 
 
 def test_force_reference_ignores_the_compiled_kernels() -> None:
@@ -123,7 +123,8 @@ def test_another_torch_at_import_warns_and_runs_on_references() -> None:
     )
     result = python(code)
     assert result.stdout.strip() == "{'reference'}"
-    assert f"built for torch {torch.__version__}, running 9.9.9: rebuild with" in result.stderr
+    for word in (f"torch {torch.__version__}", "9.9.9", extension.REBUILD):
+        assert word in result.stderr
 
 
 def test_report_has_versions_and_a_line_for_each_op() -> None:
