@@ -144,7 +144,7 @@ def _reference(a: Any) -> Tensor:
     return values.contiguous(memory_format=_layout(a.x))
 
 
-# The positions are computed anew from x, so that forward has nothing to keep but its input. Sums of
+# The positions are computed again from x, so that forward has nothing to keep but its input. Sums of
 # low precision are taken in float32: a maximum that wins a whole row collects hundreds of terms.
 def _backward_reference(a: Any) -> Tensor:
     dim, _ = SCANS[a.direction]
@@ -184,7 +184,7 @@ def _double_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Non
     return grad.gather(dim, _positions(x, ctx.direction)), grad_x, None
 
 
-# Pictures are pooled one by one, so a batch of batches is a larger batch.
+# Images are pooled one by one, so a batch of batches is a larger batch.
 def _vmap(
     info: Any, dims: tuple[int | None, None], x: Tensor, direction: str
 ) -> tuple[Tensor, int]:

@@ -48,8 +48,8 @@ def corner_targets(
     Args:
         boxes: [M, 4] float32: x1, y1, x2, y2 in pixels of the network's input.
         labels: [M] int64: classes, 0..num_classes-1.
-        image_index: [M] int64: the picture of each box, 0..batch-1.
-        batch: N, the number of pictures.
+        image_index: [M] int64: the image of each box, 0..batch-1.
+        batch: N, the number of images.
         num_classes: K.
         height, width: h and w, the size of the maps in cells.
         scale_y, scale_x: cells per pixel.

@@ -2,7 +2,7 @@
 
 Loading `_C` is what registers the kernels with the dispatcher; from then on they shadow the
 references on their device. What the build decided and saw stands in `_build.json` beside `_C`: a
-`_C` that was compiled against another torch had better not be loaded to be asked.
+`_C` that was compiled against another torch should not be loaded to be asked.
 
 Kernels for a vendor's device are a module of their own, `_<device>`. They go under PrivateUse1, the
 one dispatch key for all of PyTorch's plug-ins, so they are loaded only where that key is the device
@@ -26,7 +26,7 @@ from .devices import DEVICES, import_plugin
 from .registration import NAMESPACE, OPS
 
 FORCE_REFERENCE = "CORNERNET_OPS_FORCE_REFERENCE"
-REBUILD = "`pip install --force-reinstall --no-deps .` in cornernet's source folder"
+REBUILD = "`pip install --force-reinstall --no-deps .` in cornernet's source directory"
 
 # PyTorch's plug-in for each device that has one.
 _PLUGINS = {kind: device.plugin for kind, device in DEVICES.items() if device.plugin is not None}

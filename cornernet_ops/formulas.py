@@ -93,7 +93,7 @@ def box_iou(box: Tensor, boxes: Tensor) -> Tensor:
 
 
 def suppression_factor(method: str, overlap: Tensor, iou_threshold: float, sigma: float) -> Tensor:
-    """What a picked box multiplies the scores of the boxes by that it overlaps; see `soft_nms`."""
+    """The factor for the scores of the boxes that a picked box overlaps; see `soft_nms`."""
     if method == "gaussian":
         return torch.exp(-(overlap * overlap) / sigma)
     if method == "linear":

@@ -101,7 +101,7 @@ def register(
 def _checked(
     op: Callable[P, R], check: Callable[[Any], None], function: Callable[[Any], R]
 ) -> Callable[P, R]:
-    """The function of the arguments of `op` as one tuple as a function of the arguments."""
+    """Bind a call to the arguments of `op`, check them, and call the function with them."""
     signature = inspect.signature(op)
     defaults = [p.default for p in signature.parameters.values() if p.default is not p.empty]
     names = [*signature.parameters]

@@ -32,7 +32,7 @@ def soft_nms(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pick boxes by score, best first, lowering the scores of those of its class that it overlaps.
 
-    A picked box multiplies the score of every other box of its class and picture by a factor f of
+    A picked box multiplies the score of every other box of its class and image by a factor f of
     their overlap o (intersection over union):
 
     - `"gaussian"`: f = exp(-o² / sigma);
@@ -53,14 +53,14 @@ def soft_nms(
     lower precision are cast to float32.
 
     Args:
-        boxes: [N, P, 4], floating: x1, y1, x2, y2 of P candidates in each of N pictures.
+        boxes: [N, P, 4], floating: x1, y1, x2, y2 of P candidates in each of N images.
         scores: [N, P], floating.
         labels: [N, P], int64: the class; a negative one marks no candidate.
         method: see above.
         iou_threshold: see above.
         sigma: see above; above 0.
         min_score: a box whose score is or falls below is dropped.
-        max_detections: D, how many boxes to return for each picture, at least 1.
+        max_detections: D, how many boxes to return for each image, at least 1.
         merge_exponent: see above; at least 0, and 0 leaves boxes as they are.
 
     Returns:
@@ -103,7 +103,7 @@ def _fake(a: Any) -> tuple[Tensor, Tensor, Tensor]:
     return indices, a.boxes.new_empty((*shape, 4), dtype=dtype), scores
 
 
-# One step a pick, for all pictures at once: no step asks the device for a result, so the whole can
+# One step a pick, for all images at once: no step asks the device for a result, so the whole can
 # be recorded and replayed. What has been picked or dropped has the score -inf.
 def _reference(a: Any) -> tuple[Tensor, Tensor, Tensor]:
     indices, picked_boxes, picked_scores = results = _fake(a)

@@ -42,7 +42,9 @@ def assert_mentions(text: str, *words: str) -> None:
     assert [word for word in words if word not in text] == [], text
 
 
-def decide(wanted: str | None = None, sdaa: Any = NO_PLUGIN, cuda: Any = NO_CUDA, **changed: Any):
+def decide(
+    wanted: str | None = None, sdaa: Any = NO_PLUGIN, cuda: Any = NO_CUDA, **changed: Any
+) -> Any:
     environment = {} if wanted is None else {"CORNERNET_OPS_BUILD": wanted}
     arguments = {"torch": "2.13.0", "compiler": "/usr/bin/c++", "sources": {"cpu"}, **changed}
     return setup.decide(environment, **arguments, toolkits={"cuda": cuda, "sdaa": sdaa})
@@ -224,7 +226,9 @@ def test_every_device_with_kernels_has_sources_and_a_toolkit() -> None:
         assert f"csrc/{kind}/corner_pool{devices.DEVICES[kind].kernel_suffix}" in setup.files(kind)
 
 
-def test_a_device_of_a_plugin_is_imported_or_the_reason_given(monkeypatch, tmp_path: Path) -> None:
+def test_a_device_of_a_plugin_is_imported_or_the_reason_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     device = devices.Device("PrivateUse1", plugin="torch_other", plugin_source="its wheel")
     monkeypatch.setitem(devices.DEVICES, "other", device)
     assert devices.import_plugin("cpu") is None
