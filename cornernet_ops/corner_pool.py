@@ -144,8 +144,8 @@ def _reference(a: Any) -> Tensor:
     return values.contiguous(memory_format=_layout(a.x))
 
 
-# The positions are computed again from x, so that forward has nothing to keep but its input. Sums of
-# low precision are taken in float32: a maximum that wins a whole row collects hundreds of terms.
+# The positions are computed again from x, so that forward keeps nothing but its input. Sums of low
+# precision are taken in float32: a maximum that wins a whole row collects hundreds of terms.
 def _backward_reference(a: Any) -> Tensor:
     dim, _ = SCANS[a.direction]
     dtype = torch.promote_types(a.x.dtype, torch.float32)
