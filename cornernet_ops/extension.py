@@ -28,9 +28,6 @@ from .registration import NAMESPACE, OPS
 FORCE_REFERENCE = "CORNERNET_OPS_FORCE_REFERENCE"
 REBUILD = "`pip install --force-reinstall --no-deps .` in cornernet's source directory"
 
-# PyTorch's plug-in for each device that has one.
-_PLUGINS = {kind: device.plugin for kind, device in DEVICES.items() if device.plugin is not None}
-
 _RECORD = Path(__file__).with_name("_build.json")
 
 

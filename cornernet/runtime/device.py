@@ -5,43 +5,26 @@ No module outside `cornernet.runtime` asks which kind of device it runs on.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import torch
 
 from cornernet.errors import UserError
+from cornernet_ops.devices import DEVICES, Device, import_plugin
 
-# `auto` takes the first of these that is available. SDAA comes before CUDA because the vendor's
-# migration shim may answer under CUDA's names.
-_PREFERRED = ("sdaa", "cuda", "xpu", "mps")
 
-# Devices that PyTorch knows through a plug-in: its package, and where that comes from.
-_PLUGINS = {"sdaa": ("torch_sdaa", "Tecorigin's torch_sdaa from its Docker images (not on PyPI)")}
-
-# The communication library of each kind of device; every other kind, the CPU included, uses gloo.
-BACKENDS = {"sdaa": "tccl", "cuda": "nccl"}
-
-# Devices that say they support bfloat16 and compute it in other arithmetic.
-EMULATED_BF16 = {"sdaa"}
+def facts(kind: str) -> Device:
+    """What the table of devices says of a kind; the defaults of one that it does not list."""
+    return DEVICES.get(kind, Device(kind.upper()))
 
 
 def _import_plugins() -> dict[str, str]:
-    """Let plug-ins register their devices; torch before 2.5 does not load plug-ins itself.
+    """Let plug-ins register their devices.
 
     Returns:
-        For each device whose plug-in does not load: what to do about it.
+        For each device whose plug-in does not load: why, and what to do.
     """
-    missing = {}
-    for kind, (package, source) in _PLUGINS.items():
-        if importlib.util.find_spec(package) is None:
-            missing[kind] = f"install {source}"
-            continue
-        try:
-            importlib.import_module(package)
-        except Exception as error:  # a plug-in looks for its driver when it is imported
-            missing[kind] = f"{package} cannot be imported ({type(error).__name__}: {error})"
-    return missing
+    return {kind: why for kind in DEVICES if (why := import_plugin(kind)) is not None}
 
 
 def device_module(kind: str) -> Any:
@@ -60,7 +43,7 @@ def is_available(kind: str) -> bool:
 
 def available_kinds() -> list[str]:
     """The kinds of device that are available, best first; the last is always `cpu`."""
-    return [kind for kind in _PREFERRED if is_available(kind)] + ["cpu"]
+    return [kind for kind in DEVICES if is_available(kind)]
 
 
 def _count(kind: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from cornernet.errors import UserError
-from cornernet.runtime.device import BACKENDS, resolve_device
+from cornernet.runtime.device import facts, resolve_device
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def start_world(name: str) -> World:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     device = resolve_device(name, local_rank)
     if size > 1:
-        backend = BACKENDS.get(device.type, "gloo")
+        backend = facts(device.type).communication
         try:
             torch.distributed.init_process_group(backend)
         except (RuntimeError, ValueError, AssertionError) as error:  # the last: no such backend

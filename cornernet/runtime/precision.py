@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cornernet.errors import UserError
-from cornernet.runtime.device import EMULATED_BF16, device_module
+from cornernet.runtime.device import device_module, facts
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,7 +33,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         words = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
         return "bf16" if words & _CPU_BF16_FEATURES else "fp32"
     supported = getattr(device_module(device.type), "is_bf16_supported", None)
-    if supported is None or device.type in EMULATED_BF16:
+    if supported is None or facts(device.type).emulates_bf16:
         return "fp32"
     try:
         native = supported(including_emulation=False)

@@ -18,8 +18,6 @@ What cannot be seen from here: a kernel that is registered and falls back inside
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +29,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from cornernet.errors import UserError
-from cornernet_ops.extension import _PLUGINS
+from cornernet_ops.devices import DEVICES, import_plugin
 from cornernet_ops.registration import NAMESPACE
 
 F32, F16, BF16, INT, BOOL = torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool
@@ -297,10 +295,8 @@ def find_device(name: str) -> torch.device:
     """
     kind = name.partition(":")[0]
     try:
-        if kind in _PLUGINS and importlib.util.find_spec(_PLUGINS[kind]) is None:
-            raise ModuleNotFoundError(f"its plug-in {_PLUGINS[kind]} is not installed")
-        if kind in _PLUGINS:
-            importlib.import_module(_PLUGINS[kind])
+        if kind in DEVICES and (why := import_plugin(kind)) is not None:
+            raise ModuleNotFoundError(why)
         device = torch.device(name)
         torch.empty(1, device=device)
     # Also what is no ImportError: a plug-in looks for its driver when it is imported; and a build

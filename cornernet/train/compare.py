@@ -61,7 +61,7 @@ def training_records(run: str | Path) -> dict[int, dict[str, Any]]:
     if not records:
         found = "none in it" if path.is_file() else "no such file"
         raise UserError(
-            f"{path}: expected the losses of a run, found {found}; name the --output of a training"
+            f"{path}: expected the losses of a run, found {found}; name the directory of a training"
         )
     return records
 

@@ -1,15 +1,14 @@
-"""Where a run's numbers go: metrics.jsonl and the terminal; TensorBoard and tcap_dllogger, which
-Tecorigin's model zoo asks for, where they are installed."""
+"""Where a run's numbers go: metrics.jsonl, the terminal, and sinks that are installed."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -23,6 +22,7 @@ from rich.progress import (
 
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
+from cornernet.vendors.tecorigin.logger import TecoriginLogger
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -36,42 +36,80 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-# What Tecorigin's model zoo calls the values of each kind of record, and wants to know of them.
-_LOSS = {"unit": "", "GOAL": "MINIMIZE", "STAGE": "TRAIN"}
-_ACCURACY = {"unit": "", "GOAL": "MAXIMIZE", "STAGE": "VALID"}
-_SPEED = {"unit": "imgs/s", "format": ":.3f", "GOAL": "MAXIMIZE", "STAGE": "TRAIN"}
-_ZOO: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
-    "train": {
-        "loss/total": ("train.loss", _LOSS),
-        "loss/focal": ("train.loss_focal", _LOSS),
-        "loss/pull": ("train.loss_pull", _LOSS),
-        "loss/push": ("train.loss_push", _LOSS),
-        "loss/offset": ("train.loss_offset", _LOSS),
-        "images_per_second": ("train.ips", _SPEED),
-    },
-    "val": {name: (f"val.{name}", _ACCURACY) for name in ("AP", "AP50", "AP75")},
-}
+class Sink(Protocol):
+    """A place beside metrics.jsonl where a run's records go."""
+
+    def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Take a record: `kind` is "train" or "val", `step` the number of steps done.
+
+        Args:
+            kind: what the record is about.
+            step: number of steps done.
+            values: by name; None where a number was not finite.
+        """
+
+    def close(self) -> None:
+        """Finish writing."""
+
+
+class TensorBoard:
+    """Scalars for TensorBoard.
+
+    Raises:
+        ImportError: `tensorboard` is not installed.
+    """
+
+    def __init__(self, directory: Path, first_step: int = 0) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=first_step + 1)
+
+    def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        self._board.close()
+
+
+def open_sinks(directory: Path, first_step: int, losses: Sequence[str]) -> list[Sink]:
+    """The sinks whose packages are installed.
+
+    Args:
+        directory: of the run.
+        first_step: number of steps that were done before this part of the run.
+        losses: names of the losses.
+    """
+    sinks: list[Sink] = []
+    with suppress(ImportError):
+        sinks.append(TensorBoard(directory, first_step))
+    with suppress(ImportError):
+        sinks.append(TecoriginLogger(directory, first_step, losses))
+    return sinks
 
 
 class RunLog:
-    """Records of a run, to a file, to the terminal, and to loggers that are installed.
+    """Records of a run, to a file, to the terminal and to sinks.
 
     On a terminal a progress bar shows the epoch; elsewhere, as in a log file, plain lines do.
 
     Args:
-        folder: the run's folder.
+        directory: of the run.
         is_main: other processes than the first log nothing.
         resume_step: drop the records of steps after this one: a run that was killed in mid-epoch
             does these steps again.
+        losses: names of the losses.
     """
 
-    def __init__(self, folder: Path, is_main: bool, resume_step: int = 0) -> None:
-        self.path = folder / "metrics.jsonl"
+    def __init__(
+        self, directory: Path, is_main: bool, resume_step: int = 0, losses: Sequence[str] = ()
+    ) -> None:
+        self.path = directory / "metrics.jsonl"
         self.is_main = is_main
         self.console = Console(quiet=not is_main, highlight=False)
         self.records: list[dict[str, Any]] = []
-        self._board: Any = None
-        self._zoo: Any = None
+        self._sinks: list[Sink] = []
         if not is_main:
             return
         self.records = [r for r in read_records(self.path) if r["step"] <= resume_step]
@@ -79,19 +117,7 @@ class RunLog:
         kept = "".join(json.dumps(record) + "\n" for record in self.records)
         with replacing(self.path) as temporary:
             temporary.write_text(kept, encoding="utf-8")
-        with suppress(ImportError):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_step + 1)
-        with suppress(ImportError):
-            from tcap_dllogger import JSONStreamBackend, Logger, Verbosity
-
-            # A file for each part of a run that was stopped: the logger writes over old ones.
-            path = folder / f"tcap_dllogger-{resume_step}.json"
-            self._zoo = Logger([JSONStreamBackend(Verbosity.VERBOSE, str(path))])
-            for names in _ZOO.values():
-                for name, about in names.values():
-                    self._zoo.metadata(name, about)
+        self._sinks = open_sinks(directory, resume_step, losses)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Append a record: `kind` is "train" or "val", `step` the number of steps done."""
@@ -108,13 +134,8 @@ class RunLog:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error}); make room") from None
-        if self._board is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._board.add_scalar(f"{kind}/{name}", value, step)
-        if self._zoo is not None:
-            data = {zoo: values[name] for name, (zoo, _) in _ZOO[kind].items() if name in values}
-            self._zoo.log(step=step, data={"rank": 0, **data})  # the only one that logs
+        for sink in self._sinks:
+            sink.write(kind, step, {name: record[name] for name in values})
 
     def say(self, text: str) -> None:
         """A line for people, above the progress bar if there is one."""
@@ -142,7 +163,5 @@ class RunLog:
 
     def close(self) -> None:
         """Finish writing."""
-        if self._board is not None:
-            self._board.close()
-        if self._zoo is not None:
-            self._zoo.flush()
+        for sink in self._sinks:
+            sink.close()

@@ -1,4 +1,4 @@
-"""The training run: from a configuration and a data folder to weights."""
+"""The training run: from a configuration and a dataset to weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cornernet.train.trainer import Trainer
 from cornernet.weights.file import Weights, load_weights, save_weights
 from cornernet.weights.state import start_from
 
-_SHEET_PICTURES = 12
+_SHEET_IMAGES = 12
 # A box that one strong corner alone could carry is left out.
 _SHEET_SCORE = 0.4
 
@@ -42,15 +42,15 @@ def train(
     world: World,
     resume: bool = False,
 ) -> dict[str, float]:
-    """Train a detector and leave the run in a folder.
+    """Train a detector and leave the run in a directory.
 
-    The folder gets config.yaml, metrics.jsonl, last.pt (to resume from), best.pt (the weights of
+    The directory gets config.yaml, metrics.jsonl, last.pt (to resume from), best.pt (the weights of
     the best AP), curves.png and predictions.png.
 
     Args:
         config: the recipe with its overrides.
-        data: a COCO folder.
-        output: the run's folder; must not hold a run, unless `resume`.
+        data: a dataset directory in COCO's format.
+        output: the run's directory; must not hold a run, unless `resume`.
         world: this process, its device and its peers.
         resume: continue the run in `output`.
 
@@ -58,19 +58,20 @@ def train(
         The metrics of the best weights.
 
     Raises:
-        UserError: bad data, settings or folder, found before anything is written; or a loss that
+        UserError: bad data, settings or directory, found before anything is written; or a loss that
             is not finite.
     """
-    folder = RunDirectory(Path(output))
+    directory = RunDirectory(Path(output))
     if not resume:
-        folder.check_free()
+        directory.check_free()
     training_split, validation_split = read_data(config, data)
     config = resolved(config, training_split)
-    checkpoint = folder.read_checkpoint(config) if resume else None
+    checkpoint = directory.read_checkpoint(config) if resume else None
     if checkpoint is not None and checkpoint.classes != training_split.classes:
         raise UserError(
-            f"--resume: expected the classes of the run, {checkpoint.classes}, found "
-            f"{training_split.classes} in {data}; use the data the run was started with"
+            f"must continue with the classes of the run, {checkpoint.classes}, found "
+            f"{training_split.classes} in {data}; use the data the run was started with",
+            field="resume",
         )
     notes: list[str] = []
 
@@ -80,18 +81,20 @@ def train(
 
     trainer = Trainer(config, world, initialise)
     if checkpoint is not None:
-        trainer.load(checkpoint, str(folder.last))
+        trainer.load(checkpoint, str(directory.last))
     batches, steps = training_batches(training_split, config, trainer.epoch, world.rank, world.size)
     if trainer.step != trainer.epoch * steps:
         raise UserError(
-            f"--resume: expected {trainer.step // trainer.epoch} steps an epoch, on which the "
-            f"run's schedule rests, found {steps}; use as many processes and pictures as before"
+            f"must continue with {trainer.step // trainer.epoch} steps an epoch, on which the "
+            f"run's schedule rests, found {steps}; use as many processes and images as before",
+            field="resume",
         )
     if world.is_main:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        save_config(config, folder.config)
-    log = RunLog(folder.path, world.is_main, trainer.step)
-    _introduce(log, trainer, training_split, validation_split, folder)
+        directory.path.mkdir(parents=True, exist_ok=True)
+        save_config(config, directory.config)
+    losses = trainer.model.loss_names
+    log = RunLog(directory.path, world.is_main, trainer.step, losses)
+    _introduce(log, trainer, training_split, validation_split, directory)
     for note in notes:
         log.say(note)
     started = time.perf_counter()
@@ -107,24 +110,24 @@ def train(
                 weights = trainer.weights(training_split.classes, metrics)
                 if metrics and metrics["AP"] > trainer.best:
                     trainer.best = metrics["AP"]
-                    save_weights(weights, folder.best)
-                save_weights(dataclasses.replace(weights, training=trainer.state()), folder.last)
+                    save_weights(weights, directory.best)
+                save_weights(dataclasses.replace(weights, training=trainer.state()), directory.last)
                 if metrics:
-                    save_curves(log.records, folder.curves)
+                    save_curves(log.records, directory.curves)
     finally:
         log.close()
     if not world.is_main:
         return {}
     log.say(f"trained in {_duration(time.perf_counter() - started)}")
-    best = load_weights(folder.best)
-    _draw_sheet(best, validation_split, world, folder.sheet)
+    best = load_weights(directory.best)
+    _draw_sheet(best, validation_split, world, directory.sheet)
     numbers = "  ".join(f"{name}={best.metrics[name]:.3f}" for name in ("AP", "AP50", "AP75"))
-    log.say(f"best: {numbers}  ({folder.best})")
+    log.say(f"best: {numbers}  ({directory.best})")
     return best.metrics
 
 
 def read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDataset]:
-    """The training and the validation split of a folder, as a recipe wants them."""
+    """The training and the validation split of a dataset, as a recipe wants them."""
     training = CocoDataset(
         data,
         config.data.train_split,
@@ -172,7 +175,7 @@ def _initialise(model: Detector, config: Config, classes: list[str]) -> list[str
         return [f"starting from all weights of {source}, whose classes are the same"]
     return [
         f"starting from {source} ({len(weights.classes)} classes: {_shortened(weights.classes)}); "
-        f"for the classes of this data, start at random: {', '.join(anew)}"
+        f"re-initialised for the classes of this data: {', '.join(anew)}"
     ]
 
 
@@ -190,7 +193,7 @@ def _introduce(
     trainer: Trainer,
     training_split: CocoDataset,
     validation_split: CocoDataset,
-    folder: RunDirectory,
+    directory: RunDirectory,
 ) -> None:
     config, world = trainer.config, trainer.world
     for dataset in (training_split, validation_split):
@@ -205,7 +208,7 @@ def _introduce(
         f"{config.train.batch_size} images each per step"
     )
     if trainer.epoch:
-        log.say(f"resuming {folder.last} after epoch {trainer.epoch}")
+        log.say(f"resuming {directory.last} after epoch {trainer.epoch}")
 
 
 def _train_epoch(trainer: Trainer, batches: Iterator[Batch], steps: int, log: RunLog) -> None:
@@ -275,8 +278,8 @@ def _validate(trainer: Trainer, dataset: CocoDataset, log: RunLog) -> dict[str, 
     share = -(-len(dataset) // trainer.world.size)
     with log.epoch("validation", share) as advance:
 
-        def progress(pictures: int) -> None:
-            for _ in range(pictures):
+        def progress(images: int) -> None:
+            for _ in range(images):
                 advance("")
 
         started = time.perf_counter()
@@ -298,18 +301,18 @@ def _validate(trainer: Trainer, dataset: CocoDataset, log: RunLog) -> dict[str, 
 
 
 def _draw_sheet(weights: Weights, dataset: CocoDataset, world: World, path: Path) -> None:
-    """Detections on some pictures spread over the validation split."""
+    """Detections on some images spread over the validation split."""
     model = FusedDetector(weights.build_model().to(world.device))
-    count = min(_SHEET_PICTURES, len(dataset))
-    pictures = []
+    count = min(_SHEET_IMAGES, len(dataset))
+    images = []
     for number in range(count):
         sample = dataset.load(number * len(dataset) // count)
         found = detect(model, [sample.image], weights.config)[0]
         found = found.select(found.scores >= _SHEET_SCORE)
         zoom = max(1.0, 480 / max(sample.image.shape[:2]))
         name = f"{Path(sample.path).name}: {len(found)} found, {len(sample.boxes)} annotated"
-        pictures.append((name, draw_detections(sample.image, found, weights.classes, zoom)))
-    save_sheet(pictures, path, cell=480)
+        images.append((name, draw_detections(sample.image, found, weights.classes, zoom)))
+    save_sheet(images, path, cell=480)
 
 
 def _duration(seconds: float) -> str:

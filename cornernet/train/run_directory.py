@@ -1,4 +1,4 @@
-"""The folder of a run, and what is needed to continue it."""
+"""The directory of a run, and what is needed to continue it."""
 
 from __future__ import annotations
 
@@ -43,20 +43,22 @@ class RunDirectory:
         return self.path / "predictions.png"
 
     def check_free(self) -> None:
-        """Refuse a folder that already holds a run.
+        """Refuse a directory that already holds a run.
 
         Raises:
             UserError: it does, or it is a file.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UserError(
-                f"--output: expected a folder, found the file {self.path}; choose another name"
+                f"must be a directory, found the file {self.path}; choose another name",
+                field="output",
             )
         for file in (self.config, self.last, self.best, self.path / "metrics.jsonl"):
             if file.exists():
                 raise UserError(
-                    f"--output: expected a folder without a run, found {file}; continue that run "
-                    "with --resume, or choose another folder"
+                    f"must be a directory without a run, found {file}; continue that run with "
+                    "resume, or choose another directory",
+                    field="output",
                 )
 
     def read_checkpoint(self, config: Config) -> Weights | None:
@@ -69,20 +71,23 @@ class RunDirectory:
             return None
         if not self.last.is_file():
             raise UserError(
-                f"--resume: expected the checkpoint of a run, found no {self.last}; start the run "
-                "without --resume"
+                f"must find the checkpoint of a run, but there is no {self.last}; start the run "
+                "without it",
+                field="resume",
             )
         weights = load_weights(self.last)
         if weights.training is None:
             raise UserError(
-                f"--resume: expected a checkpoint of training, found in {self.last} weights alone"
+                f"must find a checkpoint of training, found in {self.last} weights alone",
+                field="resume",
             )
         changes = _differences(weights.config.to_dict(), config.to_dict())
         if changes:
             raise UserError(
-                "--resume: expected the settings the run was started with, found "
+                "must continue with the settings the run was started with, found "
                 + "; ".join(f"{key}: {old!r} → {new!r}" for key, (old, new) in changes.items())
-                + "; take these back, or start a new run in another folder"
+                + "; undo these changes, or start a new run in another directory",
+                field="resume",
             )
         return weights
 

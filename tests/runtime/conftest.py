@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from cornernet.runtime import device as module
+from cornernet_ops.devices import DEVICES
 
 Pretend = Callable[[str], list[int]]
 
 
 @pytest.fixture
 def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in module._PREFERRED:
+    for kind in DEVICES.keys() - {"cpu"}:
         absent = SimpleNamespace(is_available=lambda: False)
         monkeypatch.setattr(torch, kind, absent, raising=False)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cornernet.errors import UserError
-from cornernet.runtime import device as module
 from cornernet.runtime.device import available_kinds, describe, resolve_device
+from cornernet_ops import devices
 
 CPU = torch.device("cpu")
 
@@ -56,7 +56,7 @@ def test_device_that_is_not_there_is_refused_with_those_that_are(only_cpu, name:
 def test_missing_sdaa_names_the_plugin_to_install(
     no_accelerator: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="install Tecorigin's torch_sdaa from its Docker images"):
         resolve_device("sdaa")
 
@@ -66,8 +66,8 @@ def broken_plugin(no_accelerator: None, monkeypatch: pytest.MonkeyPatch) -> None
     def fail(name: str) -> None:
         raise OSError("libsdaart.so: cannot open shared object file")
 
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(module.importlib, "import_module", fail)
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(devices.importlib, "import_module", fail)
 
 
 def test_broken_plugin_is_quoted_where_it_is_asked_for(broken_plugin: None) -> None:

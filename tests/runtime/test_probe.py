@@ -13,6 +13,7 @@ from cornernet.errors import UserError
 from cornernet.runtime import probe as module
 from cornernet.runtime.probe import CHECKS, Check, Values, is_fit, main, probe, probe_op
 from cornernet_ops import __main__ as ops_command
+from cornernet_ops import devices
 from cornernet_ops.registration import OPS
 
 CPU = torch.device("cpu")
@@ -144,7 +145,7 @@ def test_bad_command_of_the_ops_is_refused_in_a_sentence(
 
 
 def test_missing_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="device .* 'sdaa'.* torch_sdaa is not installed"):
         module.find_device("sdaa")
 
