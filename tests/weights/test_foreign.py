@@ -17,7 +17,7 @@ from cornernet import CornerNet
 from cornernet.config import Config, ModelConfig
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
-from cornernet.weights.file import Weights, load_weights, read_weights, save_weights
+from cornernet.weights.file import Weights, read_weights, save_weights
 from cornernet.weights.foreign import COCO_CLASSES, from_foreign, to_mmdet
 
 ORIGINAL = Path(__file__).parents[1] / "data" / "original"
@@ -456,7 +456,9 @@ def test_from_pretrained_takes_files_of_other_programs(tmp_path: Path) -> None:
 
 def test_bare_tensors_of_our_own_network_are_read(tmp_path: Path) -> None:
     torch.save(network(80).state_dict(), tmp_path / "state.pt")
-    assert_same_tensors(load_weights(tmp_path / "state.pt").state_dict, network(80).state_dict())
+    weights, notes = read_weights(tmp_path / "state.pt")
+    assert notes[0] == "layout of names: cornernet"
+    assert_same_tensors(weights.state_dict, network(80).state_dict())
 
 
 @pytest.mark.parametrize(
