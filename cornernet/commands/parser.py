@@ -96,12 +96,16 @@ class CommandParser(argparse.ArgumentParser):
         return message if error.field is None else f"{self._flag(error.field)} {message}"
 
     def with_flags(self, text: str) -> str:
-        """A text in which each setting that acts here is written as its flag."""
-        if not self.takes_settings:
+        """A text in which the settings that act here, and arguments, are written as flags.
+
+        Arguments of one word stay as they are: they may be ordinary words.
+        """
+        names = [action.dest for action in self._actions if "_" in action.dest]
+        names += settings() if self.takes_settings else []
+        if not names:
             return text
-        names = "|".join(map(re.escape, settings()))
         # Not inside a longer name or a path, nor where it has dashes already.
-        pattern = rf"(?<![\w./-])(?:{names})(?![\w/-]|\.\w)"
+        pattern = rf"(?<![\w./-])(?:{'|'.join(map(re.escape, names))})(?![\w/-]|\.\w)"
         return re.sub(pattern, lambda match: self._flag(match[0]), text)
 
     def _flag(self, name: str) -> str:

@@ -76,6 +76,11 @@ def parser(takes_settings: bool = True) -> CommandParser:
         (UserError("must be there", field="device"), "--device must be there", None),
         (UserError("is needed", field="allow_partial"), "--allow-partial is needed", None),
         (UserError("must exist", field="recipe"), "RECIPE must exist", None),
+        (
+            UserError("a.pth: set allow_partial, or device, or another recipe"),
+            "a.pth: set --allow-partial, or device, or another recipe",
+            "a.pth: set --allow-partial, or device, or another recipe",
+        ),
         (UserError("must not", field="other"), "other must not", None),
         (
             UserError("must be a number, got 'fast'", field="train.learning_rate"),

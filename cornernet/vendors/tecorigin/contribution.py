@@ -77,6 +77,7 @@ def write_contribution(
         key=lambda record: record.get("AP", -1.0),
         default=None,
     )
+    readme = _template("README.md").removesuffix("\n")  # what is filled in ends with one
     try:
         with new_folder(target) as unfinished:
             scripts = unfinished / "run_scripts"
@@ -85,7 +86,7 @@ def write_contribution(
                 (scripts / name).write_text(_script(name, processes))
             (unfinished / "requirements.txt").write_text(f"{source}\n{LOGGER}\n")
             (unfinished / "README.md").write_text(
-                _template("README.md").format(
+                readme.format(
                     source=source,
                     environment=environment.strip(),
                     results=_results(best, max(records), len(records)),
