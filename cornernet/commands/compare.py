@@ -18,8 +18,12 @@ def run(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from cornernet.train.compare import compare_losses, training_records
-    from cornernet.vendors.tecorigin.contribution import losses_pass, losses_summary
+    from cornernet.train.compare import (
+        compare_losses,
+        losses_pass,
+        losses_summary,
+        training_records,
+    )
 
     errors = compare_losses(
         training_records(arguments.source), training_records(arguments.reference)

@@ -20,6 +20,7 @@ from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.errors import UserError
+from cornernet.model.detector import TOTAL
 from cornernet.runtime.distributed import World
 from cornernet.train.log import read_records
 from cornernet.train.loop import read_data, resolved
@@ -162,7 +163,7 @@ class BatchComparison:
     @property
     def loss_error(self) -> float:
         """The relative error of the total loss."""
-        return abs(_relative(*self.losses["total"]))
+        return abs(_relative(*self.losses[TOTAL]))
 
     def summary(self) -> dict[str, Any]:
         """All of it as plain data, with the verdict."""
@@ -252,3 +253,17 @@ def passes(errors: Sequence[float]) -> bool:
 def verdict(passed: bool, text: str) -> str:
     """A sentence on a comparison that begins with whether it passes."""
     return f"{'passes' if passed else 'FAILS'}: {text}"
+
+
+def losses_pass(errors: Sequence[LossError]) -> bool:
+    """Whether the total loss is near the reference's, step by step."""
+    return passes([error.mean for error in errors if error.name == TOTAL])
+
+
+def losses_summary(errors: Sequence[LossError]) -> str:
+    """How far the total loss is off, and how far it may be."""
+    total = next(error for error in errors if error.name == TOTAL)
+    return (
+        f"the mean of the total loss's absolute relative errors is {total.mean:.4f} over "
+        f"{total.steps} lines, wanted at most {TOLERANCE}"
+    )

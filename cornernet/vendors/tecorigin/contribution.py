@@ -19,7 +19,8 @@ from cornernet.train.compare import (
     TOLERANCE,
     LossError,
     compare_losses,
-    passes,
+    losses_pass,
+    losses_summary,
     training_records,
     verdict,
 )
@@ -127,20 +128,6 @@ def _results(best: Mapping[str, Any] | None, steps: int, lines: int) -> str:
     return (
         "| AP | AP50 | AP75 |\n|---|---|---|\n"
         f"| {best['AP']:.3f} | {best['AP50']:.3f} | {best['AP75']:.3f} |\n\nTrained for {trained}"
-    )
-
-
-def losses_pass(errors: Sequence[LossError]) -> bool:
-    """Whether the total loss is near the reference's, step by step."""
-    return passes([error.mean for error in errors if error.name == "total"])
-
-
-def losses_summary(errors: Sequence[LossError]) -> str:
-    """How far the total loss is off, and how far it may be."""
-    total = next(error for error in errors if error.name == "total")
-    return (
-        f"the mean of the total loss's absolute relative errors is {total.mean:.4f} over "
-        f"{total.steps} lines, wanted at most {TOLERANCE}"
     )
 
 

@@ -107,7 +107,7 @@ def from_foreign(
     try:
         model = ModelConfig(**settings)
     except UserError as error:
-        raise UserError(f"{source}: {error}") from None
+        raise UserError(error.message, field=error.field, source=source) from None
     tensors = {k: v.float() if v.is_floating_point() else v.long() for k, v in tensors.items()}
     network = functools.partial(Detector, model, len(names))
     fitted, done = _fitted(tensors, network, layout, allow_partial, source)
