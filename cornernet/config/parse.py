@@ -230,7 +230,7 @@ def _wanted(setting: Setting) -> str:
     if setting.choices:
         return "one of " + ", ".join(setting.choices)
     if setting.item_type is not None:
-        entries = {int: "whole numbers", float: "numbers"}[setting.item_type]
+        entries = {int: "whole numbers", float: "numbers", str: "words"}[setting.item_type]
         example = f" such as {setting.default}" if setting.default else ""
         return f"a list of {entries}{example}"
     return {

@@ -26,10 +26,6 @@ def _require_at_least(minimum: float, section: str, owner: object, *keys: str) -
         _require(value >= minimum, f"{section}.{key}", f"must be at least {minimum:g}, got {value}")
 
 
-# The kinds of prediction that `cornernet.parts` builds.
-PARTS = ("corners",)
-
-
 @dataclass(frozen=True)
 class ModelConfig:
     """The network (section 4 of the paper).
@@ -51,7 +47,8 @@ class ModelConfig:
         pixel_std: what it divides by then.
         padding_color: red, green and blue, in 0..255, around an image on its canvas; an empty
             list stands for `pixel_mean`.
-        parts: what the network predicts: "corners", boxes as pairs of corners.
+        parts: what the network predicts: "corners", boxes as pairs of corners, and optionally
+            "centers", which lower the scores of pairs that belong to no object.
     """
 
     stacks: int = 2
@@ -75,11 +72,6 @@ class ModelConfig:
         return red, green, blue
 
     def __post_init__(self) -> None:
-        _require(
-            bool(self.parts) and set(self.parts) <= set(PARTS),
-            "model.parts",
-            f"must name one or more of {', '.join(PARTS)}, got {self.parts}",
-        )
         _require_at_least(
             1, "model", self,
             "stacks", "feature_channels", "pool_channels", "head_channels", "embedding_channels",
@@ -205,6 +197,7 @@ class LossConfig:
         pull_weight: weight of pulling both embeddings of an object together.
         push_weight: weight of pushing the embeddings of different objects apart.
         offset_weight: weight of the offset loss.
+        center_weight: weight of the centres' heat-map, for networks with the part "centers".
         embedding_batch: pull and push count as their mean over the images of the whole batch
             times this number. MMDetection sums them over the images of one GPU, so its recipes
             correspond to the number of images per GPU in their name. Acts with "mmdet".
@@ -222,6 +215,7 @@ class LossConfig:
     pull_weight: float = 0.1
     push_weight: float = 0.1
     offset_weight: float = 1.0
+    center_weight: float = 1.0
     embedding_batch: float = 6.0
     normalize: Literal["mmdet", "paper"] = "mmdet"
     ignore_crowds: bool = True
@@ -229,7 +223,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         _require_at_least(
             0, "loss", self, "focal_alpha", "focal_beta",
-            "pull_weight", "push_weight", "offset_weight", "embedding_batch",
+            "pull_weight", "push_weight", "offset_weight", "center_weight", "embedding_batch",
         )  # fmt: skip
         _require(
             0 < self.gaussian_iou < 1,
@@ -317,6 +311,8 @@ class TestConfig:
         distance_threshold: largest distance between the embeddings of one object's corners.
         pair_score: a box's score from its corners': their "mean", as in the paper, or their
             "geometric" mean, which a single strong corner cannot carry: fewer wrong pairs.
+        center_weight: how often a centre's score counts in that of a box, where the corners' counts
+            twice, for networks with the part "centers".
         max_pairs: corner pairs kept per image and view before non-maximum suppression.
         score_threshold: detections below are left out.
         max_per_image: detections kept per image.
@@ -344,6 +340,7 @@ class TestConfig:
     peak_kernel: int = 3
     distance_threshold: float = 0.5
     pair_score: Literal["mean", "geometric"] = "mean"
+    center_weight: float = 1.0
     max_pairs: int = 1000
     score_threshold: float = 0.0
     max_per_image: int = 100
@@ -366,7 +363,7 @@ class TestConfig:
         _require_at_least(
             0, "test", self,
             "distance_threshold", "score_threshold", "nms_min_score", "merge_exponent",
-            "pad_multiple",
+            "center_weight", "pad_multiple",
         )  # fmt: skip
         _require(
             self.peak_kernel % 2 == 1, "test.peak_kernel", f"must be odd, got {self.peak_kernel}"

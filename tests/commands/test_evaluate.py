@@ -63,7 +63,7 @@ def test_running_out_of_memory_in_prediction_names_what_to_lower(
     def starve(*args: object) -> None:
         raise RuntimeError("device out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr("cornernet.inference.detect.decode", starve)
+    monkeypatch.setattr("cornernet.model.fuse.FusedDetector.decode", starve)
     error = refusal(capsys, "evaluate", str(weights), "--data", str(shapes), "--device", "cpu")
     assert str(shapes / "val") in error and "out of memory with 1 " in error
     for flag in ("--batch-size", "--scales", "--data.long_side"):

@@ -77,7 +77,7 @@ def test_recipe_of_mmdetection_has_its_settings() -> None:
     assert (config.loss.offset_weight, config.loss.gaussian_iou) == (1.0, 0.3)
     assert (test.topk, test.peak_kernel, test.distance_threshold) == (100, 3, 0.5)
     assert (test.nms, test.nms_sigma, test.nms_min_score) == ("gaussian", 0.5, 1e-3)
-    assert (test.max_pairs, test.max_per_image, test.pad_multiple) == (1000, 100, 128)
+    assert (test.max_pairs, test.max_per_image, test.pad_multiple) == (1000, 100, 0)
 
 
 def test_override_wins_over_the_recipe() -> None:
@@ -214,6 +214,8 @@ TAKEN: list[tuple[str, Any, Any]] = [
     ("train.milestones", [1, 2], [1, 2]),
     ("train.milestones", "[1, 2]", [1, 2]),
     ("model.padding_color", [], []),
+    ("model.parts", ["corners", "centers"], ["corners", "centers"]),
+    ("model.parts", "[corners, centers]", ["corners", "centers"]),
     ("augment.crop_ratios", [1, 0.5], [1.0, 0.5]),
     ("augment.crop_ratios", (1, "5e-1"), [1.0, 0.5]),
     ("augment.crop_ratios", "[1, 5e-1]", [1.0, 0.5]),
@@ -246,6 +248,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("augment.contrast", [1, [2]], "a list of numbers such as [0.5, 1.5]"),
     ("augment.contrast", [1, None], "a list of numbers such as [0.5, 1.5]"),
     ("model.padding_color", "black", "a list of numbers"),
+    ("model.parts", "corners", "a list of words such as ['corners']"),
+    ("model.parts", [1], "a list of words such as ['corners']"),
 ]
 
 

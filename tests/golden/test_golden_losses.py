@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cornernet.parts.corners.losses import COUNT_EPSILON, embedding_losses, focal_loss, offset_loss
+from cornernet.parts.corners.losses import embedding_losses
+from cornernet.parts.losses import COUNT_EPSILON, focal_loss, offset_loss
 
 # Beyond this the reference's probabilities round to 0 or 1 and its gradient goes astray.
 WELL_BEHAVED = 12.0

@@ -23,7 +23,7 @@ def test_largest_batch_is_found(limit: int) -> None:
         return 10 * number
 
     found = batch_size._search(step, lambda: freed.append(tried[-1]))
-    assert found == batch_size.Fit(limit, 10 * limit)
+    assert found == batch_size.LargestBatch(limit, 10 * limit)
     assert freed == [number for number in tried if number > limit]
     assert len(tried) == len(set(tried)) <= 16
 
@@ -41,13 +41,13 @@ def test_one_picture_too_much_is_an_error() -> None:
 
 
 def test_memory_of_the_host_is_not_tried_out() -> None:
-    with pytest.raises(UserError, match="expected a device with memory of its own, got cpu"):
-        batch_size.largest_batch(Config(), World(torch.device("cpu")))
+    with pytest.raises(UserError, match="device must .* memory of its own .* got cpu"):
+        batch_size.find_batch_size(Config(), World(torch.device("cpu")))
 
 
 def test_processes_do_not_try_at_once() -> None:
-    with pytest.raises(UserError, match="expected one process, got 2; start it without torchrun"):
-        batch_size.largest_batch(Config(), World(torch.device("meta"), 0, 2))
+    with pytest.raises(UserError, match="one process, got 2; start it without torchrun"):
+        batch_size.find_batch_size(Config(), World(torch.device("meta"), 0, 2))
 
 
 def test_batches_to_try_have_boxes_inside_the_picture() -> None:

@@ -213,7 +213,7 @@ def test_a_network_for_bgr_gives_the_same_maps_for_rgb() -> None:
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([10.0, 20, 30], [1.0, 2, 4]))
     with torch.no_grad():
         (wanted,) = theirs.head(theirs.backbone((bgr - mean) / std))
-        (maps,) = ours(bgr.flip(1))
+        maps = ours(bgr.flip(1))[0]["corners"]
     for a, b in zip(maps, wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
@@ -404,7 +404,8 @@ def test_original_network_gives_the_same_maps(original) -> None:
         arrays = dict(content)
     canvas, _ = make_view(arrays["image"][..., ::-1], weights.config)
     with torch.no_grad():
-        (maps,) = weights.build_model()(torch.from_numpy(canvas).permute(2, 0, 1)[None])
+        (stack,) = weights.build_model()(torch.from_numpy(canvas).permute(2, 0, 1)[None])
+    maps = stack["corners"]
     for name in MAPS:
         wanted = torch.from_numpy(arrays[name])[None]
         assert float(wanted.std()) > 1e-3  # a constant map would show nothing

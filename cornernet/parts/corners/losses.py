@@ -12,38 +12,7 @@ from torch import Tensor
 
 from cornernet.config import LossConfig
 from cornernet.parts.corners.structures import Outputs, Targets
-
-# Added to a count of corners before it divides, as in MMDetection: float32's epsilon.
-COUNT_EPSILON = 1.1920929e-07
-
-
-def focal_loss(
-    logits: Tensor,
-    target: Tensor,
-    alpha: float = 2.0,
-    beta: float = 4.0,
-    ignored: Tensor | None = None,
-) -> Tensor:
-    """The focal variant of equation 1, summed over all cells.
-
-    With p = sigmoid(logits): -(1 - p)^alpha log p where the target is 1, and
-    -(1 - target)^beta p^alpha log(1 - p) elsewhere. Formed from log-sigmoids in float32, so that
-    value and gradient are right for every finite logit.
-
-    Args:
-        logits: [N, K, h, w], any floating dtype.
-        target: same shape, 0..1.
-        ignored: same shape, bool: where there is no penalty for a probability; None for nowhere.
-            Cells whose target is 1 count all the same.
-    """
-    logits = logits.float()
-    # log p and log(1 - p); powers of p are taken as exponentials of these.
-    log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)
-    positive = -torch.exp(alpha * log_q) * log_p
-    negative = -torch.exp(alpha * log_p) * log_q * (1 - target) ** beta
-    if ignored is not None:
-        negative = negative.masked_fill(ignored, 0)
-    return torch.where(target == 1, positive, negative).sum()
+from cornernet.parts.losses import COUNT_EPSILON, focal_loss, loss_scales, offset_loss
 
 
 def embedding_losses(
@@ -83,17 +52,6 @@ def embedding_losses(
     return pull.sum(), push
 
 
-def offset_loss(offset: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Smooth L1 of equation 3, summed over the cells where a corner lies and over x and y.
-
-    Args:
-        offset: [N, 2, h, w] predicted, in cells.
-        target: same shape.
-        mask: [N, 1, h, w], 1 where a corner lies.
-    """
-    return (F.smooth_l1_loss(offset.float(), target, reduction="none") * mask).sum()
-
-
 def corner_counts(targets: Targets) -> Tensor:
     """[5] float32: cells with a corner (per class: tl, br; of any class: tl, br) and images."""
     return torch.stack(
@@ -130,10 +88,8 @@ def corner_losses(
     counts = corner_counts(targets) if counts is None else counts
     tl_class, br_class, tl_any, br_any = (counts[:4].clamp_min(1) + COUNT_EPSILON).unbind()
     images = counts[4]
-    # Both corners' losses count half, and every stack fully; or the other way round.
-    per_corner, per_stack, per_image = 0.5, 1.0, config.embedding_batch
-    if config.normalize == "paper":
-        per_corner, per_stack, per_image = 1.0, 1 / len(outputs), 1.0
+    per_corner, per_stack = loss_scales(config, len(outputs))
+    per_image = 1.0 if config.normalize == "paper" else config.embedding_batch
     embedding_scale = per_image / images
     shape = (config.focal_alpha, config.focal_beta, targets.ignored)
     focal, pull, push, offset = [], [], [], []

@@ -9,7 +9,8 @@ from cornernet.parts.corners.decode import decode
 from cornernet.parts.corners.head import CornerHead
 from cornernet.parts.corners.losses import corner_counts, corner_losses
 from cornernet.parts.corners.structures import Outputs, Targets
-from cornernet.parts.corners.targets import build_targets, crowd_cells
+from cornernet.parts.corners.targets import build_targets
+from cornernet.parts.crowds import crowd_cells
 from cornernet.parts.interface import Part
 from cornernet.structures import Batch, Candidates
 

@@ -9,15 +9,11 @@ import torch
 from torch import Tensor
 
 from cornernet.config import LossConfig
-from cornernet.parts.corners.losses import (
-    corner_counts,
-    corner_losses,
-    embedding_losses,
-    focal_loss,
-)
-from cornernet.parts.corners.losses import offset_loss as offset_loss_of
+from cornernet.parts.corners.losses import corner_counts, corner_losses, embedding_losses
 from cornernet.parts.corners.structures import Outputs, Targets
 from cornernet.parts.corners.targets import build_targets
+from cornernet.parts.losses import focal_loss
+from cornernet.parts.losses import offset_loss as offset_loss_of
 
 
 def focal_by_loops(logits: Tensor, target: Tensor, alpha: float, beta: float) -> float:

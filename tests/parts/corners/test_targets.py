@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from cornernet.parts.corners.structures import Targets
-from cornernet.parts.corners.targets import build_targets, crowd_cells
+from cornernet.parts.corners.targets import build_targets
+from cornernet.parts.crowds import crowd_cells
 from cornernet_ops.corner_targets import draw_gaussians, gaussian_radius
 
 

@@ -1,0 +1,101 @@
+"""The head of centres: centre pooling and the heat-map and offset branches.
+
+Duan et al., "CenterNet: Keypoint Triplets for Object Detection", ICCV 2019, section 3.2.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from cornernet.model.layers import recomputed
+from cornernet.parts.centers.structures import CenterMaps
+from cornernet.parts.interface import Head, SharedConvolution
+from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, initialise
+
+
+def center_pool(vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """The largest value of each column of one map, plus that of each row of another.
+
+    The same as pooling `vertical` towards the top and then the bottom, `horizontal` towards the
+    left and then the right, and adding: two reductions and a sum. Of equal maxima torch divides the
+    gradient evenly.
+
+    Args:
+        vertical: [N, C, h, w].
+        horizontal: of the same shape.
+    """
+    return vertical.amax(2, keepdim=True) + horizontal.amax(3, keepdim=True)
+
+
+class CenterHead(Head):
+    """One prediction module per stack; in evaluation only the last is run.
+
+    Args:
+        stacks: number of feature maps in training.
+        feature_channels: channels of a feature map.
+        pool_channels: see `PoolingModule`.
+        head_channels: hidden channels of the branches.
+        num_classes: channels of the heat-maps.
+    """
+
+    def __init__(
+        self,
+        stacks: int,
+        feature_channels: int,
+        pool_channels: int,
+        head_channels: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+
+        def branches(outputs: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                Branch(feature_channels, head_channels, outputs) for _ in range(stacks)
+            )
+
+        self.pool = nn.ModuleList(
+            PoolingModule(feature_channels, pool_channels, center_pool) for _ in range(stacks)
+        )
+        self.heat = branches(num_classes)
+        self.off = branches(2)
+        initialise(self)
+
+    def class_dependent_layers(self) -> list[str]:
+        return [f"heat.{stack}.1.conv" for stack in range(len(self.heat))]
+
+    def forward(self, features: list[Tensor]) -> list[CenterMaps]:
+        stacks = range(len(features)) if self.training else [len(features) - 1]
+        return [self._stack(stack, features[stack]) for stack in stacks]
+
+    def _stack(self, stack: int, feature: Tensor) -> CenterMaps:
+        def run(module: nn.Module, x: Tensor) -> Tensor:
+            if self.recompute and torch.is_grad_enabled():
+                return recomputed(module, x)
+            return cast(Tensor, module(x))
+
+        pooled = run(self.pool[stack], feature)
+        return CenterMaps(run(self.heat[stack], pooled), run(self.off[stack], pooled))
+
+    def fused(self) -> tuple[list[SharedConvolution], nn.Module]:
+        pool = cast(PoolingModule, self.pool[-1])
+        return pool.shared_convolutions(), FusedCenterHead(self)
+
+
+class FusedCenterHead(nn.Module):
+    """The last stack's centres for inference, behind the convolutions that read the features.
+
+    Args:
+        head: with BatchNorm folded; its convolutions are taken over.
+    """
+
+    def __init__(self, head: CenterHead) -> None:
+        super().__init__()
+        branches = [cast(Branch, branch[-1]) for branch in (head.heat, head.off)]
+        self.branches = FusedBranches(cast(PoolingModule, head.pool[-1]), branches)
+
+    def forward(self, shared: list[Tensor]) -> CenterMaps:
+        heat, offset = self.branches(*shared)
+        return CenterMaps(heat, offset)
