@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "anywhere.h"
+#include "host_device.h"
 
 namespace cornernet {
 
@@ -13,13 +13,13 @@ namespace cornernet {
 constexpr double kLargestRadius = 1e9;
 
 // A coordinate in cells: times the scale in float32; what is not finite counts as 0.
-CORNERNET_ANYWHERE inline float scaled_coordinate(float pixels, float scale) {
+CORNERNET_HOST_DEVICE inline float scaled_coordinate(float pixels, float scale) {
   const float scaled = pixels * scale;
   return std::isfinite(scaled) ? scaled : 0.0F;
 }
 
 // The cell that a coordinate is rounded down to, or the nearest one of the map.
-CORNERNET_ANYWHERE inline int64_t nearest_cell(float coordinate, int64_t length) {
+CORNERNET_HOST_DEVICE inline int64_t nearest_cell(float coordinate, int64_t length) {
   if (!(coordinate > 0.0F)) {
     return 0;
   }
@@ -28,7 +28,7 @@ CORNERNET_ANYWHERE inline int64_t nearest_cell(float coordinate, int64_t length)
 }
 
 // Whole cells by which both corners of a box of this size may move; 0 where there is no such.
-CORNERNET_ANYWHERE inline int64_t gaussian_radius(double height, double width, double overlap) {
+CORNERNET_HOST_DEVICE inline int64_t gaussian_radius(double height, double width, double overlap) {
   // In this order of operations, as the reference in cornernet_ops/corner_targets.py explains.
   const double total = height + width;
   const double beside_c = width * height * (1 - overlap) / (1 + overlap);
@@ -50,7 +50,7 @@ CORNERNET_ANYWHERE inline int64_t gaussian_radius(double height, double width, d
 }
 
 // Twice the squared deviation of the Gaussian of a radius.
-CORNERNET_ANYWHERE inline float twice_variance(int64_t radius) {
+CORNERNET_HOST_DEVICE inline float twice_variance(int64_t radius) {
   const float deviation = static_cast<float>(2 * radius + 1) / 6.0F;
   return 2.0F * (deviation * deviation);
 }

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "anywhere.h"
+#include "host_device.h"
 
 namespace cornernet {
 
@@ -18,12 +18,12 @@ struct Box {
   T x2;
   T y2;
 
-  CORNERNET_ANYWHERE T area() const { return (x2 - x1) * (y2 - y1); }
+  CORNERNET_HOST_DEVICE T area() const { return (x2 - x1) * (y2 - y1); }
 };
 
 // Intersection over union; 0 where both have no area, and where a coordinate is NaN.
 template <typename T>
-CORNERNET_ANYWHERE inline T box_iou(const Box<T>& a, const Box<T>& b) {
+CORNERNET_HOST_DEVICE inline T box_iou(const Box<T>& a, const Box<T>& b) {
   const T width = (a.x2 < b.x2 ? a.x2 : b.x2) - (a.x1 > b.x1 ? a.x1 : b.x1);
   const T height = (a.y2 < b.y2 ? a.y2 : b.y2) - (a.y1 > b.y1 ? a.y1 : b.y1);
   const T intersection = (width > 0 ? width : T(0)) * (height > 0 ? height : T(0));
@@ -33,7 +33,7 @@ CORNERNET_ANYWHERE inline T box_iou(const Box<T>& a, const Box<T>& b) {
 
 // The factor by which a picked box lowers the score of one that it overlaps.
 template <typename T>
-CORNERNET_ANYWHERE inline T suppression_factor(
+CORNERNET_HOST_DEVICE inline T suppression_factor(
     Suppression method, T overlap, T iou_threshold, T sigma) {
   switch (method) {
     case Suppression::kGaussian:

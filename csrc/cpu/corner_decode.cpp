@@ -5,7 +5,7 @@
 // is K + L + M, not K x L, and once the heap is full most pairs fall at its threshold, before their
 // embeddings are read.
 
-#include "../common/corner_decode.h"
+#include "../common/corner_decode_args.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>

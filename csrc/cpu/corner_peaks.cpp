@@ -4,7 +4,7 @@
 // of such cells are passed over by a vectorized comparison; only the others are held against their
 // window.
 
-#include "../common/corner_peaks.h"
+#include "../common/corner_peaks_args.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -22,8 +22,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "dispatch.h"
-#include "order.h"
+#include "launch.h"
+#include "element.h"
 #include "simd.h"
 #include "top_k.h"
 

@@ -1,4 +1,4 @@
-// corner_pool on the CPU: contract in cornernet_ops/corner_pool.py, arithmetic in lanes.h.
+// corner_pool on the CPU: contract in cornernet_ops/corner_pool.py, arithmetic in simd_scan.h.
 //
 // This file cuts the work into pieces that stay in cache while they are worked on, and asks for the
 // next piece meanwhile.
@@ -16,10 +16,10 @@
 #include <type_traits>
 
 #include "../common/corner_pool_args.h"
-#include "dispatch.h"
-#include "lanes.h"
+#include "launch.h"
+#include "simd_scan.h"
 #include "prefetch.h"
-#include "result.h"
+#include "tensors.h"
 
 namespace cornernet {
 namespace {
@@ -32,10 +32,10 @@ constexpr int64_t kGrain = 32768;
 constexpr int64_t kPlaneBytes = 1 << 16;
 constexpr int64_t kRowBytes = 1 << 7;
 // Bytes of a row that are worked on at once, so that the state of their columns stays in the first
-// cache; and in backward the marks of as many rows, in the second, but no less than kRunBytes a
+// cache; and in backward the heads of as many rows, in the second, but no less than kRunBytes a
 // row.
 constexpr int64_t kPanelBytes = 1 << 13;
-constexpr int64_t kMarkBytes = 1 << 19;
+constexpr int64_t kHeadBytes = 1 << 19;
 constexpr int64_t kRunBytes = 1 << 10;
 
 template <typename T>
@@ -69,11 +69,11 @@ class Pieces {
     return piece / strips_ * scan_.length * scan_.inner + piece % strips_ * width_;
   }
   // A piece of a tensor, to be asked for; nothing past the last.
-  Ahead ahead(const T* tensor, int64_t piece, int64_t end, bool write) const {
+  Prefetcher prefetcher(const T* tensor, int64_t piece, int64_t end, bool write) const {
     if (piece >= end) {
-      return Ahead();
+      return Prefetcher();
     }
-    return Ahead(tensor + offset(piece), scan_.length, width(piece), scan_.inner, write);
+    return Prefetcher(tensor + offset(piece), scan_.length, width(piece), scan_.inner, write);
   }
 
  private:
@@ -92,8 +92,8 @@ void pool(const T* x, T* y, const Scan& scan) {
       const int64_t at = begin * length;
       const int64_t rows = end - begin;
       kernel(
-          x + at, y + at, length, rows, rows_ahead(x + at, length, rows, false),
-          rows_ahead(y + at, length, rows, true));
+          x + at, y + at, length, rows, rows_prefetcher(x + at, length, rows, false),
+          rows_prefetcher(y + at, length, rows, true));
     });
   } else if (in_columns<T>(scan, scan.reverse)) {
     const auto kernel = CORNERNET_BEST(pool_columns, T, scan.reverse, , kFirstCache);
@@ -103,7 +103,7 @@ void pool(const T* x, T* y, const Scan& scan) {
         const int64_t at = pieces.offset(piece);
         kernel(
             x + at, y + at, length, inner, pieces.width(piece),
-            pieces.ahead(x, piece + 1, end, false), pieces.ahead(y, piece + 1, end, true));
+            pieces.prefetcher(x, piece + 1, end, false), pieces.prefetcher(y, piece + 1, end, true));
       }
     });
   } else {
@@ -126,36 +126,36 @@ void pool_backward(const T* g, const T* x, T* dx, const Scan& scan) {
   if (inner == 1) {
     const auto kernel = CORNERNET_BEST(pool_rows_backward, T, scan.reverse);
     at::parallel_for(0, scan.outer, 1 + kGrain / length, [&](int64_t begin, int64_t end) {
-      Scratch marks;
+      Scratch heads;
       const int64_t at = begin * length;
       const int64_t rows = end - begin;
       kernel(
-          g + at, x + at, dx + at, length, rows, marks, rows_ahead(g + at, length, rows, false),
-          rows_ahead(x + at, length, rows, false), rows_ahead(dx + at, length, rows, true));
+          g + at, x + at, dx + at, length, rows, heads, rows_prefetcher(g + at, length, rows, false),
+          rows_prefetcher(x + at, length, rows, false), rows_prefetcher(dx + at, length, rows, true));
     });
   } else if (in_columns<T>(scan, true)) {
-    // Either the marks or the sums go against the order of memory.
+    // Either the heads or the sums go against the order of memory.
     const auto kernel = CORNERNET_BEST(pool_columns_backward, T, scan.reverse);
     const Pieces<T> pieces(scan, kPlaneBytes / length);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
-      Scratch marks;
+      Scratch heads;
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t at = pieces.offset(piece);
         kernel(
-            g + at, x + at, dx + at, length, inner, pieces.width(piece), marks,
-            pieces.ahead(g, piece + 1, end, false), pieces.ahead(x, piece + 1, end, false),
-            pieces.ahead(dx, piece + 1, end, true));
+            g + at, x + at, dx + at, length, inner, pieces.width(piece), heads,
+            pieces.prefetcher(g, piece + 1, end, false), pieces.prefetcher(x, piece + 1, end, false),
+            pieces.prefetcher(dx, piece + 1, end, true));
       }
     });
   } else {
     const auto kernel = CORNERNET_BEST(pool_panel_backward, T, scan.reverse);
-    const Pieces<T> pieces(scan, std::max(kRunBytes, kMarkBytes / length));
+    const Pieces<T> pieces(scan, std::max(kRunBytes, kHeadBytes / length));
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
-      Scratch marks;
+      Scratch heads;
       Scratch state;
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t at = pieces.offset(piece);
-        kernel(g + at, x + at, dx + at, length, inner, pieces.width(piece), marks, state);
+        kernel(g + at, x + at, dx + at, length, inner, pieces.width(piece), heads, state);
       }
     });
   }
@@ -167,7 +167,7 @@ at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {
   check_corner_pool("corner_pool", x, direction);
   const at::MemoryFormat layout = layout_of(x);
   const at::Tensor dense = x.contiguous(layout);
-  at::Tensor y = on_huge_pages(at::empty_like(dense, {}, layout));
+  at::Tensor y = use_huge_pages(at::empty_like(dense, {}, layout));
   if (y.numel() == 0) {
     return y;
   }
@@ -184,7 +184,7 @@ at::Tensor corner_pool_backward(
   const at::MemoryFormat layout = layout_of(x);
   const at::Tensor dense = x.contiguous(layout);
   const at::Tensor grad = grad_out.contiguous(layout);
-  at::Tensor dx = on_huge_pages(at::empty_like(dense, {}, layout));
+  at::Tensor dx = use_huge_pages(at::empty_like(dense, {}, layout));
   if (dx.numel() == 0) {
     return dx;
   }

@@ -1,11 +1,11 @@
 // corner_pool_pair on the CPU: contract in cornernet_ops/corner_pool_pair.py, arithmetic in
-// lanes.h.
+// simd_scan.h.
 //
-// A plane, or in channels_last a row of a picture, is scanned both ways while it is in cache, so
+// A plane, or in channels_last a row of an image, is scanned both ways while it is in cache, so
 // that every tensor goes through memory once. Planes that no cache holds are scanned one way after
 // the other.
 
-#include "../common/corner_pool_pair.h"
+#include "../common/corner_pool_pair_args.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -19,10 +19,10 @@
 #include <type_traits>
 
 #include "corner_pool.h"
-#include "dispatch.h"
-#include "lanes.h"
+#include "launch.h"
+#include "simd_scan.h"
 #include "prefetch.h"
-#include "result.h"
+#include "tensors.h"
 
 namespace cornernet {
 namespace {
@@ -53,11 +53,11 @@ bool fits_cache(const at::Tensor& x) {
 
 // A plane as one run of memory; nothing past the last.
 template <typename T>
-Ahead plane_ahead(const T* tensor, const Maps& maps, int64_t plane, int64_t end, bool write) {
+Prefetcher plane_prefetcher(const T* tensor, const Maps& maps, int64_t plane, int64_t end, bool write) {
   if (plane >= end) {
-    return Ahead();
+    return Prefetcher();
   }
-  return Ahead(tensor + plane * maps.plane(), 1, maps.plane(), 0, write);
+  return Prefetcher(tensor + plane * maps.plane(), 1, maps.plane(), 0, write);
 }
 
 template <typename T>
@@ -70,11 +70,11 @@ void pool_planes(const T* vertical, const T* horizontal, T* y, const Maps& maps)
       const int64_t at = plane * maps.plane();
       columns(
           vertical + at, y + at, maps.h, maps.w, maps.w,
-          plane_ahead(horizontal, maps, plane, end, false), Ahead());
+          plane_prefetcher(horizontal, maps, plane, end, false), Prefetcher());
       rows(
           horizontal + at, y + at, maps.w, maps.h,
-          plane_ahead(vertical, maps, plane + 1, end, false),
-          plane_ahead(y, maps, plane + 1, end, true));
+          plane_prefetcher(vertical, maps, plane + 1, end, false),
+          plane_prefetcher(y, maps, plane + 1, end, true));
     }
   });
 }
@@ -86,18 +86,18 @@ void pool_planes_backward(
   const auto rows = CORNERNET_BEST(pool_rows_backward, T, maps.reverse);
   const int64_t grain = 1 + kGrain / maps.plane();
   at::parallel_for(0, maps.n * maps.c, grain, [&](int64_t begin, int64_t end) {
-    Scratch marks;
+    Scratch heads;
     for (int64_t plane = begin; plane < end; ++plane) {
       const int64_t at = plane * maps.plane();
       columns(
-          g + at, vertical + at, grad_v + at, maps.h, maps.w, maps.w, marks, Ahead(),
-          plane_ahead(horizontal, maps, plane, end, false),
-          plane_ahead(grad_h, maps, plane, end, true));
+          g + at, vertical + at, grad_v + at, maps.h, maps.w, maps.w, heads, Prefetcher(),
+          plane_prefetcher(horizontal, maps, plane, end, false),
+          plane_prefetcher(grad_h, maps, plane, end, true));
       rows(
-          g + at, horizontal + at, grad_h + at, maps.w, maps.h, marks,
-          plane_ahead(g, maps, plane + 1, end, false),
-          plane_ahead(vertical, maps, plane + 1, end, false),
-          plane_ahead(grad_v, maps, plane + 1, end, true));
+          g + at, horizontal + at, grad_h + at, maps.w, maps.h, heads,
+          plane_prefetcher(g, maps, plane + 1, end, false),
+          plane_prefetcher(vertical, maps, plane + 1, end, false),
+          plane_prefetcher(grad_v, maps, plane + 1, end, true));
     }
   });
 }
@@ -111,15 +111,15 @@ void add_rows(const T* horizontal, T* y, const Maps& maps) {
     const int64_t at = begin * maps.w;
     const int64_t rows = end - begin;
     kernel(
-        horizontal + at, y + at, maps.w, rows, rows_ahead(horizontal + at, maps.w, rows, false),
-        rows_ahead(y + at, maps.w, rows, true));
+        horizontal + at, y + at, maps.w, rows, rows_prefetcher(horizontal + at, maps.w, rows, false),
+        rows_prefetcher(y + at, maps.w, rows, true));
   });
 }
 
 template <typename T>
-void pool_pictures(const T* vertical, const T* horizontal, T* y, const Maps& maps) {
-  const auto kernel = CORNERNET_BEST(pool_picture, T, maps.reverse);
-  // Whole cache lines of channels, as many parts of a picture as give every thread something to do.
+void pool_images(const T* vertical, const T* horizontal, T* y, const Maps& maps) {
+  const auto kernel = CORNERNET_BEST(pool_image, T, maps.reverse);
+  // Whole cache lines of channels, as many parts of an image as give every thread something to do.
   constexpr int64_t kLine = kCacheLine / sizeof(T);
   const int64_t wanted = (2 * at::get_num_threads() + maps.n - 1) / maps.n;
   const int64_t width = std::max(kLine, (maps.c / wanted + kLine - 1) / kLine * kLine);
@@ -146,7 +146,7 @@ at::Tensor corner_pool_pair(
   const at::Tensor h = horizontal.contiguous(layout);
   const bool apart = !channels_last && !fits_cache(v);
   at::Tensor y = apart ? corner_pool(v, vertical_direction(corner))
-                       : on_huge_pages(at::empty_like(v, {}, layout));
+                       : use_huge_pages(at::empty_like(v, {}, layout));
   if (y.numel() == 0) {
     return y;
   }
@@ -157,7 +157,7 @@ at::Tensor corner_pool_pair(
     const T* from_h = h.const_data_ptr<T>();
     T* to = y.mutable_data_ptr<T>();
     if (channels_last) {
-      pool_pictures(from_v, from_h, to, maps);
+      pool_images(from_v, from_h, to, maps);
     } else if (apart) {
       add_rows(from_h, to, maps);
     } else {
@@ -180,8 +180,8 @@ std::tuple<at::Tensor, at::Tensor> corner_pool_pair_backward(
         corner_pool_backward(g, v, vertical_direction(corner)),
         corner_pool_backward(g, h, horizontal_direction(corner))};
   }
-  at::Tensor grad_v = on_huge_pages(at::empty_like(v, {}, layout));
-  at::Tensor grad_h = on_huge_pages(at::empty_like(h, {}, layout));
+  at::Tensor grad_v = use_huge_pages(at::empty_like(v, {}, layout));
+  at::Tensor grad_h = use_huge_pages(at::empty_like(h, {}, layout));
   if (grad_v.numel() == 0) {
     return {grad_v, grad_h};
   }

@@ -1,7 +1,7 @@
 // corner_targets on the CPU: contract in cornernet_ops/corner_targets.py.
 //
 // Filling the maps with zeros is nearly all of the work: the Gaussians cover few of their cells.
-// Boxes are drawn by the thread that owns their picture, in their order, so that a later box's
+// Boxes are drawn by the thread that owns their image, in their order, so that a later box's
 // offset stands and nothing is written by two threads.
 
 #include "../common/corner_targets.h"
@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "../common/corner_targets_args.h"
-#include "result.h"
+#include "tensors.h"
 
 namespace cornernet {
 namespace {
@@ -35,7 +35,7 @@ struct Sizes {
 };
 
 at::Tensor zeros(at::IntArrayRef shape, const at::TensorOptions& options) {
-  return on_huge_pages(at::empty(shape, options)).zero_();
+  return use_huge_pages(at::empty(shape, options)).zero_();
 }
 
 // The maps of one kind of corner.

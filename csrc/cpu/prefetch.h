@@ -23,11 +23,11 @@ constexpr int kFirstCache = 3;
 constexpr int kSecondCache = 2;
 
 // `rows` pieces of `width` elements, `stride` elements apart; nothing by default.
-class Ahead {
+class Prefetcher {
  public:
-  Ahead() = default;
+  Prefetcher() = default;
   template <typename T>
-  Ahead(const T* first, int64_t rows, int64_t width, int64_t stride, bool write)
+  Prefetcher(const T* first, int64_t rows, int64_t width, int64_t stride, bool write)
       : row_(reinterpret_cast<const char*>(first)),
         rows_(rows),
         bytes_(width * static_cast<int64_t>(sizeof(T))),

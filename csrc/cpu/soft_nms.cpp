@@ -66,14 +66,14 @@ struct WeightedBoxes {
   }
 };
 
-// A class's share of the candidates that may still be picked: places in Candidates' rows.
-struct Share {
+// The candidates of a class that may still be picked: places in Candidates' rows.
+struct ClassRange {
   size_t begin;
   size_t count;
   size_t best;
 };
 
-// The candidates of a picture, class by class and in each in the order of their indices. Each quantity
+// The candidates of an image, class by class and in each in the order of their indices. Each quantity
 // lies in a row of its own, so that the overlaps of a pick are computed in vectors.
 template <typename T>
 class Candidates {
@@ -100,32 +100,32 @@ class Candidates {
       y2_[i] = boxes[4 * from + 3];
       score_[i] = scores[from];
       if (i == 0 || labels[from] != labels[index_[i - 1]]) {
-        shares_.push_back({i, 0, i});
+        classes_.push_back({i, 0, i});
       }
-      Share& share = shares_.back();
-      ++share.count;
-      if (score_[i] > score_[share.best]) {  // of equal scores the first has the lower index
-        share.best = i;
+      ClassRange& range = classes_.back();
+      ++range.count;
+      if (score_[i] > score_[range.best]) {  // of equal scores the first has the lower index
+        range.best = i;
       }
     }
     first_score_ = score_;
   }
 
-  std::vector<Share>& shares() { return shares_; }
-  T best_score(const Share& share) const { return score_[share.best]; }
-  int64_t best_index(const Share& share) const { return index_[share.best]; }
+  std::vector<ClassRange>& classes() { return classes_; }
+  T best_score(const ClassRange& range) const { return score_[range.best]; }
+  int64_t best_index(const ClassRange& range) const { return index_[range.best]; }
 
   // Takes a class's best candidate out, lowers its others, and returns the box to report.
-  Box<T> pick(Share& share, const Settings<T>& settings) {
-    const Box<T> picked = box(share.best);
-    find_overlaps(picked, share);
+  Box<T> pick(ClassRange& range, const Settings<T>& settings) {
+    const Box<T> picked = box(range.best);
+    find_overlaps(picked, range);
     const bool merges = settings.merge_exponent > 0;
     WeightedBoxes<T> merged;
-    merged.add(picked, first_score_[share.best]);
-    size_t kept = share.begin;
-    size_t next = share.begin;
-    for (size_t i = share.begin; i < share.begin + share.count; ++i) {
-      if (i == share.best) {
+    merged.add(picked, first_score_[range.best]);
+    size_t kept = range.begin;
+    size_t next = range.begin;
+    for (size_t i = range.begin; i < range.begin + range.count; ++i) {
+      if (i == range.best) {
         continue;
       }
       T score = score_[i];
@@ -148,21 +148,21 @@ class Candidates {
       }
       ++kept;
     }
-    share.count = kept - share.begin;
-    share.best = next;
+    range.count = kept - range.begin;
+    range.best = next;
     return merges ? merged.mean(picked) : picked;
   }
 
  private:
   Box<T> box(size_t i) const { return {x1_[i], y1_[i], x2_[i], y2_[i]}; }
 
-  void find_overlaps(const Box<T>& picked, const Share& share) {
-    const size_t count = share.count;
-    const T* __restrict x1 = x1_.data() + share.begin;
-    const T* __restrict y1 = y1_.data() + share.begin;
-    const T* __restrict x2 = x2_.data() + share.begin;
-    const T* __restrict y2 = y2_.data() + share.begin;
-    T* __restrict overlap = overlap_.data() + share.begin;
+  void find_overlaps(const Box<T>& picked, const ClassRange& range) {
+    const size_t count = range.count;
+    const T* __restrict x1 = x1_.data() + range.begin;
+    const T* __restrict y1 = y1_.data() + range.begin;
+    const T* __restrict x2 = x2_.data() + range.begin;
+    const T* __restrict y2 = y2_.data() + range.begin;
+    T* __restrict overlap = overlap_.data() + range.begin;
     vectorized([=]() CORNERNET_INLINE_LAMBDA {
       for (size_t i = 0; i < count; ++i) {
         overlap[i] = box_iou(picked, {x1[i], y1[i], x2[i], y2[i]});
@@ -184,37 +184,37 @@ class Candidates {
 
   std::vector<T> x1_, y1_, x2_, y2_, score_, first_score_, overlap_;
   std::vector<int64_t> index_;
-  std::vector<Share> shares_;
+  std::vector<ClassRange> classes_;
 };
 
-// One picture; the outputs hold what stands for no detection.
+// One image; the outputs hold what stands for no detection.
 template <typename T>
 void suppress(
     const T* boxes, const T* scores, const int64_t* labels, int64_t count,
     const Settings<T>& settings, int64_t limit, int64_t* picked_index, T* picked_boxes,
     T* picked_scores) {
   Candidates<T> candidates(boxes, scores, labels, count, settings.min_score);
-  const auto worse = [&](const Share* a, const Share* b) {
+  const auto worse = [&](const ClassRange* a, const ClassRange* b) {
     return better(
         candidates.best_score(*b), candidates.best_index(*b), candidates.best_score(*a),
         candidates.best_index(*a));
   };
-  std::priority_queue<Share*, std::vector<Share*>, decltype(worse)> queue(worse);
-  for (Share& share : candidates.shares()) {
-    queue.push(&share);
+  std::priority_queue<ClassRange*, std::vector<ClassRange*>, decltype(worse)> queue(worse);
+  for (ClassRange& range : candidates.classes()) {
+    queue.push(&range);
   }
   for (int64_t pick = 0; pick < limit && !queue.empty(); ++pick) {
-    Share* share = queue.top();
+    ClassRange* range = queue.top();
     queue.pop();
-    picked_index[pick] = candidates.best_index(*share);
-    picked_scores[pick] = candidates.best_score(*share);
-    const Box<T> box = candidates.pick(*share, settings);
+    picked_index[pick] = candidates.best_index(*range);
+    picked_scores[pick] = candidates.best_score(*range);
+    const Box<T> box = candidates.pick(*range, settings);
     picked_boxes[4 * pick] = box.x1;
     picked_boxes[4 * pick + 1] = box.y1;
     picked_boxes[4 * pick + 2] = box.x2;
     picked_boxes[4 * pick + 3] = box.y2;
-    if (share->count > 0) {
-      queue.push(share);
+    if (range->count > 0) {
+      queue.push(range);
     }
   }
 }

@@ -12,7 +12,7 @@
 #include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
-#include "select.h"
+#include "top_k.h"
 
 namespace cornernet {
 namespace {
@@ -29,7 +29,7 @@ struct Corner {
   W y;
 };
 
-// The corners of one kind, of all pictures.
+// The corners of one kind, of all images.
 template <typename W>
 struct Corners {
   Corner<W>* corners;  // [N, count]
@@ -105,14 +105,14 @@ __device__ W distance(const W* a, const W* b, int64_t channels) {
   return std::sqrt(sum);
 }
 
-// A block for each slice of each picture's pairs; the number of a pair is tl rank * L + br rank.
+// A block for each slice of each image's pairs; the number of a pair is tl rank * L + br rank.
 template <typename W, typename Writer>
 __global__ void __launch_bounds__(kSelectThreads) find_pairs(
     Corners<W> tl, Corners<W> br, int64_t slices, W threshold, int k, Writer writer) {
   __shared__ Held<W> held;
   const int64_t image = blockIdx.x / slices;
   const int64_t slice = blockIdx.x - image * slices;
-  const int64_t end = smaller(tl.count * br.count, (slice + 1) * kSlice);
+  const int64_t end = min(tl.count * br.count, (slice + 1) * kSlice);
   Selection<W> selection(held, k);
   for (int64_t round = slice * kSlice; round < end; round += kRound) {
 #pragma unroll
@@ -174,7 +174,7 @@ struct PairWriter {
 };
 
 int64_t rounded_up(int64_t bytes) {
-  return divided_up<int64_t>(bytes, 16) * 16;
+  return ceil_div<int64_t>(bytes, 16) * 16;
 }
 
 // How the workspace is cut up; from a null pointer, how large it is.
@@ -185,7 +185,7 @@ struct Workspace {
       : at(static_cast<char*>(begin)), bytes(0) {
     tl = take(tl_from.count, sizes);
     br = take(br_from.count, sizes);
-    slices = divided_up<int64_t>(tl.count * br.count, kSlice);
+    slices = ceil_div<int64_t>(tl.count * br.count, kSlice);
     lists = at;
     bytes += list_bytes<W>(sizes.n, slices, sizes.max_pairs);
   }
@@ -221,7 +221,7 @@ cudaError_t decode(
     double distance_threshold, W* boxes, W* scores, int64_t* labels, void* begin) {
   const Workspace<W> workspace(begin, tl, br, sizes);
   const int64_t corners = sizes.n * (tl.count + br.count);
-  const int64_t blocks = divided_up<int64_t>(corners, kGatherThreads);
+  const int64_t blocks = ceil_div<int64_t>(corners, kGatherThreads);
   if (!fits_grid(blocks)) {
     return cudaErrorInvalidConfiguration;
   }

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "dtype.h"
+#include "../common/dtype.h"
 
 namespace cornernet {
 
@@ -43,7 +43,7 @@ int64_t corner_decode_workspace(
     const Prediction& tl, const Prediction& br, const DecodeSizes& sizes, bool wide);
 
 // boxes: [N, M, 4], scores: [N, M], float32 or float64; labels: [N, M]; all of them are written.
-// There is at least one picture, one cell and one pair. workspace: so many bytes as the function
+// There is at least one image, one cell and one pair. workspace: so many bytes as the function
 // above says, from an address that is a multiple of 16. Nothing is waited for, nothing allocated.
 cudaError_t corner_decode_cuda(
     cudaStream_t stream, const Prediction& tl, const Prediction& br, const DecodeSizes& sizes,

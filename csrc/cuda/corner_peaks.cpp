@@ -11,7 +11,7 @@
 #include <optional>
 #include <tuple>
 
-#include "../common/corner_peaks.h"
+#include "../common/corner_peaks_args.h"
 #include "tensors.h"
 
 namespace cornernet {

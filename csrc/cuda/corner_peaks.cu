@@ -10,7 +10,7 @@
 #include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
-#include "select.h"
+#include "top_k.h"
 
 namespace cornernet {
 namespace {
@@ -37,10 +37,10 @@ struct Heat {
     const uint32_t place = cell - label * area;
     const uint32_t y = place / width;
     const uint32_t x = place - y * width;
-    const uint32_t top = y - smaller(y, radius);
-    const uint32_t left = x - smaller(x, radius);
-    const uint32_t bottom = y + smaller(height - 1 - y, radius);
-    const uint32_t right = x + smaller(width - 1 - x, radius);
+    const uint32_t top = y - min(y, radius);
+    const uint32_t left = x - min(x, radius);
+    const uint32_t bottom = y + min(height - 1 - y, radius);
+    const uint32_t right = x + min(width - 1 - x, radius);
     const T* plane = cells + static_cast<int64_t>(label) * area;
     for (uint32_t i = top; i <= bottom; ++i) {
       for (uint32_t j = left; j <= right; ++j) {
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kSelectThreads)
   __shared__ Held<W> held;
   const int64_t image = blockIdx.x / slices;
   const int64_t slice = blockIdx.x - image * slices;
-  const int64_t end = smaller(cells, (slice + 1) * kSlice);
+  const int64_t end = min(cells, (slice + 1) * kSlice);
   heat.cells += image * cells;
   Selection<W> selection(held, k);
   for (int64_t round = slice * kSlice; round < end; round += kRound) {
@@ -115,7 +115,7 @@ bool corner_peaks_fits(int64_t cells, int64_t k) {
 }
 
 int64_t corner_peaks_workspace(Dtype dtype, int64_t n, int64_t cells, int64_t k) {
-  const int64_t slices = divided_up(cells, kSlice);
+  const int64_t slices = ceil_div(cells, kSlice);
   return dtype == Dtype::kDouble ? list_bytes<double>(n, slices, k)
                                  : list_bytes<float>(n, slices, k);
 }
@@ -127,9 +127,9 @@ cudaError_t corner_peaks_cuda(
   return dispatch(dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const int64_t cells = c * h * w;
-    const int64_t slices = divided_up(cells, kSlice);
+    const int64_t slices = ceil_div(cells, kSlice);
     const int wanted = static_cast<int>(k);
-    const int64_t radius = smaller(kernel_size / 2, larger(h, w));
+    const int64_t radius = min(kernel_size / 2, max(h, w));
     const Heat<T> map{
         static_cast<const T*>(heat), static_cast<const T*>(least), static_cast<uint32_t>(h),
         static_cast<uint32_t>(w), static_cast<uint32_t>(radius)};

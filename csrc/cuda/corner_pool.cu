@@ -21,7 +21,7 @@
 #include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
-#include "pool.h"
+#include "scan.h"
 
 namespace cornernet {
 namespace {
@@ -29,55 +29,55 @@ namespace {
 // Lines that lanes take at once; two tensors are loaded.
 constexpr int kLinesBackward = 2;
 
-// For one column: a thread's gradients up to its first mark, which belong to a maximum of an
-// earlier piece. Bit r of `marks` says that row r is a maximum itself.
+// For one column: a thread's gradients up to its first head, which belong to a maximum of an
+// earlier piece. Bit r of `heads` says that row r is a maximum itself.
 template <typename W, int kCount>
-__device__ W before_first_mark(const W (&g)[kCount], unsigned marks) {
+__device__ W sum_before_first_head(const W (&g)[kCount], unsigned heads) {
   W sum = 0;
   bool open = true;
 #pragma unroll
   for (int r = 0; r < kCount; ++r) {
-    open = open && (marks >> r & 1) == 0;
+    open = open && (heads >> r & 1) == 0;
     sum += open ? g[r] : W(0);
   }
   return sum;
 }
 
-// The gradients at and after the last mark, and `following`, what later pieces add to them.
+// The gradients at and after the last head, and `following`, what later pieces add to them.
 template <typename W, int kCount>
-__device__ W from_last_mark(const W (&g)[kCount], unsigned marks, W following) {
+__device__ W sum_from_last_head(const W (&g)[kCount], unsigned heads, W following) {
   W sum = following;
   bool open = true;
 #pragma unroll
   for (int r = kCount - 1; r >= 0; --r) {
     sum += open ? g[r] : W(0);
-    open = open && (marks >> r & 1) == 0;
+    open = open && (heads >> r & 1) == 0;
   }
   return sum;
 }
 
-__device__ inline int last_mark(unsigned marks) {
-  return 31 - __clz(static_cast<int>(marks));
+__device__ inline int last_head(unsigned heads) {
+  return 31 - __clz(static_cast<int>(heads));
 }
 
-// Turns gradients of the results into those of the elements: the sums from each mark to the next, 0
-// elsewhere. Returns the sum up to the first mark.
+// Turns gradients of the results into those of the elements: the sums from each head to the next, 0
+// elsewhere. Returns the sum up to the first head.
 template <typename W, int kCount>
-__device__ W gather_to_marks(W (&g)[kCount], unsigned marks, W following) {
+__device__ W sum_segments(W (&g)[kCount], unsigned heads, W following) {
   W sum = following;
 #pragma unroll
   for (int r = kCount - 1; r >= 0; --r) {
     sum += g[r];
-    const bool mark = (marks >> r & 1) != 0;
-    g[r] = mark ? sum : W(0);
-    sum = mark ? W(0) : sum;
+    const bool head = (heads >> r & 1) != 0;
+    g[r] = head ? sum : W(0);
+    sum = head ? W(0) : sum;
   }
   return sum;
 }
 
 // A maximum that lasts beyond its tile: where it was met, and its gradients so far.
 template <typename W>
-struct Lasting {
+struct OpenSegment {
   int64_t row;  // below 0: there is none
   W sum;
 };
@@ -86,11 +86,11 @@ template <typename T, int N>
 __global__ void __launch_bounds__(kMostPiecesOfTwo* kWarp, 2) pool_columns_backward(
     const T* __restrict__ g, const T* __restrict__ x, T* __restrict__ dx, Scan scan) {
   using W = Wide<T>;
-  __shared__ Told<W, N, kMostPiecesOfTwo> told;
-  __shared__ Told<W, N, kMostPiecesOfTwo> heads;  // the gradients up to each piece's first mark
-  __shared__ Told<bool, N, kMostPiecesOfTwo> is_marked;  // whether it has a mark
-  __shared__ Lasting<W> lasting[N][kWarp];  // the first piece's; here to spare registers
-  __shared__ Lasting<W> opened[N][kWarp];
+  __shared__ Partials<W, N, kMostPiecesOfTwo> partials;
+  __shared__ Partials<W, N, kMostPiecesOfTwo> leading;  // the gradients up to each piece's first head
+  __shared__ Partials<bool, N, kMostPiecesOfTwo> has_head;  // whether it has a head
+  __shared__ OpenSegment<W> open_segments[N][kWarp];  // the first piece's; here to spare registers
+  __shared__ OpenSegment<W> carry_out[N][kWarp];
   const Columns<N> columns(scan);
   const int lane = columns.lane;
   const int64_t tile = static_cast<int64_t>(columns.pieces) * kRows<N>;
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kMostPiecesOfTwo* kWarp, 2) pool_columns_backw
   for (int n = 0; n < N; ++n) {
     carry[n] = lowest<W>();
     if (columns.piece == 0) {
-      lasting[n][lane] = {-1, W(0)};
+      open_segments[n][lane] = {-1, W(0)};
     }
   }
   for (int64_t start = 0; start < scan.length; start += tile) {
@@ -113,25 +113,25 @@ __global__ void __launch_bounds__(kMostPiecesOfTwo* kWarp, 2) pool_columns_backw
     maxima_of(rows, maximum);
 #pragma unroll
     for (int n = 0; n < N; ++n) {
-      told[columns.piece][n][lane] = maximum[n];
+      partials[columns.piece][n][lane] = maximum[n];
     }
     __syncthreads();
     maxima_before<W, N, kMostPiecesOfTwo>(
-        told, columns.piece, columns.pieces, lane, carry, maximum);
-    unsigned marks[N];
+        partials, columns.piece, columns.pieces, lane, carry, maximum);
+    unsigned heads[N];
 #pragma unroll
     for (int n = 0; n < N; ++n) {
-      marks[n] = 0;
+      heads[n] = 0;
       W sums[kRows<N>];
 #pragma unroll
       for (int r = 0; r < kRows<N>; ++r) {
         const W value = widen(rows[r].at[n]);
-        marks[n] |= static_cast<unsigned>(takes_over(value, maximum[n])) << r;
+        heads[n] |= static_cast<unsigned>(is_new_max(value, maximum[n])) << r;
         maximum[n] = later_maximum(maximum[n], value);
         sums[r] = widen(grads[r].at[n]);
       }
-      heads[columns.piece][n][lane] = before_first_mark(sums, marks[n]);
-      is_marked[columns.piece][n][lane] = marks[n] != 0;
+      leading[columns.piece][n][lane] = sum_before_first_head(sums, heads[n]);
+      has_head[columns.piece][n][lane] = heads[n] != 0;
     }
     __syncthreads();
 #pragma unroll
@@ -139,19 +139,19 @@ __global__ void __launch_bounds__(kMostPiecesOfTwo* kWarp, 2) pool_columns_backw
       W following = 0;
       bool lasts = true;
       for (int p = columns.piece + 1; p < columns.pieces && lasts; ++p) {
-        following += heads[p][n][lane];
-        lasts = !is_marked[p][n][lane];
+        following += leading[p][n][lane];
+        lasts = !has_head[p][n][lane];
       }
       W sums[kRows<N>];
 #pragma unroll
       for (int r = 0; r < kRows<N>; ++r) {
         sums[r] = widen(grads[r].at[n]);
       }
-      if (more && lasts && marks[n] != 0) {
-        opened[n][lane] = {
-            begin + last_mark(marks[n]), from_last_mark(sums, marks[n], following)};
+      if (more && lasts && heads[n] != 0) {
+        carry_out[n][lane] = {
+            begin + last_head(heads[n]), sum_from_last_head(sums, heads[n], following)};
       }
-      gather_to_marks(sums, marks[n], following);
+      sum_segments(sums, heads[n], following);
 #pragma unroll
       for (int r = 0; r < kRows<N>; ++r) {
         rows[r].at[n] = narrow<T>(sums[r]);
@@ -166,25 +166,25 @@ __global__ void __launch_bounds__(kMostPiecesOfTwo* kWarp, 2) pool_columns_backw
     if (scan.length <= tile) {
       return;  // nothing lasts beyond the only tile
     }
-    __syncthreads();  // what was opened, and dx of this tile, are there for the first piece
+    __syncthreads();  // carry_out and dx of this tile are there for the first piece
     if (columns.piece == 0) {
 #pragma unroll
       for (int n = 0; n < N; ++n) {
-        Lasting<W> old = lasting[n][lane];
+        OpenSegment<W> old = open_segments[n][lane];
         bool lasts = true;
         for (int p = 0; p < columns.pieces && lasts; ++p) {
-          old.sum += heads[p][n][lane];
-          lasts = !is_marked[p][n][lane];
+          old.sum += leading[p][n][lane];
+          lasts = !has_head[p][n][lane];
         }
         if (old.row >= 0 && (!lasts || !more) && columns.inside) {
           dx[columns.offset(old.row) + n] = narrow<T>(old.sum);
         }
         if (more) {
-          lasting[n][lane] = lasts ? old : opened[n][lane];
+          open_segments[n][lane] = lasts ? old : carry_out[n][lane];
         }
       }
     }
-    // Before any of this is told anew, all meet at the next tile's maxima.
+    // Before any of this is written again, all meet at the next tile's maxima.
   }
 }
 
@@ -199,11 +199,11 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
   const int team_begin = static_cast<int>(threadIdx.x) % kWarp / width * width;
   const unsigned team = (width == kWarp ? kWholeWarp : (1u << width) - 1u) << team_begin;
   W carry[kLinesBackward];
-  Lasting<W> lasting[kLinesBackward];  // the row is the place in the line
+  OpenSegment<W> open_segments[kLinesBackward];  // the row is the place in the line
 #pragma unroll
   for (int line = 0; line < kLinesBackward; ++line) {
     carry[line] = lowest<W>();
-    lasting[line] = {-1, W(0)};
+    open_segments[line] = {-1, W(0)};
   }
   for (int64_t start = 0; start < lines.vectors; start += width) {
     const bool more = start + width < lines.vectors;
@@ -227,16 +227,16 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
         maximum = later_maximum(maximum, values[i]);
       }
       maximum = maximum_before(maximum, lane, width, carry[line]);
-      unsigned marks = 0;
+      unsigned heads = 0;
 #pragma unroll
       for (int i = 0; i < N; ++i) {
-        marks |= static_cast<unsigned>(takes_over(values[i], maximum)) << i;
+        heads |= static_cast<unsigned>(is_new_max(values[i], maximum)) << i;
         maximum = later_maximum(maximum, values[i]);
       }
 
-      // From each lane's beginning to the next mark, wherever in the team that is.
-      W sum = gather_to_marks(sums, marks, W(0));
-      bool ends = marks != 0;
+      // From each lane's beginning to the next head, wherever in the team that is.
+      W sum = sum_segments(sums, heads, W(0));
+      bool ends = heads != 0;
       for (int distance = 1; distance < width; distance *= 2) {
         const W more_sum = __shfl_down_sync(kWholeWarp, sum, distance, width);
         const int more_ends = __shfl_down_sync(kWholeWarp, int{ends}, distance, width);
@@ -252,8 +252,8 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
       const W first_sum = __shfl_sync(kWholeWarp, sum, 0, width);
       const bool first_ends = __shfl_sync(kWholeWarp, int{ends}, 0, width) != 0;
 
-      // What follows is the last mark's. With no mark it is none's.
-      const int last = last_mark(marks);
+      // What follows is the last head's. With no head it is none's.
+      const int last = last_head(heads);
       W last_sum = 0;
 #pragma unroll
       for (int i = 0; i < N; ++i) {
@@ -267,21 +267,21 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
         store(dx + lines.offset(line, vector), held[line]);
       }
 
-      Lasting<W>& old = lasting[line];
+      OpenSegment<W>& old = open_segments[line];
       old.sum += first_sum;
       if (old.row >= 0 && (first_ends || !more) && lane == 0 && lines.has(line, 0)) {
         const int64_t at = kReverse ? length - 1 - old.row : old.row;
         dx[(lines.first + line) * length + at] = narrow<T>(old.sum);
       }
       if (more) {
-        const bool opens = lasts && marks != 0;
+        const bool opens = lasts && heads != 0;
         const unsigned openers = __ballot_sync(kWholeWarp, opens) & team;
-        const int opener = openers == 0 ? 0 : last_mark(openers) - team_begin;
+        const int opener = openers == 0 ? 0 : last_head(openers) - team_begin;
         const int64_t row = vector * N + last;
-        const W opened_sum = __shfl_sync(kWholeWarp, last_sum, opener, width);
-        const int64_t opened_row = __shfl_sync(kWholeWarp, row, opener, width);
+        const W carry_sum = __shfl_sync(kWholeWarp, last_sum, opener, width);
+        const int64_t carry_row = __shfl_sync(kWholeWarp, row, opener, width);
         if (openers != 0) {
-          old = {opened_row, opened_sum};
+          old = {carry_row, carry_sum};
         }
       }
     }
@@ -321,7 +321,7 @@ cudaError_t corner_pool_backward_cuda(
                 width);
           } else {
             const auto kernel = pool_columns_backward<T, N>;
-            const int64_t blocks = divided_up<int64_t>(scan.outer * (scan.inner / N), kWarp);
+            const int64_t blocks = ceil_div<int64_t>(scan.outer * (scan.inner / N), kWarp);
             if (!fits_grid(blocks)) {
               return cudaErrorInvalidConfiguration;
             }

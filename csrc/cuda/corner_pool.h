@@ -5,7 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include "../common/corner_pool.h"
-#include "dtype.h"
+#include "../common/dtype.h"
 
 namespace cornernet {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <tuple>
 
-#include "../common/corner_pool_pair.h"
+#include "../common/corner_pool_pair_args.h"
 #include "corner_pool.h"
 #include "tensors.h"
 

@@ -2,7 +2,7 @@
 //
 // A block takes a plane, its warps rows of it and their lanes the columns, so that one load serves
 // both scans: along the row by shuffles, down the columns through shared memory. Every tensor goes
-// through memory once. With the channels innermost the lines of one picture are too few to do this
+// through memory once. With the channels innermost the lines of one image are too few to do this
 // with: there one scan is added to the other, which is in the GPU's second cache by then unless the
 // maps are large.
 
@@ -13,7 +13,7 @@
 #include "../common/arithmetic.h"
 #include "element.h"
 #include "launch.h"
-#include "pool.h"
+#include "scan.h"
 
 namespace cornernet {
 namespace {
@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kPairPieces* kWarp, 2) pool_planes(
     const T* __restrict__ vertical, const T* __restrict__ horizontal, T* __restrict__ y,
     int64_t height, int64_t width) {
   using W = Wide<T>;
-  __shared__ Told<W, N, kPairPieces> told;
+  __shared__ Partials<W, N, kPairPieces> partials;
   __shared__ W above[kMostColumns];  // the maximum of each column before this tile
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int piece = static_cast<int>(threadIdx.x) / kWarp;
@@ -67,14 +67,14 @@ __global__ void __launch_bounds__(kPairPieces* kWarp, 2) pool_planes(
         for (int r = 1; r < kPairRows; ++r) {
           total = later_maximum(total, widen(down[r].at[n]));
         }
-        told[piece][n][lane] = total;
+        partials[piece][n][lane] = total;
       }
       __syncthreads();
 #pragma unroll
       for (int n = 0; n < N; ++n) {
         maximum[n] = start > 0 && inside ? above[column + n] : lowest<W>();
         for (int p = 0; p < piece; ++p) {
-          maximum[n] = later_maximum(maximum[n], told[p][n][lane]);
+          maximum[n] = later_maximum(maximum[n], partials[p][n][lane]);
         }
       }
 #pragma unroll
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kPairPieces* kWarp, 2) pool_planes(
           store(y + offset(begin + r), along[r]);
         }
       }
-      __syncthreads();  // all have read what was told, and what was above
+      __syncthreads();  // all have read the partials and what was above
       if (piece == pieces - 1 && inside) {
 #pragma unroll
         for (int n = 0; n < N; ++n) {
@@ -115,8 +115,8 @@ cudaError_t launch_planes(
     return cudaErrorInvalidConfiguration;
   }
   const auto kernel = reverse ? pool_planes<T, N, true> : pool_planes<T, N, false>;
-  const int64_t pieces = divided_up<int64_t>(height, kPairRows);
-  const int threads = static_cast<int>(smaller<int64_t>(pieces, kPairPieces)) * kWarp;
+  const int64_t pieces = ceil_div<int64_t>(height, kPairRows);
+  const int threads = static_cast<int>(min<int64_t>(pieces, kPairPieces)) * kWarp;
   CUDA_LAUNCH(kernel, planes, threads, stream, vertical, horizontal, y, height, width);
   return cudaGetLastError();
 }

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "../common/corner_pool.h"
-#include "dtype.h"
+#include "../common/dtype.h"
 
 namespace cornernet {
 

@@ -81,10 +81,10 @@ __global__ void __launch_bounds__(kDrawThreads) draw_corners(Targets targets) {
     const float d = static_cast<float>(distance);
     return std::exp(-(d * d) / variance);
   };
-  const int64_t top = larger<int64_t>(0, place.y - radius);
-  const int64_t bottom = smaller(targets.height, place.y + radius + 1);
-  const int64_t left = larger<int64_t>(0, place.x - radius);
-  const int64_t right = smaller(targets.width, place.x + radius + 1);
+  const int64_t top = max<int64_t>(0, place.y - radius);
+  const int64_t bottom = min(targets.height, place.y + radius + 1);
+  const int64_t left = max<int64_t>(0, place.x - radius);
+  const int64_t right = min(targets.width, place.x + radius + 1);
   float* heat = targets.heat[kind] + (image * targets.classes + targets.labels[box]) * area;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   for (int64_t y = top + threadIdx.x / kWarp; y < bottom; y += kDrawThreads / kWarp) {
@@ -106,7 +106,7 @@ cudaError_t corner_targets_cuda(cudaStream_t stream, const Targets& targets) {
   if (targets.count == 0) {
     return cudaSuccess;
   }
-  const int64_t place_blocks = divided_up<int64_t>(2 * targets.count, kPlaceThreads);
+  const int64_t place_blocks = ceil_div<int64_t>(2 * targets.count, kPlaceThreads);
   CUDA_LAUNCH(place_corners, place_blocks, kPlaceThreads, stream, targets);
   const cudaError_t error = cudaGetLastError();
   if (error != cudaSuccess) {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "dtype.h"
+#include "../common/dtype.h"
 #include "launch.h"
 
 namespace cornernet {
@@ -60,9 +60,9 @@ __device__ inline BFloat16 narrow<BFloat16>(float value) {
 }
 
 // Whether x becomes the maximum after m: the last of equals does, NaN does and stays until another
-// NaN comes. This is torch.cummax's rule; csrc/cpu/order.h has it too. Written without branches.
+// NaN comes. This is torch.cummax's rule; csrc/cpu/element.h has it too. Written without branches.
 template <typename W>
-__device__ inline bool takes_over(W x, W m) {
+__device__ inline bool is_new_max(W x, W m) {
   return (x >= m) | (x != x);
 }
 
@@ -70,7 +70,7 @@ __device__ inline bool takes_over(W x, W m) {
 // Associative, so that lines may be cut anywhere.
 template <typename W>
 __device__ inline W later_maximum(W m, W x) {
-  return takes_over(x, m) ? x : m;
+  return is_new_max(x, m) ? x : m;
 }
 
 // What everything takes over from.

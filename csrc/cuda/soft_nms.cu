@@ -1,6 +1,6 @@
 // soft_nms on CUDA: contract in cornernet_ops/soft_nms.py.
 //
-// One pick follows from the one before, so a picture is one block's, and no result goes to the host
+// One pick follows from the one before, so an image is one block's, and no result goes to the host
 // in between. While its threads lower the scores of the candidates, each its own, they find the
 // best that is left, which is the next pick.
 
@@ -102,7 +102,7 @@ __device__ Box<T> box_at(const T* boxes, int64_t index) {
   return {box[0], box[1], box[2], box[3]};
 }
 
-// A block for each picture.
+// A block for each image.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) suppress(SoftNms<T> task) {
   const int64_t image = blockIdx.x;

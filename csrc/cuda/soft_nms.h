@@ -28,7 +28,7 @@ struct SoftNms {
   T merge_exponent;
 };
 
-// Writes all of picked_*. There is at least one picture. Nothing is waited for, nothing allocated.
+// Writes all of picked_*. There is at least one image. Nothing is waited for, nothing allocated.
 cudaError_t soft_nms_cuda(cudaStream_t stream, const SoftNms<float>& task);
 cudaError_t soft_nms_cuda(cudaStream_t stream, const SoftNms<double>& task);
 

@@ -9,7 +9,7 @@
 
 #include <string>
 
-#include "dtype.h"
+#include "../common/dtype.h"
 
 namespace cornernet {
 

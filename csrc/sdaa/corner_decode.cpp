@@ -12,7 +12,7 @@
 
 #include <tuple>
 
-#include "../common/corner_decode.h"
+#include "../common/corner_decode_args.h"
 #include "tensors.h"
 
 namespace cornernet {

@@ -28,7 +28,7 @@ int64_t cornernet_sdaa_corner_decode_workspace(
     int64_t n, int64_t channels, int64_t tl_count, int64_t br_count, int64_t max_pairs);
 
 // boxes [N, M, 4], scores and labels [N, M]: all of them are written. There is at least one
-// picture, cell and corner of either kind.
+// image, cell and corner of either kind.
 void cornernet_sdaa_corner_decode(
     sdaaStream_t stream, cornernet_sdaa_corners top_left, cornernet_sdaa_corners bottom_right,
     float distance_threshold, float* boxes, float* scores, int64_t* labels, void* workspace,

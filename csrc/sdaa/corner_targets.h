@@ -31,7 +31,7 @@ struct cornernet_sdaa_targets {
 // Bytes of workspace, a multiple of four, at least that.
 int64_t cornernet_sdaa_corner_targets_workspace(int64_t count);
 
-// Writes all maps and cells. There is at least one picture; of planes, [H, W] of all maps together,
+// Writes all maps and cells. There is at least one image; of planes, [H, W] of all maps together,
 // fewer than 2^31.
 void cornernet_sdaa_corner_targets(sdaaStream_t stream, cornernet_sdaa_targets targets);
 }

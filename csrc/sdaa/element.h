@@ -70,7 +70,7 @@ __device__ int key_of(int bits) {
 }
 
 // The running maximum of a vector of lanes. Of equals the last one wins, and NaN over all else:
-// csrc/cpu/order.h states the same rule.
+// csrc/cpu/element.h states the same rule.
 template <typename T>
 class Maximum {
  public:

@@ -14,7 +14,7 @@ struct cornernet_sdaa_soft_nms_arguments {
   int64_t* picked_index;  // [N, D]
   float* picked_boxes;    // [N, D, 4]
   float* picked_scores;   // [N, D]
-  int64_t pictures;
+  int64_t images;
   int64_t candidates;  // P
   int64_t limit;       // D
   int method;          // cornernet::Suppression
@@ -24,10 +24,10 @@ struct cornernet_sdaa_soft_nms_arguments {
   float merge_exponent;
 };
 
-// Whether the candidates of a picture fit into a scratchpad.
+// Whether the candidates of an image fit into a scratchpad.
 bool cornernet_sdaa_soft_nms_fits(int64_t candidates);
 
-// Writes all results. There is at least one picture.
+// Writes all results. There is at least one image.
 void cornernet_sdaa_soft_nms(
     sdaaStream_t stream, cornernet_sdaa_soft_nms_arguments arguments);
 }

@@ -95,18 +95,18 @@ __device__ void copy(
     copy_run(to, from, static_cast<int64_t>(tile.rows) * tile.width, direct, transfer);
     return;
   }
-  const bool fetches = direct == MemcpyGlobalToSpm;
+  const bool is_load = direct == MemcpyGlobalToSpm;
   if (!tile.has_odd_rows<Bits>()) {
     const size_t section = tile.width * sizeof(Bits);
     const size_t gap = (tile.pitch - tile.width) * sizeof(Bits);
-    const MemoryStride stride = {fetches ? 0 : gap, fetches ? gap : 0};
+    const MemoryStride stride = {is_load ? 0 : gap, is_load ? gap : 0};
     memcpy_async(to, from, tile.rows * section, section, stride, direct, transfer.start());
     return;
   }
   const int64_t local = tile.local_pitch<Bits>();
   for (int row = 0; row < tile.rows; ++row) {
     copy_run(
-        to + row * (fetches ? local : tile.pitch), from + row * (fetches ? tile.pitch : local),
+        to + row * (is_load ? local : tile.pitch), from + row * (is_load ? tile.pitch : local),
         tile.width, direct, transfer);
   }
 }
@@ -115,7 +115,7 @@ __device__ void copy(
 
 // Starts to bring the tile; it is there once the transfer has been waited for.
 template <typename Bits>
-__device__ void fetch(
+__device__ void load(
     Bits* local, const Bits* global, const Tile& tile, Transfer& transfer) {
   tile_detail::copy(local, global + tile.at, tile, MemcpyGlobalToSpm, transfer);
 }

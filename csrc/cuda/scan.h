@@ -1,5 +1,5 @@
 // The scans of corner_pool on CUDA, forward, for the ops that are made of them: each is compiled
-// into the file of its op. How the work is cut is told in corner_pool.cu.
+// into the file of its op. How the work is cut is explained in corner_pool.cu.
 #pragma once
 
 #include <cstdint>
@@ -75,23 +75,23 @@ __device__ void maxima_of(const Vector<T, N> (&rows)[kRows<N>], Wide<T> (&maxima
 
 // What the pieces of a block tell each other: for each, a number for every column.
 template <typename W, int N, int kPieces>
-using Told = W[kPieces][N][kWarp];
+using Partials = W[kPieces][N][kWarp];
 
 // carry: the maxima before the tile, and on return those up to its end; before: those up to the
 // thread's piece.
 template <typename W, int N, int kPieces>
 __device__ void maxima_before(
-    const Told<W, N, kPieces>& told, int piece, int pieces, int lane, W (&carry)[N],
+    const Partials<W, N, kPieces>& partials, int piece, int pieces, int lane, W (&carry)[N],
     W (&before)[N]) {
 #pragma unroll
   for (int n = 0; n < N; ++n) {
     before[n] = carry[n];
     for (int p = 0; p < piece; ++p) {
-      before[n] = later_maximum(before[n], told[p][n][lane]);
+      before[n] = later_maximum(before[n], partials[p][n][lane]);
     }
     carry[n] = before[n];
     for (int p = piece; p < pieces; ++p) {
-      carry[n] = later_maximum(carry[n], told[p][n][lane]);
+      carry[n] = later_maximum(carry[n], partials[p][n][lane]);
     }
   }
 }
@@ -100,7 +100,7 @@ template <typename T, int N, bool kAdd, int kPieces>
 __global__ void __launch_bounds__(kPieces* kWarp, 2)
     pool_columns(const T* __restrict__ x, T* y, Scan scan) {
   using W = Wide<T>;
-  __shared__ Told<W, N, kPieces> told;
+  __shared__ Partials<W, N, kPieces> partials;
   const Columns<N> columns(scan);
   const int64_t tile = static_cast<int64_t>(columns.pieces) * kRows<N>;
   W carry[N];
@@ -120,11 +120,11 @@ __global__ void __launch_bounds__(kPieces* kWarp, 2)
     maxima_of(rows, maximum);
 #pragma unroll
     for (int n = 0; n < N; ++n) {
-      told[columns.piece][n][columns.lane] = maximum[n];
+      partials[columns.piece][n][columns.lane] = maximum[n];
     }
     __syncthreads();
     maxima_before<W, N, kPieces>(
-        told, columns.piece, columns.pieces, columns.lane, carry, maximum);
+        partials, columns.piece, columns.pieces, columns.lane, carry, maximum);
 #pragma unroll
     for (int r = 0; r < kRows<N>; ++r) {
 #pragma unroll
@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(kPieces* kWarp, 2)
         store(y + columns.offset(begin + r), rows[r]);
       }
     }
-    __syncthreads();  // what was told has been read
+    __syncthreads();  // the partials have been read
   }
 }
 
@@ -246,8 +246,8 @@ __global__ void __launch_bounds__(kLineThreads)
 // Threads for a block of pool_columns: a warp for every kRows rows.
 template <int N>
 int column_threads(const Scan& scan, int most_pieces) {
-  const int64_t pieces = divided_up<int64_t>(scan.length, kRows<N>);
-  return static_cast<int>(smaller<int64_t>(pieces, most_pieces)) * kWarp;
+  const int64_t pieces = ceil_div<int64_t>(scan.length, kRows<N>);
+  return static_cast<int>(min<int64_t>(pieces, most_pieces)) * kWarp;
 }
 
 // Lanes for a line of so many vectors.
@@ -260,7 +260,7 @@ inline int team_width(int64_t vectors) {
 }
 
 inline int64_t line_blocks(int64_t lines, int width, int lines_at_once) {
-  return divided_up<int64_t>(lines, kLineThreads / width * lines_at_once);
+  return ceil_div<int64_t>(lines, kLineThreads / width * lines_at_once);
 }
 
 // y = the scans of x, or y += them.
@@ -288,7 +288,7 @@ cudaError_t pool(cudaStream_t stream, Dtype dtype, const void* x, void* y, const
           } else {
             constexpr int kPieces = kAdd ? kMostPiecesOfTwo : kMostPieces;
             const auto kernel = pool_columns<T, N, kAdd, kPieces>;
-            const int64_t blocks = divided_up<int64_t>(scan.outer * (scan.inner / N), kWarp);
+            const int64_t blocks = ceil_div<int64_t>(scan.outer * (scan.inner / N), kWarp);
             if (!fits_grid(blocks)) {
               return cudaErrorInvalidConfiguration;
             }

@@ -3,7 +3,7 @@
 
 #include "../common/arithmetic.h"
 #include "element.h"
-#include "pool_plan.h"
+#include "scan_tiling.h"
 #include "tile.h"
 
 namespace cornernet {
@@ -40,7 +40,7 @@ __device__ void scan_panel(
   const Order<T> order;
   for (int lane = 0; lane < width; lane += T::kLanes) {
     const bool partial = width - lane < T::kLanes;
-    const Vector mask = others<Bits, Vector>(T::kLanes, smaller(width - lane, T::kLanes));
+    const Vector mask = others<Bits, Vector>(T::kLanes, min(width - lane, T::kLanes));
     Bits* column = panel + lane;
     Vector first;
     simd_loadu(first, begins ? column + rows.at(0) : carry + lane);
@@ -84,23 +84,23 @@ struct Panel {
 
 template <typename T>
 __device__ Panel<typename T::Bits> panel_of(
-    const Plan<T>& plan, const Tile& tile, typename T::Bits* local, char* turned) {
+    const ScanTiling<T>& tiling, const Tile& tile, typename T::Bits* local, char* transposed) {
   using Bits = typename T::Bits;
   const int pitch = tile.local_pitch<Bits>();
-  if (!plan.turned()) {
-    return {local, {tile.rows, pitch, plan.reverse()}, tile.width};
+  if (!tiling.transposed()) {
+    return {local, {tile.rows, pitch, tiling.reverse()}, tile.width};
   }
-  Bits* data = reinterpret_cast<Bits*>(turned);
+  Bits* data = reinterpret_cast<Bits*>(transposed);
   transpose(data, local, tile.rows, pitch, sizeof(Bits));
-  return {data, {tile.width, tile.rows, plan.reverse()}, tile.rows};
+  return {data, {tile.width, tile.rows, tiling.reverse()}, tile.rows};
 }
 
 // Puts a panel back where panel_of found it.
 template <typename T>
-__device__ void put_back(
-    const Plan<T>& plan, const Tile& tile, const Panel<typename T::Bits>& panel,
+__device__ void scatter(
+    const ScanTiling<T>& tiling, const Tile& tile, const Panel<typename T::Bits>& panel,
     typename T::Bits* local) {
-  if (plan.turned()) {
+  if (tiling.transposed()) {
     transpose(local, panel.data, tile.local_pitch<typename T::Bits>(), tile.rows,
               sizeof(typename T::Bits));
   }
@@ -110,20 +110,20 @@ __device__ void put_back(
 template <typename T>
 class Chunks {
  public:
-  __device__ explicit Chunks(const Plan<T>& plan) : plan_(plan) {}
+  __device__ explicit Chunks(const ScanTiling<T>& tiling) : tiling_(tiling) {}
 
   __device__ bool next(Tile& tile, bool& begins) {
-    if (chunk_ == 0 && !plan_.next(strip_)) {
+    if (chunk_ == 0 && !tiling_.next(strip_)) {
       return false;
     }
-    tile = plan_.tile(strip_, chunk_);
+    tile = tiling_.tile(strip_, chunk_);
     begins = chunk_ == 0;
-    chunk_ = (chunk_ + 1) % plan_.chunks();
+    chunk_ = (chunk_ + 1) % tiling_.chunks();
     return true;
   }
 
  private:
-  Plan<T> plan_;
+  ScanTiling<T> tiling_;
   Strip strip_ = {0, 0, 0};
   int64_t chunk_ = 0;
 };

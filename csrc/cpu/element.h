@@ -1,6 +1,6 @@
 // How values compare in a running maximum, written for loops that the compiler vectorizes.
 //
-// takes_over(x, m): x becomes the maximum after m. Equal elements take over, so the last of equals
+// is_new_max(x, m): x becomes the maximum after m. Equal elements take over, so the last of equals
 // wins; NaN takes over from everything and only another NaN from it. This is torch.cummax's rule.
 #pragma once
 
@@ -54,7 +54,7 @@ CORNERNET_INLINE double key(double value) {
 }
 
 template <typename T>
-CORNERNET_INLINE bool takes_over(T x, T m) {
+CORNERNET_INLINE bool is_new_max(T x, T m) {
   if constexpr (sizeof(T) == 2) {
     return key(x) >= key(m);
   } else {

@@ -2,7 +2,7 @@
 //
 // Where lines are columns of memory, neighbours are lanes as they lie there. Where they are rows, a
 // block of rows is read in squares, which are turned in registers, scanned and turned back: a scan
-// within a vector would need another way for each dtype and for NaN. The code stands in lanes.inc,
+// within a vector would need another way for each dtype and for NaN. The code stands in simd_scan.inc,
 // which is compiled for vectors of 16 bytes, which every processor has, and on x86 for the 32 bytes
 // of AVX2 too.
 #pragma once
@@ -14,10 +14,10 @@
 #include <type_traits>
 #include <vector>
 
-#include "order.h"
+#include "element.h"
 #include "prefetch.h"
 #include "simd.h"
-#include "widen.h"
+#include "half_convert.h"
 
 namespace cornernet {
 
@@ -73,7 +73,7 @@ CORNERNET_INLINE T lowest() {
 
 // a + b as torch adds: 16-bit floats in float32, rounded once.
 template <typename T>
-CORNERNET_INLINE T plus(T a, T b) {
+CORNERNET_INLINE T add_rounded(T a, T b) {
   return narrow<T>(widen(a) + widen(b));
 }
 
@@ -84,49 +84,49 @@ CORNERNET_INLINE void pool_line(
     const T* x, T maximum, T* y, int64_t length, int64_t stride, int64_t step) {
   for (; step < length; ++step) {
     const int64_t at = position<reverse>(length, step) * stride;
-    maximum = choose(takes_over(x[at], maximum), x[at], maximum);
-    y[at] = add ? plus(y[at], maximum) : maximum;
+    maximum = choose(is_new_max(x[at], maximum), x[at], maximum);
+    y[at] = add ? add_rounded(y[at], maximum) : maximum;
   }
 }
 
-// A maximum collects the gradients from its own element up to the next maximum's. So: first mark
-// where a new maximum takes over, in scan order; then add up against it, and let go at every mark.
+// A maximum collects the gradients from its own element up to the next maximum's. So: first flag
+// where a new maximum takes over, in scan order; then add up against it, and reset the sum at every head.
 template <bool reverse, typename T>
-CORNERNET_INLINE void mark_line(
-    const T* x, T maximum, bool* marks, int64_t length, int64_t stride, int64_t step) {
+CORNERNET_INLINE void find_heads_in_line(
+    const T* x, T maximum, bool* heads, int64_t length, int64_t stride, int64_t step) {
   for (; step < length; ++step) {
     const T value = x[position<reverse>(length, step) * stride];
-    marks[step] = takes_over(value, maximum);
-    maximum = choose(marks[step], value, maximum);
+    heads[step] = is_new_max(value, maximum);
+    maximum = choose(heads[step], value, maximum);
   }
 }
 
 // Down to `step`; returns what the elements before it have to add.
 template <bool reverse, typename T>
-CORNERNET_INLINE typename Wide<T>::type collect_line(
-    const T* g, const bool* marks, T* dx, int64_t length, int64_t stride, int64_t step) {
+CORNERNET_INLINE typename Wide<T>::type sum_segments_in_line(
+    const T* g, const bool* heads, T* dx, int64_t length, int64_t stride, int64_t step) {
   using Sum = typename Wide<T>::type;
   Sum sum = 0;
   for (int64_t s = length - 1; s >= step; --s) {
     const int64_t at = position<reverse>(length, s) * stride;
     const Sum total = sum + widen(g[at]);
-    dx[at] = narrow<T>(marks[s] ? total : Sum(0));
-    sum = marks[s] ? Sum(0) : total;
+    dx[at] = narrow<T>(heads[s] ? total : Sum(0));
+    sum = heads[s] ? Sum(0) : total;
   }
   return sum;
 }
 
 template <bool reverse, typename T>
 CORNERNET_INLINE void pool_line_backward(
-    const T* g, const T* x, T* dx, int64_t length, int64_t stride, bool* marks) {
-  mark_line<reverse>(x, lowest<T>(), marks, length, stride, 0);
-  collect_line<reverse>(g, marks, dx, length, stride, 0);
+    const T* g, const T* x, T* dx, int64_t length, int64_t stride, bool* heads) {
+  find_heads_in_line<reverse>(x, lowest<T>(), heads, length, stride, 0);
+  sum_segments_in_line<reverse>(g, heads, dx, length, stride, 0);
 }
 
-// Both scans of `channels` channels of a picture with its channels innermost, `stride` elements
+// Both scans of `channels` channels of an image with its channels innermost, `stride` elements
 // from one cell to the next.
 template <bool reverse, typename T>
-CORNERNET_INLINE void pool_picture_lines(
+CORNERNET_INLINE void pool_image_lines(
     const T* vertical, const T* horizontal, T* y, int64_t height, int64_t width, int64_t stride,
     int64_t channels) {
   const int64_t down = width * stride;
@@ -148,9 +148,9 @@ constexpr int64_t kLeadRows = 32 / sizeof(T);
 
 // The rows that a scan of `rows` rows will come to, to be asked for.
 template <typename T>
-Ahead rows_ahead(const T* first, int64_t length, int64_t rows, bool write) {
+Prefetcher rows_prefetcher(const T* first, int64_t length, int64_t rows, bool write) {
   const int64_t rest = (rows - kLeadRows<T>) * length;
-  return rest > 0 ? Ahead(first + kLeadRows<T> * length, 1, rest, 0, write) : Ahead();
+  return rest > 0 ? Prefetcher(first + kLeadRows<T> * length, 1, rest, 0, write) : Prefetcher();
 }
 
 // How far ahead of themselves scans across rows ask for memory.
@@ -158,14 +158,14 @@ constexpr int64_t kLeadBytes = 1 << 13;
 
 // The rows of a panel that a scan will come to, to be asked for.
 template <bool reverse, typename T>
-Ahead panel_ahead(const T* first, int64_t length, int64_t stride, int64_t width, bool write) {
+Prefetcher panel_prefetcher(const T* first, int64_t length, int64_t stride, int64_t width, bool write) {
   const int64_t bytes = width * static_cast<int64_t>(sizeof(T));
   const int64_t lead = std::max<int64_t>(1, kLeadBytes / bytes);
   if (length <= lead) {
-    return Ahead();
+    return Prefetcher();
   }
   const T* next = first + position<reverse>(length, lead) * stride;
-  return Ahead(next, length - lead, width, reverse ? -stride : stride, write);
+  return Prefetcher(next, length - lead, width, reverse ? -stride : stride, write);
 }
 
 }  // namespace cornernet
@@ -175,7 +175,7 @@ Ahead panel_ahead(const T* first, int64_t length, int64_t stride, int64_t width,
 #define CORNERNET_SET baseline
 #define CORNERNET_TARGET
 #define CORNERNET_VECTOR_BYTES 16
-#include "lanes.inc"
+#include "simd_scan.inc"
 #undef CORNERNET_SET
 #undef CORNERNET_TARGET
 #undef CORNERNET_VECTOR_BYTES
@@ -186,7 +186,7 @@ Ahead panel_ahead(const T* first, int64_t length, int64_t stride, int64_t width,
 #define CORNERNET_SET avx2
 #define CORNERNET_TARGET __attribute__((target("avx2,f16c")))
 #define CORNERNET_VECTOR_BYTES 32
-#include "lanes.inc"
+#include "simd_scan.inc"
 #undef CORNERNET_SET
 #undef CORNERNET_TARGET
 #undef CORNERNET_VECTOR_BYTES
@@ -198,7 +198,7 @@ namespace cornernet {
 namespace baseline {
 
 template <typename T, bool reverse, bool add>
-void pool_rows(const T* x, T* y, int64_t length, int64_t rows, Ahead, Ahead) {
+void pool_rows(const T* x, T* y, int64_t length, int64_t rows, Prefetcher, Prefetcher) {
   for (int64_t row = 0; row < rows; ++row) {
     pool_line<reverse, add>(x + row * length, lowest<T>(), y + row * length, length, 1, 0);
   }
@@ -206,17 +206,17 @@ void pool_rows(const T* x, T* y, int64_t length, int64_t rows, Ahead, Ahead) {
 
 template <typename T, bool reverse>
 void pool_rows_backward(
-    const T* g, const T* x, T* dx, int64_t length, int64_t rows, Scratch& marks, Ahead, Ahead,
-    Ahead) {
+    const T* g, const T* x, T* dx, int64_t length, int64_t rows, Scratch& heads, Prefetcher, Prefetcher,
+    Prefetcher) {
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t at = row * length;
-    pool_line_backward<reverse>(g + at, x + at, dx + at, length, 1, marks.flags(length));
+    pool_line_backward<reverse>(g + at, x + at, dx + at, length, 1, heads.flags(length));
   }
 }
 
 template <typename T, bool reverse, int>
 void pool_columns(
-    const T* x, T* y, int64_t length, int64_t stride, int64_t width, Ahead, Ahead) {
+    const T* x, T* y, int64_t length, int64_t stride, int64_t width, Prefetcher, Prefetcher) {
   for (int64_t column = 0; column < width; ++column) {
     pool_line<reverse, false>(x + column, lowest<T>(), y + column, length, stride, 0);
   }
@@ -224,33 +224,33 @@ void pool_columns(
 
 template <typename T, bool reverse>
 void pool_columns_backward(
-    const T* g, const T* x, T* dx, int64_t length, int64_t stride, int64_t width, Scratch& marks,
-    Ahead, Ahead, Ahead) {
+    const T* g, const T* x, T* dx, int64_t length, int64_t stride, int64_t width, Scratch& heads,
+    Prefetcher, Prefetcher, Prefetcher) {
   for (int64_t column = 0; column < width; ++column) {
     pool_line_backward<reverse>(
-        g + column, x + column, dx + column, length, stride, marks.flags(length));
+        g + column, x + column, dx + column, length, stride, heads.flags(length));
   }
 }
 
 template <typename T, bool reverse>
 void pool_panel(
     const T* x, T* y, int64_t length, int64_t stride, int64_t width, Scratch&) {
-  pool_columns<T, reverse, kFirstCache>(x, y, length, stride, width, Ahead(), Ahead());
+  pool_columns<T, reverse, kFirstCache>(x, y, length, stride, width, Prefetcher(), Prefetcher());
 }
 
 template <typename T, bool reverse>
 void pool_panel_backward(
-    const T* g, const T* x, T* dx, int64_t length, int64_t stride, int64_t width, Scratch& marks,
+    const T* g, const T* x, T* dx, int64_t length, int64_t stride, int64_t width, Scratch& heads,
     Scratch&) {
   pool_columns_backward<T, reverse>(
-      g, x, dx, length, stride, width, marks, Ahead(), Ahead(), Ahead());
+      g, x, dx, length, stride, width, heads, Prefetcher(), Prefetcher(), Prefetcher());
 }
 
 template <typename T, bool reverse>
-void pool_picture(
+void pool_image(
     const T* vertical, const T* horizontal, T* y, int64_t height, int64_t width,
     int64_t stride, int64_t channels, Scratch&) {
-  pool_picture_lines<reverse>(vertical, horizontal, y, height, width, stride, channels);
+  pool_image_lines<reverse>(vertical, horizontal, y, height, width, stride, channels);
 }
 
 }  // namespace baseline

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "order.h"
+#include "element.h"
 #include "simd.h"
 
 namespace cornernet {

@@ -114,7 +114,7 @@ class Selection {
     }
     __syncthreads();
     sort(size);
-    const int kept = smaller(count, k_);
+    const int kept = min(count, k_);
     if (threadIdx.x == 0) {
       held_.count = kept;
     }
@@ -176,12 +176,12 @@ template <typename W, typename Writer>
 __global__ void __launch_bounds__(kSelectThreads)
     merge_lists(const Candidate<W>* lists, int64_t count, int k, Writer writer) {
   __shared__ Held<W> held;
-  const int64_t merged = divided_up(count, kMerged);
+  const int64_t merged = ceil_div(count, kMerged);
   const int64_t image = blockIdx.x / merged;
   const int64_t list = blockIdx.x - image * merged;
   const int64_t first = list * kMerged;
   const Candidate<W>* from = lists + (image * count + first) * k;
-  const int64_t candidates = smaller(kMerged, count - first) * k;
+  const int64_t candidates = min(kMerged, count - first) * k;
   Selection<W> selection(held, k);
   for (int64_t round = 0; round < candidates; round += kRound) {
 #pragma unroll
@@ -199,7 +199,7 @@ __global__ void __launch_bounds__(kSelectThreads)
 // Lists of all levels for each image, from which `count` are merged into one.
 inline int64_t lists_of_all_levels(int64_t count) {
   int64_t lists = 0;
-  for (; count > 1; count = divided_up(count, kMerged)) {
+  for (; count > 1; count = ceil_div(count, kMerged)) {
     lists += count;
   }
   return lists;
@@ -209,7 +209,7 @@ inline int64_t lists_of_all_levels(int64_t count) {
 template <typename W>
 int64_t list_bytes(int64_t images, int64_t count, int64_t k) {
   const int64_t bytes = images * lists_of_all_levels(count) * k;
-  return divided_up<int64_t>(bytes * static_cast<int64_t>(sizeof(Candidate<W>)), 16) * 16;
+  return ceil_div<int64_t>(bytes * static_cast<int64_t>(sizeof(Candidate<W>)), 16) * 16;
 }
 
 // Runs `first`, which takes a writer and launches blocks that write `count` lists for each image,
@@ -229,7 +229,7 @@ cudaError_t select(
   first(ListWriter<W>{lists, count, k});
   cudaError_t error = cudaGetLastError();
   while (count > 1 && error == cudaSuccess) {
-    const int64_t merged = divided_up(count, kMerged);
+    const int64_t merged = ceil_div(count, kMerged);
     const int64_t blocks = images * merged;
     const Candidate<W>* from = lists;
     lists += images * count * k;

@@ -21,7 +21,7 @@ constexpr int64_t kHugePage = 1 << 21;
 
 // Asks for huge pages, of which few are needed, under a tensor that is not yet filled. This is
 // advice: where the system has none, or has them switched off, nothing happens.
-inline at::Tensor on_huge_pages(at::Tensor fresh) {
+inline at::Tensor use_huge_pages(at::Tensor fresh) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   const uint64_t bytes = fresh.nbytes();
   if (bytes >= kFreshBytes) {

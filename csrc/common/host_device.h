@@ -2,7 +2,7 @@
 #pragma once
 
 #if defined(__CUDACC__) || defined(__SDAA__)
-#define CORNERNET_ANYWHERE __host__ __device__
+#define CORNERNET_HOST_DEVICE __host__ __device__
 #else
-#define CORNERNET_ANYWHERE
+#define CORNERNET_HOST_DEVICE
 #endif
