@@ -23,7 +23,7 @@
 
 #include "top_k.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 namespace {
 
 // A map [N, D, H, W] of any strides, as the network left it.
@@ -214,8 +214,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> corner_decode(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cpu
 
 TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
-  m.impl("corner_decode", &cornernet::corner_decode);
+  m.impl("corner_decode", &cornernet::cpu::corner_decode);
 }

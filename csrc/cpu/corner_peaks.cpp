@@ -27,7 +27,7 @@
 #include "simd.h"
 #include "top_k.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 namespace {
 
 // Cells a thread should have at least, so that starting it pays.
@@ -330,8 +330,8 @@ std::tuple<at::Tensor, at::Tensor> corner_peaks(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cpu
 
 TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
-  m.impl("corner_peaks", &cornernet::corner_peaks);
+  m.impl("corner_peaks", &cornernet::cpu::corner_peaks);
 }

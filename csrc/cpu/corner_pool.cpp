@@ -21,7 +21,7 @@
 #include "prefetch.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 namespace {
 
 // Elements a thread should have at least, so that starting it pays.
@@ -197,9 +197,9 @@ at::Tensor corner_pool_backward(
   return dx;
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu
 
 TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
-  m.impl("corner_pool", &cornernet::corner_pool);
-  m.impl("corner_pool_backward", &cornernet::corner_pool_backward);
+  m.impl("corner_pool", &cornernet::cpu::corner_pool);
+  m.impl("corner_pool_backward", &cornernet::cpu::corner_pool_backward);
 }

@@ -5,10 +5,10 @@
 
 #include <string>
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 at::Tensor corner_pool(const at::Tensor& x, const std::string& direction);
 at::Tensor corner_pool_backward(
     const at::Tensor& grad_out, const at::Tensor& x, const std::string& direction);
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu

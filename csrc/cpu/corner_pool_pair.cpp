@@ -24,7 +24,7 @@
 #include "prefetch.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 namespace {
 
 // Elements a thread should have at least, so that starting it pays.
@@ -195,9 +195,9 @@ std::tuple<at::Tensor, at::Tensor> corner_pool_pair_backward(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cpu
 
 TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
-  m.impl("corner_pool_pair", &cornernet::corner_pool_pair);
-  m.impl("corner_pool_pair_backward", &cornernet::corner_pool_pair_backward);
+  m.impl("corner_pool_pair", &cornernet::cpu::corner_pool_pair);
+  m.impl("corner_pool_pair_backward", &cornernet::cpu::corner_pool_pair_backward);
 }

@@ -20,7 +20,7 @@
 #include "../common/corner_targets_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 namespace {
 
 using Results = std::tuple<
@@ -137,6 +137,6 @@ Results corner_targets(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cpu
 
-TORCH_LIBRARY_IMPL(cornernet, CPU, m) { m.impl("corner_targets", &cornernet::corner_targets); }
+TORCH_LIBRARY_IMPL(cornernet, CPU, m) { m.impl("corner_targets", &cornernet::cpu::corner_targets); }

@@ -1,7 +1,5 @@
-// How values compare in a running maximum, written for loops that the compiler vectorizes.
-//
-// is_new_max(x, m): x becomes the maximum after m. Equal elements take over, so the last of equals
-// wins; NaN takes over from everything and only another NaN from it. This is torch.cummax's rule.
+// Elements of tensors: how they compare, for loops that the compiler vectorizes, and the type in
+// which they are added up.
 #pragma once
 
 #include <c10/util/BFloat16.h>
@@ -9,9 +7,10 @@
 
 #include <cstdint>
 
+#include "../common/compare.h"
 #include "simd.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 // Integers of the width of an element.
 template <int bytes>
@@ -29,23 +28,14 @@ struct IntegerOf<8> {
   using type = int64_t;
 };
 
-// 16-bit floats compare as integers, with twice the lanes of a conversion to float32. The key of a
-// sign-and-magnitude number is its two's complement; both zeros are 0, every NaN is the largest.
-template <uint16_t infinity>
-CORNERNET_INLINE int16_t key16(uint16_t bits) {
-  const int16_t magnitude = static_cast<int16_t>(bits & 0x7fff);
-  const int16_t negated = static_cast<int16_t>(-magnitude);
-  const int16_t value = static_cast<int16_t>(bits) < 0 ? negated : magnitude;
-  return magnitude > static_cast<int16_t>(infinity) ? INT16_MAX : value;
-}
-
+// What elements compare by. 16-bit floats compare as integers, twice as many in a vector as after a
+// conversion to float32; wider ones are their own keys.
 CORNERNET_INLINE int16_t key(c10::Half value) {
-  return key16<0x7c00>(value.x);
+  return order_key<int16_t, 0x7c00>(static_cast<int16_t>(value.x));
 }
 CORNERNET_INLINE int16_t key(c10::BFloat16 value) {
-  return key16<0x7f80>(value.x);
+  return order_key<int16_t, 0x7f80>(static_cast<int16_t>(value.x));
 }
-// Wider floats are their own keys.
 CORNERNET_INLINE float key(float value) {
   return value;
 }
@@ -53,13 +43,10 @@ CORNERNET_INLINE double key(double value) {
   return value;
 }
 
+// The rule of common/compare.h for elements.
 template <typename T>
 CORNERNET_INLINE bool is_new_max(T x, T m) {
-  if constexpr (sizeof(T) == 2) {
-    return key(x) >= key(m);
-  } else {
-    return (x >= m) | (x != x);
-  }
+  return cornernet::is_new_max(key(x), key(m));
 }
 
 // choice ? a : b, on the bits: a choice between structs would be one between their addresses, which
@@ -83,4 +70,4 @@ struct Wide<double> {
   using type = double;
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu

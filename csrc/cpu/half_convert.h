@@ -11,7 +11,7 @@
 #include "element.h"
 #include "simd.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 CORNERNET_INLINE uint32_t bits_of(float value) {
   uint32_t bits;
@@ -83,4 +83,4 @@ CORNERNET_INLINE c10::Half narrow<c10::Half>(float value) {
       static_cast<uint16_t>(rounded | (bits >> 16 & 0x8000u)), c10::Half::from_bits());
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu

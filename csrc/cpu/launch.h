@@ -3,7 +3,7 @@
 
 #include <c10/core/ScalarType.h>
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 // Calls body with a null pointer to the element type; for tensors that check_floating let pass.
 template <typename Body>
@@ -20,4 +20,4 @@ void dispatch(at::ScalarType type, const Body& body) {
   }
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu

@@ -11,7 +11,7 @@
 
 #include "simd.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 constexpr int64_t kCacheLine = 64;
 
@@ -73,4 +73,4 @@ class Prefetcher {
   bool write_ = false;
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu

@@ -21,7 +21,7 @@
 #define CORNERNET_INLINE_LAMBDA
 #endif
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 #if defined(__GNUC__) && defined(__x86_64__)
 
@@ -61,4 +61,4 @@ void vectorized(const Body& body) {
 
 #endif
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu

@@ -19,7 +19,7 @@
 #include "simd.h"
 #include "half_convert.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 template <typename T>
 using Lane = typename IntegerOf<sizeof(T)>::type;
@@ -168,7 +168,7 @@ Prefetcher panel_prefetcher(const T* first, int64_t length, int64_t stride, int6
   return Prefetcher(next, length - lead, width, reverse ? -stride : stride, write);
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu
 
 #if defined(__GNUC__)
 
@@ -194,7 +194,7 @@ Prefetcher panel_prefetcher(const T* first, int64_t length, int64_t stride, int6
 
 #else
 
-namespace cornernet {
+namespace cornernet::cpu {
 namespace baseline {
 
 template <typename T, bool reverse, bool add>
@@ -254,7 +254,7 @@ void pool_image(
 }
 
 }  // namespace baseline
-}  // namespace cornernet
+}  // namespace cornernet::cpu
 
 #endif
 

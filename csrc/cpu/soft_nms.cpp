@@ -24,7 +24,7 @@
 #include "../common/soft_nms_args.h"
 #include "simd.h"
 
-namespace cornernet {
+namespace cornernet::cpu {
 namespace {
 
 template <typename T>
@@ -266,6 +266,6 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> soft_nms(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cpu
 
-TORCH_LIBRARY_IMPL(cornernet, CPU, m) { m.impl("soft_nms", &cornernet::soft_nms); }
+TORCH_LIBRARY_IMPL(cornernet, CPU, m) { m.impl("soft_nms", &cornernet::cpu::soft_nms); }

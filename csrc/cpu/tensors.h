@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 // Tensors of this size and more C libraries take from the system anew and give back afterwards
 // (glibc: M_MMAP_THRESHOLD), so that each page costs a page fault when it is first written: more
@@ -35,4 +35,4 @@ inline at::Tensor use_huge_pages(at::Tensor fresh) {
   return fresh;
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu

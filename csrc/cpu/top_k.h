@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace cornernet {
+namespace cornernet::cpu {
 
 template <typename Score>
 struct Ranked {
@@ -80,4 +80,4 @@ class TopK {
   std::vector<Ranked<Score>> kept_;
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::cpu

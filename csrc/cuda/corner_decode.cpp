@@ -13,7 +13,7 @@
 #include "../common/corner_decode_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 using Results = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
@@ -85,8 +85,8 @@ Results corner_decode(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cuda
 
 TORCH_LIBRARY_IMPL(cornernet, CUDA, m) {
-  m.impl("corner_decode", &cornernet::corner_decode);
+  m.impl("corner_decode", &cornernet::cuda::corner_decode);
 }

@@ -14,7 +14,7 @@
 #include "launch.h"
 #include "top_k.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 constexpr int kGatherThreads = 128;
@@ -273,4 +273,4 @@ cudaError_t corner_decode_cuda(
       static_cast<float*>(scores), labels, workspace);
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

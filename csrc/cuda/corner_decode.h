@@ -8,7 +8,7 @@
 
 #include "../common/dtype.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 // [N, D, H, W] of any strides, as the network left it.
 struct Map {
@@ -50,4 +50,4 @@ cudaError_t corner_decode_cuda(
     double distance_threshold, bool wide, void* boxes, void* scores, int64_t* labels,
     void* workspace);
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

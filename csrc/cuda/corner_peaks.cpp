@@ -14,7 +14,7 @@
 #include "../common/corner_peaks_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 using Results = std::tuple<at::Tensor, at::Tensor>;
@@ -53,8 +53,8 @@ Results corner_peaks(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cuda
 
 TORCH_LIBRARY_IMPL(cornernet, CUDA, m) {
-  m.impl("corner_peaks", &cornernet::corner_peaks);
+  m.impl("corner_peaks", &cornernet::cuda::corner_peaks);
 }

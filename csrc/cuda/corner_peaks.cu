@@ -12,7 +12,7 @@
 #include "launch.h"
 #include "top_k.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 // Cells of a block. Many blocks, so that a single image keeps a large GPU busy.
@@ -145,4 +145,4 @@ cudaError_t corner_peaks_cuda(
   });
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

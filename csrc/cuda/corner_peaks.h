@@ -8,7 +8,7 @@
 
 #include "../common/dtype.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 // Whether the kernel can do it: so many cells of an image, and so many peaks wanted.
 bool corner_peaks_fits(int64_t cells, int64_t k);
@@ -23,4 +23,4 @@ cudaError_t corner_peaks_cuda(
     int64_t* indices, void* workspace, int64_t n, int64_t c, int64_t h, int64_t w, int64_t k,
     int64_t kernel_size);
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

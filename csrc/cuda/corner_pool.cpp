@@ -12,7 +12,7 @@
 #include "../common/corner_pool_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {
@@ -46,9 +46,9 @@ at::Tensor corner_pool_backward(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cuda
 
 TORCH_LIBRARY_IMPL(cornernet, CUDA, m) {
-  m.impl("corner_pool", &cornernet::corner_pool);
-  m.impl("corner_pool_backward", &cornernet::corner_pool_backward);
+  m.impl("corner_pool", &cornernet::cuda::corner_pool);
+  m.impl("corner_pool_backward", &cornernet::cuda::corner_pool_backward);
 }

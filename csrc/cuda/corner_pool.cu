@@ -23,7 +23,7 @@
 #include "launch.h"
 #include "scan.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 // Lines that lanes take at once; two tensors are loaded.
@@ -334,4 +334,4 @@ cudaError_t corner_pool_backward_cuda(
   });
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

@@ -7,7 +7,7 @@
 #include "../common/corner_pool.h"
 #include "../common/dtype.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 // x, y, g (the gradient of y) and dx are as `scan` says and have at least one element. All of y and
 // dx is written. Nothing is waited for and nothing allocated.
@@ -16,4 +16,4 @@ cudaError_t corner_pool_cuda(
 cudaError_t corner_pool_backward_cuda(
     cudaStream_t stream, Dtype dtype, const void* g, const void* x, void* dx, const Scan& scan);
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

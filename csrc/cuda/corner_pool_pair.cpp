@@ -14,7 +14,7 @@
 #include "corner_pool.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 at::Tensor corner_pool_pair(
@@ -70,9 +70,9 @@ std::tuple<at::Tensor, at::Tensor> corner_pool_pair_backward(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cuda
 
 TORCH_LIBRARY_IMPL(cornernet, CUDA, m) {
-  m.impl("corner_pool_pair", &cornernet::corner_pool_pair);
-  m.impl("corner_pool_pair_backward", &cornernet::corner_pool_pair_backward);
+  m.impl("corner_pool_pair", &cornernet::cuda::corner_pool_pair);
+  m.impl("corner_pool_pair_backward", &cornernet::cuda::corner_pool_pair_backward);
 }

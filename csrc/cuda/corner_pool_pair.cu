@@ -15,7 +15,7 @@
 #include "launch.h"
 #include "scan.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 // Rows of a thread, and the most warps of a block: two tensors are held.
@@ -157,4 +157,4 @@ cudaError_t corner_pool_add_cuda(
   return pool<true>(stream, dtype, x, y, scan);
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

@@ -9,7 +9,7 @@
 #include "../common/corner_pool.h"
 #include "../common/dtype.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 // Whether the next function can do planes of this width.
 bool corner_pool_pair_fits(int64_t width);
@@ -26,4 +26,4 @@ cudaError_t corner_pool_pair_cuda(
 cudaError_t corner_pool_add_cuda(
     cudaStream_t stream, Dtype dtype, const void* x, void* y, const Scan& scan);
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

@@ -12,7 +12,7 @@
 #include "../common/corner_targets_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 using Results = std::tuple<
@@ -63,8 +63,8 @@ Results corner_targets(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cuda
 
 TORCH_LIBRARY_IMPL(cornernet, CUDA, m) {
-  m.impl("corner_targets", &cornernet::corner_targets);
+  m.impl("corner_targets", &cornernet::cuda::corner_targets);
 }

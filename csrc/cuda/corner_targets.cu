@@ -10,7 +10,7 @@
 #include "../common/corner_targets.h"
 #include "launch.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 constexpr int kPlaceThreads = 128;
@@ -116,4 +116,4 @@ cudaError_t corner_targets_cuda(cudaStream_t stream, const Targets& targets) {
   return cudaGetLastError();
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

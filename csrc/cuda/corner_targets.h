@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 // Contiguous tensors; of pairs, the first is of top-left corners, the second of bottom-right ones.
 struct Targets {
@@ -32,4 +32,4 @@ struct Targets {
 // device, which whoever waits for it next gets to know. Nothing is waited for, nothing allocated.
 cudaError_t corner_targets_cuda(cudaStream_t stream, const Targets& targets);
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

@@ -6,10 +6,11 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "../common/compare.h"
 #include "../common/dtype.h"
 #include "launch.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 // 16-bit floats as they lie in memory. Structs without constructors, so that vectors of them are
 // loaded and stored whole.
@@ -59,15 +60,8 @@ __device__ inline BFloat16 narrow<BFloat16>(float value) {
   return {__bfloat16_as_ushort(__float2bfloat16_rn(value))};
 }
 
-// Whether x becomes the maximum after m: the last of equals does, NaN does and stays until another
-// NaN comes. This is torch.cummax's rule; csrc/cpu/element.h has it too. Written without branches.
-template <typename W>
-__device__ inline bool is_new_max(W x, W m) {
-  return (x >= m) | (x != x);
-}
-
-// The maximum of a part of a line whose maximum is m and the part after it, whose maximum is x.
-// Associative, so that lines may be cut anywhere.
+// The maximum of a part of a line whose maximum is m and the part after it, whose maximum is x, by
+// the rule of common/compare.h. Associative, so that lines may be cut anywhere.
 template <typename W>
 __device__ inline W later_maximum(W m, W x) {
   return is_new_max(x, m) ? x : m;
@@ -136,4 +130,4 @@ cudaError_t dispatch_vectors(int64_t run, const Body& body, const Pointers*... p
   return body(Count<1>());
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

@@ -21,7 +21,7 @@
 #define DEVICE_ASSERT(condition) assert(condition)
 #endif
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 constexpr unsigned kWholeWarp = 0xffffffff;
 constexpr int kWarp = 32;
@@ -31,4 +31,4 @@ inline bool fits_grid(int64_t blocks) {
   return blocks <= 0x7fffffff;
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

@@ -9,7 +9,7 @@
 #include "element.h"
 #include "launch.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 // Rows of a thread, of vectors of N elements: as many as registers hold without spilling.
 template <int N>
@@ -301,4 +301,4 @@ cudaError_t pool(cudaStream_t stream, Dtype dtype, const void* x, void* y, const
   });
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

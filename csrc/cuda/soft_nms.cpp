@@ -13,7 +13,7 @@
 #include "../common/soft_nms_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> soft_nms(
@@ -67,6 +67,6 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> soft_nms(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::cuda
 
-TORCH_LIBRARY_IMPL(cornernet, CUDA, m) { m.impl("soft_nms", &cornernet::soft_nms); }
+TORCH_LIBRARY_IMPL(cornernet, CUDA, m) { m.impl("soft_nms", &cornernet::cuda::soft_nms); }

@@ -10,7 +10,7 @@
 
 #include "launch.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 namespace {
 
 constexpr int kThreads = 256;
@@ -215,4 +215,4 @@ cudaError_t soft_nms_cuda(cudaStream_t stream, const SoftNms<double>& task) {
   return launch(stream, task);
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

@@ -7,7 +7,7 @@
 
 #include "../common/soft_nms.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 template <typename T>
 struct SoftNms {
@@ -32,4 +32,4 @@ struct SoftNms {
 cudaError_t soft_nms_cuda(cudaStream_t stream, const SoftNms<float>& task);
 cudaError_t soft_nms_cuda(cudaStream_t stream, const SoftNms<double>& task);
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

@@ -11,7 +11,7 @@
 
 #include "../common/dtype.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 // Of a tensor that check_floating let pass.
 inline Dtype dtype_of(const at::Tensor& tensor) {
@@ -37,4 +37,4 @@ auto reference(const char* op, const Arguments&... arguments) {
       .redispatch(c10::DispatchKeySet(), arguments...);
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

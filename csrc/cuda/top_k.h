@@ -10,7 +10,7 @@
 #include "element.h"
 #include "launch.h"
 
-namespace cornernet {
+namespace cornernet::cuda {
 
 constexpr int kSelectThreads = 256;
 // Candidates that a block holds; the best k of them, and those of one round.
@@ -247,4 +247,4 @@ cudaError_t select(
   return error;
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::cuda

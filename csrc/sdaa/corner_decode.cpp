@@ -15,7 +15,7 @@
 #include "../common/corner_decode_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 namespace {
 
 using Results = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
@@ -96,8 +96,8 @@ Results corner_decode(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::sdaa
 
 TORCH_LIBRARY_IMPL(cornernet, PrivateUse1, m) {
-  m.impl("corner_decode", &cornernet::corner_decode);
+  m.impl("corner_decode", &cornernet::sdaa::corner_decode);
 }

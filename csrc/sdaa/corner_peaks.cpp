@@ -16,7 +16,7 @@
 #include "../common/corner_peaks_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 namespace {
 
 using Results = std::tuple<at::Tensor, at::Tensor>;
@@ -57,8 +57,8 @@ Results corner_peaks(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::sdaa
 
 TORCH_LIBRARY_IMPL(cornernet, PrivateUse1, m) {
-  m.impl("corner_peaks", &cornernet::corner_peaks);
+  m.impl("corner_peaks", &cornernet::sdaa::corner_peaks);
 }

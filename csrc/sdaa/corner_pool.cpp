@@ -14,7 +14,7 @@
 #include "../common/corner_pool_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 namespace {
 
 at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {
@@ -63,9 +63,9 @@ at::Tensor corner_pool_backward(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::sdaa
 
 TORCH_LIBRARY_IMPL(cornernet, PrivateUse1, m) {
-  m.impl("corner_pool", &cornernet::corner_pool);
-  m.impl("corner_pool_backward", &cornernet::corner_pool_backward);
+  m.impl("corner_pool", &cornernet::sdaa::corner_pool);
+  m.impl("corner_pool_backward", &cornernet::sdaa::corner_pool_backward);
 }

@@ -16,7 +16,7 @@
 #include "corner_pool.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 namespace {
 
 using PoolBackward = at::Tensor(const at::Tensor&, const at::Tensor&, const std::string&);
@@ -76,9 +76,9 @@ std::tuple<at::Tensor, at::Tensor> corner_pool_pair_backward(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::sdaa
 
 TORCH_LIBRARY_IMPL(cornernet, PrivateUse1, m) {
-  m.impl("corner_pool_pair", &cornernet::corner_pool_pair);
-  m.impl("corner_pool_pair_backward", &cornernet::corner_pool_pair_backward);
+  m.impl("corner_pool_pair", &cornernet::sdaa::corner_pool_pair);
+  m.impl("corner_pool_pair_backward", &cornernet::sdaa::corner_pool_pair_backward);
 }

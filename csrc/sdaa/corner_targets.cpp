@@ -12,7 +12,7 @@
 
 #include "../common/corner_targets_args.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 namespace {
 
 using Results = std::tuple<
@@ -70,8 +70,8 @@ Results corner_targets(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::sdaa
 
 TORCH_LIBRARY_IMPL(cornernet, PrivateUse1, m) {
-  m.impl("corner_targets", &cornernet::corner_targets);
+  m.impl("corner_targets", &cornernet::sdaa::corner_targets);
 }

@@ -6,7 +6,7 @@
 #include "partition.h"
 #include "top_k.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 
 constexpr int kPiece = 512;  // entries of a list that are brought at once
 constexpr int kScratchBytes = kPiece * sizeof(Ranked);
@@ -164,4 +164,4 @@ __device__ void merge_lists(
   });
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::sdaa

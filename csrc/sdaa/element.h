@@ -5,9 +5,10 @@
 // sides.
 #pragma once
 
+#include "../common/compare.h"
 #include "launch.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 
 struct Float32 {
   using Bits = int;
@@ -39,7 +40,7 @@ struct BFloat16 {
   static constexpr Bits kOne = 0x3f80;
 };
 
-// Integers in the order of the values: both zeros are 0, every NaN is the largest.
+// order_key of common/compare.h for vectors.
 template <typename T>
 class Order {
  public:
@@ -62,15 +63,14 @@ class Order {
   Vector largest_;
 };
 
-// The same of one value.
+// The same for one value.
 template <typename T>
 __device__ int key_of(int bits) {
-  const int magnitude = bits & T::kMagnitude;
-  return magnitude > T::kInfinity ? T::kLargest : bits < 0 ? -magnitude : magnitude;
+  using Bits = typename T::Bits;
+  return order_key<Bits, T::kInfinity>(static_cast<Bits>(bits));
 }
 
-// The running maximum of a vector of lanes. Of equals the last one wins, and NaN over all else:
-// csrc/cpu/element.h states the same rule.
+// The running maximum of a vector of lanes: is_new_max of common/compare.h on keys, for vectors.
 template <typename T>
 class Maximum {
  public:
@@ -79,7 +79,7 @@ class Maximum {
   __device__ Maximum(const Order<T>& order, Vector first)
       : order_(order), value_(first), key_(order.key(first)) {}
 
-  // 1 in the lanes that stay what they are, 0 where x takes over.
+  // 1 in the lanes whose maximum stays, 0 where x is the new one.
   __device__ Vector offer(Vector x) {
     const Vector key = order_.key(x);
     const Vector stays = simd_cmplt(key, key_);
@@ -96,4 +96,4 @@ class Maximum {
   Vector key_;
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::sdaa

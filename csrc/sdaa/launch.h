@@ -12,8 +12,8 @@
 
 #include <cstdint>
 
-namespace cornernet {
-using namespace sdaa;  // the copies, barriers and their types
+namespace cornernet::sdaa {
+using namespace ::sdaa;  // the copies, barriers and their types
 }
 
 // One place for the syntax that only the vendor's compiler reads. Every SPE of the device runs the

@@ -3,7 +3,7 @@
 
 #include "launch.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 
 // This SPE's place in the sequence of parts. Neighbours are of one column of the array, which
 // share a path to memory: where only every second or fourth share holds any work, that lies in all
@@ -24,4 +24,4 @@ struct Partition {
         end(count * (partition_index() + 1) / static_cast<int64_t>(threadDim)) {}
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::sdaa

@@ -6,7 +6,7 @@
 #include "scan_tiling.h"
 #include "tile.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 
 // A vector of which only the first `count` lanes are of concern: 0 there, 1 in the others, which
 // belong to the next row and are written back as they were.
@@ -128,4 +128,4 @@ class Chunks {
   int64_t chunk_ = 0;
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::sdaa

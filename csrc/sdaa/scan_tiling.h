@@ -10,7 +10,7 @@
 #include "partition.h"
 #include "tile.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 
 // Bytes of a row of a tile beyond which wider ones gain nothing.
 constexpr int kWidestSection = 4096;
@@ -131,4 +131,4 @@ class ScanTiling {
   int64_t end_;
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::sdaa

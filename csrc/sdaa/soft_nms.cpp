@@ -14,7 +14,7 @@
 #include "../common/soft_nms_args.h"
 #include "tensors.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 namespace {
 
 using Results = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
@@ -67,6 +67,6 @@ Results soft_nms(
 }
 
 }  // namespace
-}  // namespace cornernet
+}  // namespace cornernet::sdaa
 
-TORCH_LIBRARY_IMPL(cornernet, PrivateUse1, m) { m.impl("soft_nms", &cornernet::soft_nms); }
+TORCH_LIBRARY_IMPL(cornernet, PrivateUse1, m) { m.impl("soft_nms", &cornernet::sdaa::soft_nms); }

@@ -10,7 +10,7 @@
 #include <tuple>
 #include <utility>
 
-namespace cornernet {
+namespace cornernet::sdaa {
 
 // The dtypes of the kernels' launchers.
 inline int kernel_dtype(const at::Tensor& tensor) {
@@ -75,4 +75,4 @@ auto on_cpu(const char* op, const Arguments&... arguments) {
       tensors_detail::device_of(arguments...));
 }
 
-}  // namespace cornernet
+}  // namespace cornernet::sdaa

@@ -8,7 +8,7 @@
 
 #include "launch.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 
 // `rows` of `width` elements, `pitch` elements apart, from element `at` of a tensor.
 struct Tile {
@@ -145,4 +145,4 @@ class Buffer {
   char* data_;
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::sdaa

@@ -3,7 +3,7 @@
 
 #include "element.h"
 
-namespace cornernet {
+namespace cornernet::sdaa {
 
 struct Ranked {
   int bits;  // of the value
@@ -79,4 +79,4 @@ class TopK {
   int threshold_;
 };
 
-}  // namespace cornernet
+}  // namespace cornernet::sdaa
