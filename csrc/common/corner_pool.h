@@ -1,7 +1,9 @@
-// How every device sees the tensor that it pools. No torch here: device code includes this.
+// How every device sees the tensors of corner_pool. No torch here: device code includes this.
 #pragma once
 
 #include <cstdint>
+
+#include "dtype.h"
 
 namespace cornernet {
 
@@ -22,5 +24,20 @@ inline Scan make_scan(
   }
   return vertical ? Scan{n * c, h, w, reverse} : Scan{n * c * h, w, 1, reverse};
 }
+
+// What the kernels read and write: tensors of at least one element, laid out as `scan` says.
+struct CornerPool {
+  Dtype dtype;
+  const void* x;
+  void* y;
+  Scan scan;
+};
+struct CornerPoolBackward {
+  Dtype dtype;
+  const void* grad_out;  // the gradient of y
+  const void* x;
+  void* grad_x;
+  Scan scan;
+};
 
 }  // namespace cornernet

@@ -1,12 +1,15 @@
-// What the launchers of corner_pool share on all devices: checks, and torch tensor to Scan.
+// The arguments of corner_pool and its backward op: what the launchers of all devices share.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
 
 #include <string>
 
 #include "checks.h"
 #include "corner_pool.h"
+#include "registration.h"
+#include "tensors.h"
 
 namespace cornernet {
 
@@ -17,15 +20,6 @@ inline void check_corner_pool(const char* op, const at::Tensor& x, const std::st
       direction == "top" || direction == "bottom" || direction == "left" || direction == "right",
       op, ": expected direction to be \"top\", \"bottom\", \"left\" or \"right\", got \"",
       direction, "\"");
-}
-
-inline void check_corner_pool_backward(
-    const at::Tensor& grad_out, const at::Tensor& x, const std::string& direction) {
-  const char* op = "corner_pool_backward";
-  check_corner_pool(op, x, direction);
-  check_shape(op, "grad_out", grad_out, {x.size(0), x.size(1), x.size(2), x.size(3)});
-  check_dtype(op, "grad_out", grad_out, x.scalar_type());
-  check_device(op, "grad_out", grad_out, x.device());
 }
 
 // The memory format of the results; `_layout` in cornernet_ops/corner_pool.py is its twin.
@@ -39,5 +33,58 @@ inline Scan scan_of(const at::Tensor& x, at::MemoryFormat layout, const std::str
       x.size(0), x.size(1), x.size(2), x.size(3), layout == at::MemoryFormat::ChannelsLast,
       direction == "top" || direction == "bottom", direction == "top" || direction == "left");
 }
+
+struct CornerPoolArgs : Call<at::Tensor(const at::Tensor&, const std::string&)> {
+  static constexpr const char* kOp = "corner_pool";
+
+  CornerPoolArgs(const at::Tensor& given_x, const std::string& direction)
+      : Call{{given_x, direction}} {
+    check_corner_pool(kOp, given_x, direction);
+    layout = layout_of(given_x);
+    x = given_x.contiguous(layout);
+    scan = scan_of(x, layout, direction);
+  }
+
+  at::Tensor empty_result() const { return at::empty_like(x, {}, layout); }
+  CornerPool pointers(const at::Tensor& y) const {
+    return {dtype_of(x), x.const_data_ptr(), y.mutable_data_ptr(), scan};
+  }
+
+  at::MemoryFormat layout;
+  at::Tensor x;
+  Scan scan;
+};
+
+struct CornerPoolBackwardArgs
+    : Call<at::Tensor(const at::Tensor&, const at::Tensor&, const std::string&)> {
+  static constexpr const char* kOp = "corner_pool_backward";
+
+  CornerPoolBackwardArgs(
+      const at::Tensor& given_grad_out, const at::Tensor& given_x, const std::string& direction)
+      : Call{{given_grad_out, given_x, direction}} {
+    check_corner_pool(kOp, given_x, direction);
+    check_shape(
+        kOp, "grad_out", given_grad_out,
+        {given_x.size(0), given_x.size(1), given_x.size(2), given_x.size(3)});
+    check_dtype(kOp, "grad_out", given_grad_out, given_x.scalar_type());
+    check_device(kOp, "grad_out", given_grad_out, given_x.device());
+    layout = layout_of(given_x);
+    grad_out = given_grad_out.contiguous(layout);
+    x = given_x.contiguous(layout);
+    scan = scan_of(x, layout, direction);
+  }
+
+  at::Tensor empty_result() const { return at::empty_like(x, {}, layout); }
+  CornerPoolBackward pointers(const at::Tensor& grad_x) const {
+    return {
+        dtype_of(x), grad_out.const_data_ptr(), x.const_data_ptr(), grad_x.mutable_data_ptr(),
+        scan};
+  }
+
+  at::MemoryFormat layout;
+  at::Tensor grad_out;
+  at::Tensor x;
+  Scan scan;
+};
 
 }  // namespace cornernet

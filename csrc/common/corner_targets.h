@@ -1,5 +1,5 @@
-// The arithmetic of corner_targets, the same on every device. No torch here: device code includes
-// this. The formulas are explained in cornernet_ops/corner_targets.py.
+// The tensors and the arithmetic of corner_targets, the same on every device. No torch here: device
+// code includes this. The formulas are explained in cornernet_ops/corner_targets.py.
 #pragma once
 
 #include <cmath>
@@ -53,6 +53,54 @@ CORNERNET_HOST_DEVICE inline int64_t gaussian_radius(double height, double width
 CORNERNET_HOST_DEVICE inline float twice_variance(int64_t radius) {
   const float deviation = static_cast<float>(2 * radius + 1) / 6.0F;
   return 2.0F * (deviation * deviation);
+}
+
+// What the kernels read and write: contiguous tensors; of pairs, the first is of the top-left
+// corners, the second of the bottom-right ones.
+struct CornerTargets {
+  const float* boxes;          // [M, 4]
+  const int64_t* labels;       // [M]
+  const int64_t* image_index;  // [M]
+  float* heat[2];              // [N, K, H, W]
+  float* offset[2];            // [N, 2, H, W]
+  float* mask[2];              // [N, 1, H, W]
+  int64_t* cell[2];            // [M]
+  int64_t count;               // M
+  int64_t batch;
+  int64_t num_classes;
+  int64_t height;
+  int64_t width;
+  float scale_y;
+  float scale_x;
+  double overlap;  // double: radii that are whole numbers depend on its last bits
+
+  CORNERNET_HOST_DEVICE int64_t area() const { return height * width; }
+};
+
+// A corner of a box [4], in cells. kind: 0 top-left, 1 bottom-right.
+struct TargetCorner {
+  CORNERNET_HOST_DEVICE TargetCorner(const CornerTargets& targets, const float* box, int kind)
+      : px(scaled_coordinate(box[2 * kind], targets.scale_x)),
+        py(scaled_coordinate(box[2 * kind + 1], targets.scale_y)),
+        x(nearest_cell(px, targets.width)),
+        y(nearest_cell(py, targets.height)),
+        cell(y * targets.width + x) {}
+
+  // What rounding down to a cell loses.
+  CORNERNET_HOST_DEVICE float offset_x() const { return px - static_cast<float>(x); }
+  CORNERNET_HOST_DEVICE float offset_y() const { return py - static_cast<float>(y); }
+
+  float px;
+  float py;
+  int64_t x;
+  int64_t y;
+  int64_t cell;
+};
+
+// The radius of the Gaussians of a box.
+CORNERNET_HOST_DEVICE inline int64_t gaussian_radius(
+    const CornerTargets& targets, const TargetCorner& tl, const TargetCorner& br) {
+  return gaussian_radius(std::ceil(br.py - tl.py), std::ceil(br.px - tl.px), targets.overlap);
 }
 
 }  // namespace cornernet

@@ -1,8 +1,10 @@
-// The dtypes of tensors, for launchers: what lies between torch and the kernels. No torch here.
+// The dtypes of tensors between torch and the kernels. No torch here: device code includes this.
 #pragma once
+
+#include <cstdint>
 
 namespace cornernet {
 
-enum class Dtype { kFloat, kHalf, kBFloat16, kDouble };
+enum class Dtype : int32_t { kFloat, kHalf, kBFloat16, kDouble };
 
 }  // namespace cornernet

@@ -4,26 +4,22 @@
 // of such cells are passed over by a vectorized comparison; only the others are held against their
 // window.
 
-#include "../common/corner_peaks_args.h"
+#include "../common/corner_peaks.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/full.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <functional>
-#include <limits>
 #include <mutex>
-#include <optional>
-#include <tuple>
 #include <type_traits>
 #include <vector>
 
-#include "launch.h"
+#include "../common/corner_peaks_args.h"
 #include "element.h"
+#include "launch.h"
 #include "simd.h"
 #include "top_k.h"
 
@@ -53,8 +49,8 @@ CORNERNET_INLINE bool is_nan(T value) {
 }
 
 template <typename T>
-Key<T> lowest() {
-  return key(static_cast<T>(-std::numeric_limits<double>::infinity()));
+Key<T> lowest_key() {
+  return key(lowest<T>());
 }
 
 // Ordered as key is, but cheaper, for a filter before an exact test: NaN lies anywhere, and -0.0
@@ -96,7 +92,7 @@ template <typename T>
 CORNERNET_INLINE Key<T> block_maximum(const T* cells) {
   constexpr int kLanes = 16;
   Key<T> lanes[kLanes];
-  std::fill_n(lanes, kLanes, lowest<T>());
+  std::fill_n(lanes, kLanes, lowest_key<T>());
   for (int64_t i = 0; i < kBlock; i += kLanes) {
     for (int lane = 0; lane < kLanes; ++lane) {
       const Key<T> value = rough_key(cells[i + lane]);
@@ -117,8 +113,8 @@ struct Plane {
   int64_t rank;    // of the first cell
 };
 
-// Whether the cell equals the maximum of its window, which holds no NaN: its key is above all others
-// or, of wider floats, compares with nothing.
+// Whether the cell equals the maximum of its window, which holds no NaN: its key is above all
+// others or, of wider floats, compares with nothing.
 template <typename T>
 bool is_peak(const Plane<T>& plane, int64_t cell) {
   if (is_nan(plane.cells[cell])) {
@@ -126,14 +122,11 @@ bool is_peak(const Plane<T>& plane, int64_t cell) {
   }
   const int64_t y = cell / plane.width;
   const int64_t x = cell - y * plane.width;
-  const int64_t top = y - std::min(y, plane.radius);
-  const int64_t left = x - std::min(x, plane.radius);
-  const int64_t bottom = y + std::min(plane.height - 1 - y, plane.radius);
-  const int64_t right = x + std::min(plane.width - 1 - x, plane.radius);
+  const Window<int64_t> window(y, x, plane.height, plane.width, plane.radius);
   const Key<T> value = key(plane.cells[cell]);
-  for (int64_t i = top; i <= bottom; ++i) {
+  for (int64_t i = window.top; i <= window.bottom; ++i) {
     const T* row = plane.cells + i * plane.width;
-    for (int64_t j = left; j <= right; ++j) {
+    for (int64_t j = window.left; j <= window.right; ++j) {
       if (!(key(row[j]) <= value)) {
         return false;
       }
@@ -180,8 +173,7 @@ class Waiting {
 };
 
 template <typename T>
-CORNERNET_INLINE void offer_waiting(
-    const Plane<T>& plane, Waiting& waiting, TopK<Key<T>>& best) {
+CORNERNET_INLINE void offer_waiting(const Plane<T>& plane, Waiting& waiting, TopK<Key<T>>& best) {
   for (const int64_t cell : waiting) {
     const Key<T> score = key(plane.cells[cell]);
     if (score > best.threshold() && score >= plane.least && is_peak(plane, cell)) {
@@ -231,9 +223,8 @@ CORNERNET_INLINE void scan_image(
     const int64_t label = begin / area;
     const int64_t first = label * area;
     const int64_t plane_end = std::min(end, first + area);
-    const Key<T> least = image.least == nullptr ? lowest<T>() : key(image.least[label]);
-    const Plane<T> plane{
-        image.heat + first, image.height, image.width, image.radius, least, first};
+    const Key<T> least = image.least == nullptr ? lowest_key<T>() : key(image.least[label]);
+    const Plane<T> plane{image.heat + first, image.height, image.width, image.radius, least, first};
     scan_plane(plane, begin - first, plane_end - first, best);
     begin = plane_end;
   }
@@ -242,12 +233,11 @@ CORNERNET_INLINE void scan_image(
 // The best k peaks, and perhaps more, among cells [begin, end) of an image.
 //
 // Until k peaks are found there is no threshold, and every cell is held against its window. So the
-// first blocks are searched with a threshold from their maxima, which are peaks more often than not;
-// if it was too high, they are searched again.
+// first blocks are searched with a threshold from their maxima, which are peaks more often than
+// not; if it was too high, they are searched again.
 template <typename T>
-CORNERNET_INLINE TopK<Key<T>> search(
-    const Image<T>& image, int64_t begin, int64_t end, int64_t k) {
-  TopK<Key<T>> best(k, lowest<T>());
+CORNERNET_INLINE TopK<Key<T>> search(const Image<T>& image, int64_t begin, int64_t end, int64_t k) {
+  TopK<Key<T>> best(k, lowest_key<T>());
   const int64_t blocks = kGuessBlocks * k;
   if (k <= kMostGuessed && end - begin > 2 * blocks * kBlock) {
     std::vector<Key<T>> maxima(static_cast<size_t>(blocks));
@@ -268,23 +258,23 @@ CORNERNET_INLINE TopK<Key<T>> search(
 }
 
 template <typename T>
-void peaks(
-    const T* heat, const T* least, T* scores, int64_t* indices, int64_t n, int64_t c, int64_t h,
-    int64_t w, int64_t k, int64_t kernel_size) {
-  const int64_t cells = c * h * w;
-  std::vector<std::vector<Ranked<Key<T>>>> candidates(n);
+void peaks(const CornerPeaks& task) {
+  const T* heat = static_cast<const T*>(task.heat);
+  const T* least = static_cast<const T*>(task.min_scores);
+  const int64_t cells = task.cells();
+  std::vector<std::vector<Ranked<Key<T>>>> candidates(task.n);
   std::mutex mutex;
 
   // Threads take parts of all maps as if they were one, however many images and classes there are.
-  at::parallel_for(0, n * cells, kGrain, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, task.n * cells, kGrain, [&](int64_t begin, int64_t end) {
     while (begin < end) {
       const int64_t index = begin / cells;
       const int64_t first = index * cells;
       const int64_t part_end = std::min(end, first + cells);
-      const Image<T> image{heat + first, least, h, w, kernel_size / 2};
+      const Image<T> image{heat + first, least, task.h, task.w, task.radius};
       std::vector<Ranked<Key<T>>> found;
       vectorized([&]() CORNERNET_INLINE_LAMBDA {
-        found = search(image, begin - first, part_end - first, k).kept();
+        found = search(image, begin - first, part_end - first, task.k).kept();
       });
       {
         const std::lock_guard<std::mutex> lock(mutex);
@@ -295,43 +285,34 @@ void peaks(
     }
   });
 
-  for (int64_t index = 0; index < n; ++index) {
+  for (int64_t index = 0; index < task.n; ++index) {
     // The order is total, so the result does not depend on which thread came first.
-    keep_best(candidates[index], k);
+    keep_best(candidates[index], task.k);
     const T* image = heat + index * cells;
-    T* score = scores + index * k;
-    int64_t* cell = indices + index * k;
+    T* score = static_cast<T*>(task.scores) + index * task.k;
+    int64_t* cell = task.indices + index * task.k;
     for (const Ranked<Key<T>>& peak : candidates[index]) {
       *score++ = image[peak.rank];
       *cell++ = peak.rank;
     }
+    const int64_t rest = task.k - static_cast<int64_t>(candidates[index].size());
+    std::fill_n(score, rest, lowest<T>());
+    std::fill_n(cell, rest, int64_t{-1});
   }
 }
 
-std::tuple<at::Tensor, at::Tensor> corner_peaks(
-    const at::Tensor& heat, int64_t k, int64_t kernel_size,
-    const std::optional<at::Tensor>& min_scores) {
-  check_corner_peaks(heat, k, kernel_size, min_scores);
-  const at::Tensor dense = heat.contiguous();
-  const at::Tensor least = min_scores.has_value() ? min_scores->contiguous() : at::Tensor();
-  at::Tensor scores =
-      at::full({heat.size(0), k}, -std::numeric_limits<double>::infinity(), heat.options());
-  at::Tensor indices = at::full({heat.size(0), k}, -1, heat.options().dtype(at::kLong));
-  if (heat.numel() > 0) {
-    dispatch(heat.scalar_type(), [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      peaks(
-          dense.const_data_ptr<T>(), least.defined() ? least.const_data_ptr<T>() : nullptr,
-          scores.mutable_data_ptr<T>(), indices.mutable_data_ptr<int64_t>(), heat.size(0),
-          heat.size(1), heat.size(2), heat.size(3), k, kernel_size);
+CornerPeaksArgs::Result corner_peaks(const CornerPeaksArgs& args) {
+  if (!args.empty()) {
+    dispatch(args.heat.scalar_type(), [&](auto* type) {
+      peaks<std::remove_pointer_t<decltype(type)>>(args.pointers());
     });
   }
-  return {scores, indices};
+  return args.results();
+}
+
+TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
+  implement<CornerPeaksArgs, &corner_peaks>(m);
 }
 
 }  // namespace
 }  // namespace cornernet::cpu
-
-TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
-  m.impl("corner_peaks", &cornernet::cpu::corner_peaks);
-}

@@ -1,24 +1,20 @@
 // corner_pool on the CPU: contract in cornernet_ops/corner_pool.py, arithmetic in simd_scan.h.
 //
-// This file cuts the work into pieces that stay in cache while they are worked on, and asks for the
-// next piece meanwhile.
+// This file cuts the work into pieces that stay in cache while they are worked on, and prefetches
+// the next piece meanwhile.
 
 #include "corner_pool.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty_like.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
 #include <type_traits>
 
-#include "../common/corner_pool_args.h"
 #include "launch.h"
-#include "simd_scan.h"
 #include "prefetch.h"
+#include "simd_scan.h"
 #include "tensors.h"
 
 namespace cornernet::cpu {
@@ -26,8 +22,8 @@ namespace {
 
 // Elements a thread should have at least, so that starting it pays.
 constexpr int64_t kGrain = 32768;
-// Scans against the order of memory go through planes of this many bytes piece by piece, in
-// columns, while the next piece is fetched in the order of memory; so do all scans of rows that are
+// Scans in descending address order go through planes of this many bytes piece by piece, in
+// columns, while the next piece is prefetched in ascending order; so do all scans of rows that are
 // shorter than kRowBytes. Others go row by row.
 constexpr int64_t kPlaneBytes = 1 << 16;
 constexpr int64_t kRowBytes = 1 << 7;
@@ -39,9 +35,9 @@ constexpr int64_t kHeadBytes = 1 << 19;
 constexpr int64_t kRunBytes = 1 << 10;
 
 template <typename T>
-bool in_columns(const Scan& scan, bool against) {
+bool in_columns(const Scan& scan, bool descending) {
   const int64_t row = scan.inner * static_cast<int64_t>(sizeof(T));
-  return row < kRowBytes || (against && row * scan.length <= kPlaneBytes);
+  return row < kRowBytes || (descending && row * scan.length <= kPlaneBytes);
 }
 
 // A scan across the innermost dimension cut into pieces: whole planes, or strips of larger ones.
@@ -68,7 +64,7 @@ class Pieces {
   int64_t offset(int64_t piece) const {
     return piece / strips_ * scan_.length * scan_.inner + piece % strips_ * width_;
   }
-  // A piece of a tensor, to be asked for; nothing past the last.
+  // Prefetches a piece of a tensor; nothing past the last.
   Prefetcher prefetcher(const T* tensor, int64_t piece, int64_t end, bool write) const {
     if (piece >= end) {
       return Prefetcher();
@@ -87,7 +83,9 @@ void pool(const T* x, T* y, const Scan& scan) {
   const int64_t length = scan.length;
   const int64_t inner = scan.inner;
   if (inner == 1) {
-    const auto kernel = CORNERNET_BEST(pool_rows, T, scan.reverse, , false);
+    const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
+      return kernels.template rows<T, reverse, false>;
+    });
     at::parallel_for(0, scan.outer, 1 + kGrain / length, [&](int64_t begin, int64_t end) {
       const int64_t at = begin * length;
       const int64_t rows = end - begin;
@@ -96,18 +94,23 @@ void pool(const T* x, T* y, const Scan& scan) {
           rows_prefetcher(y + at, length, rows, true));
     });
   } else if (in_columns<T>(scan, scan.reverse)) {
-    const auto kernel = CORNERNET_BEST(pool_columns, T, scan.reverse, , kFirstCache);
+    const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
+      return kernels.template columns<T, reverse, kFirstCache>;
+    });
     const Pieces<T> pieces(scan, kPlaneBytes / length);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t at = pieces.offset(piece);
         kernel(
             x + at, y + at, length, inner, pieces.width(piece),
-            pieces.prefetcher(x, piece + 1, end, false), pieces.prefetcher(y, piece + 1, end, true));
+            pieces.prefetcher(x, piece + 1, end, false),
+            pieces.prefetcher(y, piece + 1, end, true));
       }
     });
   } else {
-    const auto kernel = CORNERNET_BEST(pool_panel, T, scan.reverse);
+    const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
+      return kernels.template panel<T, reverse>;
+    });
     const Pieces<T> pieces(scan, kPanelBytes);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       Scratch state;
@@ -124,18 +127,24 @@ void pool_backward(const T* g, const T* x, T* dx, const Scan& scan) {
   const int64_t length = scan.length;
   const int64_t inner = scan.inner;
   if (inner == 1) {
-    const auto kernel = CORNERNET_BEST(pool_rows_backward, T, scan.reverse);
+    const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
+      return kernels.template rows_backward<T, reverse>;
+    });
     at::parallel_for(0, scan.outer, 1 + kGrain / length, [&](int64_t begin, int64_t end) {
       Scratch heads;
       const int64_t at = begin * length;
       const int64_t rows = end - begin;
       kernel(
-          g + at, x + at, dx + at, length, rows, heads, rows_prefetcher(g + at, length, rows, false),
-          rows_prefetcher(x + at, length, rows, false), rows_prefetcher(dx + at, length, rows, true));
+          g + at, x + at, dx + at, length, rows, heads,
+          rows_prefetcher(g + at, length, rows, false),
+          rows_prefetcher(x + at, length, rows, false),
+          rows_prefetcher(dx + at, length, rows, true));
     });
   } else if (in_columns<T>(scan, true)) {
-    // Either the heads or the sums go against the order of memory.
-    const auto kernel = CORNERNET_BEST(pool_columns_backward, T, scan.reverse);
+    // Either the heads or the sums go in descending address order.
+    const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
+      return kernels.template columns_backward<T, reverse>;
+    });
     const Pieces<T> pieces(scan, kPlaneBytes / length);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       Scratch heads;
@@ -143,12 +152,15 @@ void pool_backward(const T* g, const T* x, T* dx, const Scan& scan) {
         const int64_t at = pieces.offset(piece);
         kernel(
             g + at, x + at, dx + at, length, inner, pieces.width(piece), heads,
-            pieces.prefetcher(g, piece + 1, end, false), pieces.prefetcher(x, piece + 1, end, false),
+            pieces.prefetcher(g, piece + 1, end, false),
+            pieces.prefetcher(x, piece + 1, end, false),
             pieces.prefetcher(dx, piece + 1, end, true));
       }
     });
   } else {
-    const auto kernel = CORNERNET_BEST(pool_panel_backward, T, scan.reverse);
+    const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
+      return kernels.template panel_backward<T, reverse>;
+    });
     const Pieces<T> pieces(scan, std::max(kRunBytes, kHeadBytes / length));
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       Scratch heads;
@@ -163,43 +175,33 @@ void pool_backward(const T* g, const T* x, T* dx, const Scan& scan) {
 
 }  // namespace
 
-at::Tensor corner_pool(const at::Tensor& x, const std::string& direction) {
-  check_corner_pool("corner_pool", x, direction);
-  const at::MemoryFormat layout = layout_of(x);
-  const at::Tensor dense = x.contiguous(layout);
-  at::Tensor y = use_huge_pages(at::empty_like(dense, {}, layout));
-  if (y.numel() == 0) {
-    return y;
+at::Tensor corner_pool(const CornerPoolArgs& args) {
+  at::Tensor y = use_huge_pages(args.empty_result());
+  if (y.numel() > 0) {
+    dispatch(y.scalar_type(), [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      pool(args.x.const_data_ptr<T>(), y.mutable_data_ptr<T>(), args.scan);
+    });
   }
-  dispatch(x.scalar_type(), [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    pool(dense.const_data_ptr<T>(), y.mutable_data_ptr<T>(), scan_of(x, layout, direction));
-  });
   return y;
 }
 
-at::Tensor corner_pool_backward(
-    const at::Tensor& grad_out, const at::Tensor& x, const std::string& direction) {
-  check_corner_pool_backward(grad_out, x, direction);
-  const at::MemoryFormat layout = layout_of(x);
-  const at::Tensor dense = x.contiguous(layout);
-  const at::Tensor grad = grad_out.contiguous(layout);
-  at::Tensor dx = use_huge_pages(at::empty_like(dense, {}, layout));
-  if (dx.numel() == 0) {
-    return dx;
+at::Tensor corner_pool_backward(const CornerPoolBackwardArgs& args) {
+  at::Tensor grad_x = use_huge_pages(args.empty_result());
+  if (grad_x.numel() > 0) {
+    dispatch(grad_x.scalar_type(), [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      pool_backward(
+          args.grad_out.const_data_ptr<T>(), args.x.const_data_ptr<T>(),
+          grad_x.mutable_data_ptr<T>(), args.scan);
+    });
   }
-  dispatch(x.scalar_type(), [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    pool_backward(
-        grad.const_data_ptr<T>(), dense.const_data_ptr<T>(), dx.mutable_data_ptr<T>(),
-        scan_of(x, layout, direction));
-  });
-  return dx;
+  return grad_x;
+}
+
+TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
+  implement<CornerPoolArgs, &corner_pool>(m);
+  implement<CornerPoolBackwardArgs, &corner_pool_backward>(m);
 }
 
 }  // namespace cornernet::cpu
-
-TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
-  m.impl("corner_pool", &cornernet::cpu::corner_pool);
-  m.impl("corner_pool_backward", &cornernet::cpu::corner_pool_backward);
-}

@@ -1,14 +1,13 @@
-// corner_pool on the CPU, for the op that is made of two of them.
+// The launchers of corner_pool on the CPU, for the op that is made of two of them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <string>
+#include "../common/corner_pool_args.h"
 
 namespace cornernet::cpu {
 
-at::Tensor corner_pool(const at::Tensor& x, const std::string& direction);
-at::Tensor corner_pool_backward(
-    const at::Tensor& grad_out, const at::Tensor& x, const std::string& direction);
+at::Tensor corner_pool(const CornerPoolArgs& args);
+at::Tensor corner_pool_backward(const CornerPoolBackwardArgs& args);
 
 }  // namespace cornernet::cpu

@@ -5,12 +5,9 @@
 // that every tensor goes through memory once. Planes that no cache holds are scanned one way after
 // the other.
 
-#include "../common/corner_pool_pair_args.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -18,10 +15,11 @@
 #include <tuple>
 #include <type_traits>
 
+#include "../common/corner_pool_pair_args.h"
 #include "corner_pool.h"
 #include "launch.h"
-#include "simd_scan.h"
 #include "prefetch.h"
+#include "simd_scan.h"
 #include "tensors.h"
 
 namespace cornernet::cpu {
@@ -51,9 +49,10 @@ bool fits_cache(const at::Tensor& x) {
   return x.size(2) * x.size(3) * x.element_size() <= kPlaneBytes;
 }
 
-// A plane as one run of memory; nothing past the last.
+// Prefetches a plane as one run of memory; nothing past the last.
 template <typename T>
-Prefetcher plane_prefetcher(const T* tensor, const Maps& maps, int64_t plane, int64_t end, bool write) {
+Prefetcher plane_prefetcher(
+    const T* tensor, const Maps& maps, int64_t plane, int64_t end, bool write) {
   if (plane >= end) {
     return Prefetcher();
   }
@@ -62,8 +61,12 @@ Prefetcher plane_prefetcher(const T* tensor, const Maps& maps, int64_t plane, in
 
 template <typename T>
 void pool_planes(const T* vertical, const T* horizontal, T* y, const Maps& maps) {
-  const auto columns = CORNERNET_BEST(pool_columns, T, maps.reverse, , kSecondCache);
-  const auto rows = CORNERNET_BEST(pool_rows, T, maps.reverse, , true);
+  const auto columns = best_kernel(maps.reverse, [](auto kernels, auto reverse) {
+    return kernels.template columns<T, reverse, kSecondCache>;
+  });
+  const auto rows = best_kernel(maps.reverse, [](auto kernels, auto reverse) {
+    return kernels.template rows<T, reverse, true>;
+  });
   const int64_t grain = 1 + kGrain / maps.plane();
   at::parallel_for(0, maps.n * maps.c, grain, [&](int64_t begin, int64_t end) {
     for (int64_t plane = begin; plane < end; ++plane) {
@@ -82,8 +85,12 @@ void pool_planes(const T* vertical, const T* horizontal, T* y, const Maps& maps)
 template <typename T>
 void pool_planes_backward(
     const T* g, const T* vertical, const T* horizontal, T* grad_v, T* grad_h, const Maps& maps) {
-  const auto columns = CORNERNET_BEST(pool_columns_backward, T, maps.reverse);
-  const auto rows = CORNERNET_BEST(pool_rows_backward, T, maps.reverse);
+  const auto columns = best_kernel(maps.reverse, [](auto kernels, auto reverse) {
+    return kernels.template columns_backward<T, reverse>;
+  });
+  const auto rows = best_kernel(maps.reverse, [](auto kernels, auto reverse) {
+    return kernels.template rows_backward<T, reverse>;
+  });
   const int64_t grain = 1 + kGrain / maps.plane();
   at::parallel_for(0, maps.n * maps.c, grain, [&](int64_t begin, int64_t end) {
     Scratch heads;
@@ -105,20 +112,24 @@ void pool_planes_backward(
 // y holds the vertical scan.
 template <typename T>
 void add_rows(const T* horizontal, T* y, const Maps& maps) {
-  const auto kernel = CORNERNET_BEST(pool_rows, T, maps.reverse, , true);
+  const auto kernel = best_kernel(maps.reverse, [](auto kernels, auto reverse) {
+    return kernels.template rows<T, reverse, true>;
+  });
   const int64_t count = maps.n * maps.c * maps.h;
   at::parallel_for(0, count, 1 + kGrain / maps.w, [&](int64_t begin, int64_t end) {
     const int64_t at = begin * maps.w;
     const int64_t rows = end - begin;
     kernel(
-        horizontal + at, y + at, maps.w, rows, rows_prefetcher(horizontal + at, maps.w, rows, false),
+        horizontal + at, y + at, maps.w, rows,
+        rows_prefetcher(horizontal + at, maps.w, rows, false),
         rows_prefetcher(y + at, maps.w, rows, true));
   });
 }
 
 template <typename T>
 void pool_images(const T* vertical, const T* horizontal, T* y, const Maps& maps) {
-  const auto kernel = CORNERNET_BEST(pool_image, T, maps.reverse);
+  const auto kernel = best_kernel(
+      maps.reverse, [](auto kernels, auto reverse) { return kernels.template image<T, reverse>; });
   // Whole cache lines of channels, as many parts of an image as give every thread something to do.
   constexpr int64_t kLine = kCacheLine / sizeof(T);
   const int64_t wanted = (2 * at::get_num_threads() + maps.n - 1) / maps.n;
@@ -131,34 +142,28 @@ void pool_images(const T* vertical, const T* horizontal, T* y, const Maps& maps)
       const int64_t first = i % parts * width;
       const int64_t channels = i % parts == parts - 1 ? maps.c - first : width;
       const int64_t at = i / parts * maps.plane() * maps.c + first;
-      kernel(
-          vertical + at, horizontal + at, y + at, maps.h, maps.w, maps.c, channels, state);
+      kernel(vertical + at, horizontal + at, y + at, maps.h, maps.w, maps.c, channels, state);
     }
   });
 }
 
-at::Tensor corner_pool_pair(
-    const at::Tensor& vertical, const at::Tensor& horizontal, const std::string& corner) {
-  check_corner_pool_pair("corner_pool_pair", vertical, horizontal, corner);
-  const at::MemoryFormat layout = layout_of(vertical);
-  const bool channels_last = layout == at::MemoryFormat::ChannelsLast;
-  const at::Tensor v = vertical.contiguous(layout);
-  const at::Tensor h = horizontal.contiguous(layout);
-  const bool apart = !channels_last && !fits_cache(v);
-  at::Tensor y = apart ? corner_pool(v, vertical_direction(corner))
-                       : use_huge_pages(at::empty_like(v, {}, layout));
+at::Tensor corner_pool_pair(const CornerPoolPairArgs& args) {
+  const at::Tensor& v = args.vertical;
+  const bool two_passes = !args.channels_last() && !fits_cache(v);
+  at::Tensor y = two_passes ? corner_pool(CornerPoolArgs(v, vertical_direction(args.corner)))
+                            : use_huge_pages(args.empty_result());
   if (y.numel() == 0) {
     return y;
   }
   dispatch(v.scalar_type(), [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const Maps maps = maps_of(v, corner);
+    const Maps maps = maps_of(v, args.corner);
     const T* from_v = v.const_data_ptr<T>();
-    const T* from_h = h.const_data_ptr<T>();
+    const T* from_h = args.horizontal.const_data_ptr<T>();
     T* to = y.mutable_data_ptr<T>();
-    if (channels_last) {
+    if (args.channels_last()) {
       pool_images(from_v, from_h, to, maps);
-    } else if (apart) {
+    } else if (two_passes) {
       add_rows(from_h, to, maps);
     } else {
       pool_planes(from_v, from_h, to, maps);
@@ -168,36 +173,30 @@ at::Tensor corner_pool_pair(
 }
 
 std::tuple<at::Tensor, at::Tensor> corner_pool_pair_backward(
-    const at::Tensor& grad_out, const at::Tensor& vertical, const at::Tensor& horizontal,
-    const std::string& corner) {
-  check_corner_pool_pair_backward(grad_out, vertical, horizontal, corner);
-  const at::MemoryFormat layout = layout_of(vertical);
-  const at::Tensor g = grad_out.contiguous(layout);
-  const at::Tensor v = vertical.contiguous(layout);
-  const at::Tensor h = horizontal.contiguous(layout);
-  if (layout == at::MemoryFormat::ChannelsLast || !fits_cache(v)) {
-    return {
-        corner_pool_backward(g, v, vertical_direction(corner)),
-        corner_pool_backward(g, h, horizontal_direction(corner))};
+    const CornerPoolPairBackwardArgs& args) {
+  const at::Tensor& v = args.vertical;
+  if (args.channels_last() || !fits_cache(v)) {
+    return args.two_passes(&corner_pool_backward);
   }
-  at::Tensor grad_v = use_huge_pages(at::empty_like(v, {}, layout));
-  at::Tensor grad_h = use_huge_pages(at::empty_like(h, {}, layout));
+  at::Tensor grad_v = use_huge_pages(at::empty_like(v, {}, args.layout));
+  at::Tensor grad_h = use_huge_pages(at::empty_like(v, {}, args.layout));
   if (grad_v.numel() == 0) {
     return {grad_v, grad_h};
   }
   dispatch(v.scalar_type(), [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     pool_planes_backward(
-        g.const_data_ptr<T>(), v.const_data_ptr<T>(), h.const_data_ptr<T>(),
-        grad_v.mutable_data_ptr<T>(), grad_h.mutable_data_ptr<T>(), maps_of(v, corner));
+        args.grad_out.const_data_ptr<T>(), v.const_data_ptr<T>(),
+        args.horizontal.const_data_ptr<T>(), grad_v.mutable_data_ptr<T>(),
+        grad_h.mutable_data_ptr<T>(), maps_of(v, args.corner));
   });
   return {grad_v, grad_h};
 }
 
+TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
+  implement<CornerPoolPairArgs, &corner_pool_pair>(m);
+  implement<CornerPoolPairBackwardArgs, &corner_pool_pair_backward>(m);
+}
+
 }  // namespace
 }  // namespace cornernet::cpu
-
-TORCH_LIBRARY_IMPL(cornernet, CPU, m) {
-  m.impl("corner_pool_pair", &cornernet::cpu::corner_pool_pair);
-  m.impl("corner_pool_pair_backward", &cornernet::cpu::corner_pool_pair_backward);
-}

@@ -6,6 +6,8 @@
 #include <c10/util/Half.h>
 
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "../common/compare.h"
 #include "simd.h"
@@ -58,6 +60,27 @@ CORNERNET_INLINE T choose(bool choice, T a, T b) {
   } else {
     return choice ? a : b;
   }
+}
+
+// The bits of an element, as they compare in a vector.
+template <typename T>
+using Lane = typename IntegerOf<sizeof(T)>::type;
+
+// The bits of -infinity, which every value replaces.
+template <typename T>
+constexpr Lane<T> kLowest = static_cast<Lane<T>>(
+    std::is_same_v<T, c10::Half>       ? 0xfc00
+    : std::is_same_v<T, c10::BFloat16> ? 0xff80
+    : std::is_same_v<T, float>         ? 0xff800000
+                                       : 0xfff0000000000000);
+
+// The value that every other replaces as a maximum.
+template <typename T>
+CORNERNET_INLINE T lowest() {
+  const Lane<T> bits = kLowest<T>;
+  T value;
+  std::memcpy(static_cast<void*>(&value), &bits, sizeof value);
+  return value;
 }
 
 // The type in which values of T are added up and reported.

@@ -79,8 +79,7 @@ CORNERNET_INLINE c10::Half narrow<c10::Half>(float value) {
   const uint32_t finite = pick(magnitude < (113u << 23), small, normal);
   // 65520 is halfway between the largest number and what would follow it.
   const uint32_t rounded = pick(magnitude < 0x477ff000u, finite, infinite);
-  return c10::Half(
-      static_cast<uint16_t>(rounded | (bits >> 16 & 0x8000u)), c10::Half::from_bits());
+  return c10::Half(static_cast<uint16_t>(rounded | (bits >> 16 & 0x8000u)), c10::Half::from_bits());
 }
 
 }  // namespace cornernet::cpu

@@ -5,7 +5,7 @@
 
 namespace cornernet::cpu {
 
-// Calls body with a null pointer to the element type; for tensors that check_floating let pass.
+// Calls body with a null pointer to the element type; for tensors that check_floating accepts.
 template <typename Body>
 void dispatch(at::ScalarType type, const Body& body) {
   switch (type) {
@@ -17,6 +17,16 @@ void dispatch(at::ScalarType type, const Body& body) {
       return body(static_cast<double*>(nullptr));
     default:
       return body(static_cast<float*>(nullptr));
+  }
+}
+
+// The same for a computation_dtype.
+template <typename Body>
+void dispatch_computation(at::ScalarType type, const Body& body) {
+  if (type == at::kDouble) {
+    body(static_cast<double*>(nullptr));
+  } else {
+    body(static_cast<float*>(nullptr));
   }
 }
 

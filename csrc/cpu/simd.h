@@ -6,27 +6,20 @@
 #include <cstdlib>
 #include <cstring>
 
-#if defined(__GNUC__)
+#if !defined(__GNUC__)
+#error \
+    "csrc/cpu is written with the vector types and attributes of GCC: compile it with GCC or Clang"
+#endif
+
 #define CORNERNET_INLINE __attribute__((always_inline)) inline
 #define CORNERNET_INLINE_LAMBDA __attribute__((always_inline))
-// Before a loop whose steps do not meet in memory, though the compiler cannot know it.
-#if defined(__clang__)
-#define CORNERNET_IVDEP _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define CORNERNET_IVDEP _Pragma("GCC ivdep")
-#endif
-#else
-#define CORNERNET_IVDEP
-#define CORNERNET_INLINE inline
-#define CORNERNET_INLINE_LAMBDA
-#endif
 
 namespace cornernet::cpu {
 
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(__x86_64__)
 
 // Whether the processor has AVX2 (and so F16C, which is older) and may use it: the variable with
-// which torch's own kernels are told to keep to the baseline is heeded here too.
+// which torch's own kernels are told to keep to the baseline holds here too.
 inline bool has_avx2() {
   static const bool has = [] {
     const char* capability = std::getenv("ATEN_CPU_CAPABILITY");

@@ -6,7 +6,6 @@
 
 #include "corner_decode.h"
 
-#include <cmath>
 #include <type_traits>
 
 #include "../common/arithmetic.h"
@@ -20,14 +19,6 @@ namespace {
 constexpr int kGatherThreads = 128;
 // Pairs of a block.
 constexpr int64_t kSlice = 2048;
-
-template <typename W>
-struct Corner {
-  int64_t label;  // below 0: no corner
-  W score;
-  W x;
-  W y;
-};
 
 // The corners of one kind, of all images.
 template <typename W>
@@ -53,16 +44,14 @@ __device__ W read(const void* data, Dtype dtype, int64_t at) {
 }
 
 template <typename W>
-__device__ W read(const Map& map, int64_t n, int64_t d, int64_t y, int64_t x) {
-  const int64_t at =
-      n * map.strides[0] + d * map.strides[1] + y * map.strides[2] + x * map.strides[3];
-  return read<W>(map.data, map.dtype, at);
+__device__ W read(const StridedMap& map, int64_t n, int64_t d, int64_t y, int64_t x) {
+  return read<W>(map.data, map.dtype, map.offset(n, d, y, x));
 }
 
 template <typename W>
 __device__ void gather_corner(
-    const Prediction& from, const DecodeSizes& sizes, const Corners<W>& to, int64_t number) {
-  const int64_t area = sizes.height * sizes.width;
+    const CornerPredictions& from, const CornerDecode& task, const Corners<W>& to, int64_t number) {
+  const int64_t area = task.height * task.width;
   const int64_t n = number / from.count;
   const int64_t index = from.indices[number];
   if (index < 0) {
@@ -70,45 +59,33 @@ __device__ void gather_corner(
     return;
   }
   const int64_t cell = index % area;
-  const int64_t y = cell / sizes.width;
-  const int64_t x = cell % sizes.width;
+  const int64_t y = cell / task.width;
+  const int64_t x = cell % task.width;
   to.corners[number] = {
-      index / area, read<W>(from.scores, from.score_dtype, number),
-      static_cast<W>(x) + read<W>(from.offset, n, 0, y, x),
-      static_cast<W>(y) + read<W>(from.offset, n, 1, y, x)};
+      index / area, static_cast<W>(x) + read<W>(from.offset, n, 0, y, x),
+      static_cast<W>(y) + read<W>(from.offset, n, 1, y, x),
+      read<W>(from.scores, from.score_dtype, number)};
   for (int64_t channel = 0; channel < to.channels; ++channel) {
     to.embeddings[number * to.channels + channel] = read<W>(from.embedding, n, channel, y, x);
   }
 }
 
 template <typename W>
-__global__ void __launch_bounds__(kGatherThreads) gather_corners(
-    Prediction tl, Prediction br, DecodeSizes sizes, Corners<W> tl_corners, Corners<W> br_corners) {
+__global__ void __launch_bounds__(kGatherThreads)
+    gather_corners(CornerDecode task, Corners<W> tl_corners, Corners<W> br_corners) {
   const int64_t number = static_cast<int64_t>(blockIdx.x) * kGatherThreads + threadIdx.x;
-  const int64_t first_br = sizes.n * tl.count;
+  const int64_t first_br = task.n * tl_corners.count;
   if (number < first_br) {
-    gather_corner(tl, sizes, tl_corners, number);
-  } else if (number < first_br + sizes.n * br.count) {
-    gather_corner(br, sizes, br_corners, number - first_br);
+    gather_corner(task.kinds[0], task, tl_corners, number);
+  } else if (number < first_br + task.n * br_corners.count) {
+    gather_corner(task.kinds[1], task, br_corners, number - first_br);
   }
 }
 
-// Added up channel by channel, as the reference does: a pair on the threshold must not depend on
-// the order.
-template <typename W>
-__device__ W distance(const W* a, const W* b, int64_t channels) {
-  W sum = 0;
-  for (int64_t channel = 0; channel < channels; ++channel) {
-    const W difference = a[channel] - b[channel];
-    sum += difference * difference;
-  }
-  return std::sqrt(sum);
-}
-
-// A block for each slice of each image's pairs; the number of a pair is tl rank * L + br rank.
+// A block for each slice of each image's pairs.
 template <typename W, typename Writer>
-__global__ void __launch_bounds__(kSelectThreads) find_pairs(
-    Corners<W> tl, Corners<W> br, int64_t slices, W threshold, int k, Writer writer) {
+__global__ void __launch_bounds__(kSelectThreads)
+    find_pairs(Corners<W> tl, Corners<W> br, int64_t slices, W threshold, int k, Writer writer) {
   __shared__ Held<W> held;
   const int64_t image = blockIdx.x / slices;
   const int64_t slice = blockIdx.x - image * slices;
@@ -131,11 +108,11 @@ __global__ void __launch_bounds__(kSelectThreads) find_pairs(
       if (a.label < 0 || a.label != b.label) {
         continue;
       }
-      const W score = (a.score + b.score) / 2;
+      const W score = pair_score(a, b);
       const Candidate<W> candidate = Candidate<W>::of(score, number);
       // Written so that a NaN anywhere fails: that of a score would be better than all others.
-      if (selection.wants(candidate) && score == score && b.x > a.x && b.y > a.y &&
-          distance(
+      if (selection.wants(candidate) && score == score && makes_box(a, b) &&
+          embedding_distance(
               tl.embeddings + tl_at * tl.channels, br.embeddings + br_at * br.channels,
               tl.channels) <= threshold) {
         selection.offer(candidate);
@@ -157,7 +134,7 @@ struct PairWriter {
 
   __device__ void operator()(int64_t image, int64_t, int i, const Candidate<W>* best) const {
     const int64_t at = image * k + i;
-    Corner<W> a{-1, W(-1), W(0), W(0)};
+    Corner<W> a{-1, W(0), W(0), W(-1)};
     Corner<W> b = a;
     if (best != nullptr) {
       const int64_t pair = best->index();
@@ -168,7 +145,7 @@ struct PairWriter {
     boxes[4 * at + 1] = a.y;
     boxes[4 * at + 2] = b.x;
     boxes[4 * at + 3] = b.y;
-    scores[at] = (a.score + b.score) / 2;
+    scores[at] = pair_score(a, b);
     labels[at] = a.label;
   }
 };
@@ -180,25 +157,23 @@ int64_t rounded_up(int64_t bytes) {
 // How the workspace is cut up; from a null pointer, how large it is.
 template <typename W>
 struct Workspace {
-  Workspace(
-      void* begin, const Prediction& tl_from, const Prediction& br_from, const DecodeSizes& sizes)
-      : at(static_cast<char*>(begin)), bytes(0) {
-    tl = take(tl_from.count, sizes);
-    br = take(br_from.count, sizes);
-    slices = ceil_div<int64_t>(tl.count * br.count, kSlice);
+  Workspace(void* begin, const CornerDecode& task) : at(static_cast<char*>(begin)), bytes(0) {
+    tl = take(task.kinds[0].count, task);
+    br = take(task.kinds[1].count, task);
+    slices = ceil_div<int64_t>(task.pairs(), kSlice);
     lists = at;
-    bytes += list_bytes<W>(sizes.n, slices, sizes.max_pairs);
+    bytes += list_bytes<W>(task.n, slices, task.max_pairs);
   }
 
-  Corners<W> take(int64_t count, const DecodeSizes& sizes) {
+  Corners<W> take(int64_t count, const CornerDecode& task) {
     const auto size = [](auto* type) { return static_cast<int64_t>(sizeof(*type)); };
     Corners<W> corners{};
     corners.count = count;
-    corners.channels = sizes.channels;
+    corners.channels = task.channels;
     corners.corners = reinterpret_cast<Corner<W>*>(at);
-    advance(sizes.n * count * size(corners.corners));
+    advance(task.n * count * size(corners.corners));
     corners.embeddings = reinterpret_cast<W*>(at);
-    advance(sizes.n * count * sizes.channels * size(corners.embeddings));
+    advance(task.n * count * task.channels * size(corners.embeddings));
     return corners;
   }
 
@@ -216,61 +191,54 @@ struct Workspace {
 };
 
 template <typename W>
-cudaError_t decode(
-    cudaStream_t stream, const Prediction& tl, const Prediction& br, const DecodeSizes& sizes,
-    double distance_threshold, W* boxes, W* scores, int64_t* labels, void* begin) {
-  const Workspace<W> workspace(begin, tl, br, sizes);
-  const int64_t corners = sizes.n * (tl.count + br.count);
+cudaError_t decode(cudaStream_t stream, const CornerDecode& task, void* begin) {
+  const Workspace<W> workspace(begin, task);
+  const int64_t corners = task.n * (task.kinds[0].count + task.kinds[1].count);
   const int64_t blocks = ceil_div<int64_t>(corners, kGatherThreads);
   if (!fits_grid(blocks)) {
     return cudaErrorInvalidConfiguration;
   }
   const auto gather = gather_corners<W>;
-  CUDA_LAUNCH(
-      gather, blocks, kGatherThreads, stream, tl, br, sizes, workspace.tl, workspace.br);
+  CUDA_LAUNCH(gather, blocks, kGatherThreads, stream, task, workspace.tl, workspace.br);
   const cudaError_t error = cudaGetLastError();
   if (error != cudaSuccess) {
     return error;
   }
-  const int k = static_cast<int>(sizes.max_pairs);
-  const W threshold = static_cast<W>(distance_threshold);
-  const PairWriter<W> last{workspace.tl, workspace.br, boxes, scores, labels, k};
+  const int k = static_cast<int>(task.max_pairs);
+  const W threshold = static_cast<W>(task.distance_threshold);
+  const PairWriter<W> last{
+      workspace.tl,
+      workspace.br,
+      static_cast<W*>(task.boxes),
+      static_cast<W*>(task.scores),
+      task.labels,
+      k};
   return select<W>(
-      stream, sizes.n, workspace.slices, k, workspace.lists,
+      stream, task.n, workspace.slices, k, workspace.lists,
       [&](const auto& writer) {
         const auto kernel = find_pairs<W, std::decay_t<decltype(writer)>>;
         CUDA_LAUNCH(
-            kernel, sizes.n * workspace.slices, kSelectThreads, stream, workspace.tl,
-            workspace.br, workspace.slices, threshold, k, writer);
+            kernel, task.n * workspace.slices, kSelectThreads, stream, workspace.tl, workspace.br,
+            workspace.slices, threshold, k, writer);
       },
       last);
 }
 
 }  // namespace
 
-bool corner_decode_fits(int64_t tl_count, int64_t br_count, int64_t max_pairs) {
+bool corner_decode_fits(const CornerDecode& task) {
   constexpr int64_t kMost = 0xffffffff;  // below it, numbers of pairs
-  return (br_count == 0 || tl_count < kMost / br_count) && max_pairs <= kMostSelected;
+  return task.kinds[0].count < kMost / task.kinds[1].count && task.max_pairs <= kMostSelected;
 }
 
-int64_t corner_decode_workspace(
-    const Prediction& tl, const Prediction& br, const DecodeSizes& sizes, bool wide) {
-  return wide ? Workspace<double>(nullptr, tl, br, sizes).bytes
-              : Workspace<float>(nullptr, tl, br, sizes).bytes;
+int64_t corner_decode_workspace(const CornerDecode& task) {
+  return task.dtype == Dtype::kDouble ? Workspace<double>(nullptr, task).bytes
+                                      : Workspace<float>(nullptr, task).bytes;
 }
 
-cudaError_t corner_decode_cuda(
-    cudaStream_t stream, const Prediction& tl, const Prediction& br, const DecodeSizes& sizes,
-    double distance_threshold, bool wide, void* boxes, void* scores, int64_t* labels,
-    void* workspace) {
-  if (wide) {
-    return decode(
-        stream, tl, br, sizes, distance_threshold, static_cast<double*>(boxes),
-        static_cast<double*>(scores), labels, workspace);
-  }
-  return decode(
-      stream, tl, br, sizes, distance_threshold, static_cast<float*>(boxes),
-      static_cast<float*>(scores), labels, workspace);
+cudaError_t launch_corner_decode(cudaStream_t stream, const CornerDecode& task, void* workspace) {
+  return task.dtype == Dtype::kDouble ? decode<double>(stream, task, workspace)
+                                      : decode<float>(stream, task, workspace);
 }
 
 }  // namespace cornernet::cuda

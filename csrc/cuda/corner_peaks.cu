@@ -37,13 +37,10 @@ struct Heat {
     const uint32_t place = cell - label * area;
     const uint32_t y = place / width;
     const uint32_t x = place - y * width;
-    const uint32_t top = y - min(y, radius);
-    const uint32_t left = x - min(x, radius);
-    const uint32_t bottom = y + min(height - 1 - y, radius);
-    const uint32_t right = x + min(width - 1 - x, radius);
+    const Window<uint32_t> window(y, x, height, width, radius);
     const T* plane = cells + static_cast<int64_t>(label) * area;
-    for (uint32_t i = top; i <= bottom; ++i) {
-      for (uint32_t j = left; j <= right; ++j) {
+    for (uint32_t i = window.top; i <= window.bottom; ++i) {
+      for (uint32_t j = window.left; j <= window.right; ++j) {
         if (!(widen(plane[static_cast<int64_t>(i) * width + j]) <= value)) {
           return false;
         }
@@ -94,8 +91,7 @@ struct PeakWriter {
   int64_t* indices;
   int k;
 
-  __device__ void operator()(
-      int64_t image, int64_t, int i, const Candidate<Wide<T>>* best) const {
+  __device__ void operator()(int64_t image, int64_t, int i, const Candidate<Wide<T>>* best) const {
     const int64_t at = image * k + i;
     if (best == nullptr) {
       scores[at] = narrow<T>(lowest<Wide<T>>());
@@ -110,36 +106,33 @@ struct PeakWriter {
 
 }  // namespace
 
-bool corner_peaks_fits(int64_t cells, int64_t k) {
-  return cells < int64_t{0xffffffff} && k <= kMostSelected;
+bool corner_peaks_fits(const CornerPeaks& task) {
+  return task.cells() < int64_t{0xffffffff} && task.k <= kMostSelected;
 }
 
-int64_t corner_peaks_workspace(Dtype dtype, int64_t n, int64_t cells, int64_t k) {
-  const int64_t slices = ceil_div(cells, kSlice);
-  return dtype == Dtype::kDouble ? list_bytes<double>(n, slices, k)
-                                 : list_bytes<float>(n, slices, k);
+int64_t corner_peaks_workspace(const CornerPeaks& task) {
+  const int64_t slices = ceil_div(task.cells(), kSlice);
+  return task.dtype == Dtype::kDouble ? list_bytes<double>(task.n, slices, task.k)
+                                      : list_bytes<float>(task.n, slices, task.k);
 }
 
-cudaError_t corner_peaks_cuda(
-    cudaStream_t stream, Dtype dtype, const void* heat, const void* least, void* scores,
-    int64_t* indices, void* workspace, int64_t n, int64_t c, int64_t h, int64_t w, int64_t k,
-    int64_t kernel_size) {
-  return dispatch(dtype, [&](auto* type) {
+cudaError_t launch_corner_peaks(cudaStream_t stream, const CornerPeaks& task, void* workspace) {
+  return dispatch(task.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const int64_t cells = c * h * w;
+    const int64_t cells = task.cells();
     const int64_t slices = ceil_div(cells, kSlice);
-    const int wanted = static_cast<int>(k);
-    const int64_t radius = min(kernel_size / 2, max(h, w));
+    const int wanted = static_cast<int>(task.k);
     const Heat<T> map{
-        static_cast<const T*>(heat), static_cast<const T*>(least), static_cast<uint32_t>(h),
-        static_cast<uint32_t>(w), static_cast<uint32_t>(radius)};
-    const PeakWriter<T> last{map.cells, cells, static_cast<T*>(scores), indices, wanted};
+        static_cast<const T*>(task.heat), static_cast<const T*>(task.min_scores),
+        static_cast<uint32_t>(task.h), static_cast<uint32_t>(task.w),
+        static_cast<uint32_t>(task.radius)};
+    const PeakWriter<T> last{map.cells, cells, static_cast<T*>(task.scores), task.indices, wanted};
     return select<Wide<T>>(
-        stream, n, slices, wanted, workspace,
+        stream, task.n, slices, wanted, workspace,
         [&](const auto& writer) {
           const auto kernel = find_peaks<T, std::decay_t<decltype(writer)>>;
           CUDA_LAUNCH(
-              kernel, n * slices, kSelectThreads, stream, map, cells, slices, wanted, writer);
+              kernel, task.n * slices, kSelectThreads, stream, map, cells, slices, wanted, writer);
         },
         last);
   });

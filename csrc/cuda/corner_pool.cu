@@ -12,7 +12,7 @@
 //          line, and several lines at once. They tell each other by shuffles.
 //
 // Either way a tile of pieces moves along the line, whatever its length. Backward needs no indices
-// and no atomics: in each piece it finds anew where maxima began, adds up the gradients from there
+// and no atomics: in each piece it finds again where maxima began, adds up the gradients from there
 // to the next one, and knows from the other pieces what came before and what follows. A maximum
 // that lasts beyond its tile is the one thing carried on, and is written again when it ends.
 
@@ -87,7 +87,8 @@ __global__ void __launch_bounds__(kMostPiecesOfTwo* kWarp, 2) pool_columns_backw
     const T* __restrict__ g, const T* __restrict__ x, T* __restrict__ dx, Scan scan) {
   using W = Wide<T>;
   __shared__ Partials<W, N, kMostPiecesOfTwo> partials;
-  __shared__ Partials<W, N, kMostPiecesOfTwo> leading;  // the gradients up to each piece's first head
+  __shared__ Partials<W, N, kMostPiecesOfTwo>
+      leading;  // the gradients up to each piece's first head
   __shared__ Partials<bool, N, kMostPiecesOfTwo> has_head;  // whether it has a head
   __shared__ OpenSegment<W> open_segments[N][kWarp];  // the first piece's; here to spare registers
   __shared__ OpenSegment<W> carry_out[N][kWarp];
@@ -291,18 +292,17 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
 
 }  // namespace
 
-cudaError_t corner_pool_cuda(
-    cudaStream_t stream, Dtype dtype, const void* x, void* y, const Scan& scan) {
-  return pool<false>(stream, dtype, x, y, scan);
+cudaError_t launch_corner_pool(cudaStream_t stream, const CornerPool& task) {
+  return pool<false>(stream, task);
 }
 
-cudaError_t corner_pool_backward_cuda(
-    cudaStream_t stream, Dtype dtype, const void* g, const void* x, void* dx, const Scan& scan) {
-  return dispatch(dtype, [&](auto* type) {
+cudaError_t launch_corner_pool_backward(cudaStream_t stream, const CornerPoolBackward& task) {
+  return dispatch(task.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const T* grad = static_cast<const T*>(g);
-    const T* from = static_cast<const T*>(x);
-    T* to = static_cast<T*>(dx);
+    const T* grad = static_cast<const T*>(task.grad_out);
+    const T* from = static_cast<const T*>(task.x);
+    T* to = static_cast<T*>(task.grad_x);
+    const Scan& scan = task.scan;
     const int64_t run = scan.inner == 1 ? scan.length : scan.inner;
     return dispatch_vectors<T>(
         run,

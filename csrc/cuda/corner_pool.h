@@ -5,15 +5,11 @@
 #include <cuda_runtime_api.h>
 
 #include "../common/corner_pool.h"
-#include "../common/dtype.h"
 
 namespace cornernet::cuda {
 
-// x, y, g (the gradient of y) and dx are as `scan` says and have at least one element. All of y and
-// dx is written. Nothing is waited for and nothing allocated.
-cudaError_t corner_pool_cuda(
-    cudaStream_t stream, Dtype dtype, const void* x, void* y, const Scan& scan);
-cudaError_t corner_pool_backward_cuda(
-    cudaStream_t stream, Dtype dtype, const void* g, const void* x, void* dx, const Scan& scan);
+// All of y and of grad_x is written. The launchers neither wait nor allocate.
+cudaError_t launch_corner_pool(cudaStream_t stream, const CornerPool& task);
+cudaError_t launch_corner_pool_backward(cudaStream_t stream, const CornerPoolBackward& task);
 
 }  // namespace cornernet::cuda

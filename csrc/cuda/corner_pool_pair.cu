@@ -108,53 +108,46 @@ __global__ void __launch_bounds__(kPairPieces* kWarp, 2) pool_planes(
 }
 
 template <typename T, int N>
-cudaError_t launch_planes(
-    cudaStream_t stream, const T* vertical, const T* horizontal, T* y, int64_t planes,
-    int64_t height, int64_t width, bool reverse) {
-  if (!fits_grid(planes)) {
+cudaError_t launch_planes(cudaStream_t stream, const CornerPoolPair& task) {
+  if (!fits_grid(task.planes)) {
     return cudaErrorInvalidConfiguration;
   }
-  const auto kernel = reverse ? pool_planes<T, N, true> : pool_planes<T, N, false>;
-  const int64_t pieces = ceil_div<int64_t>(height, kPairRows);
+  const auto kernel = task.reverse ? pool_planes<T, N, true> : pool_planes<T, N, false>;
+  const int64_t pieces = ceil_div<int64_t>(task.height, kPairRows);
   const int threads = static_cast<int>(min<int64_t>(pieces, kPairPieces)) * kWarp;
-  CUDA_LAUNCH(kernel, planes, threads, stream, vertical, horizontal, y, height, width);
+  CUDA_LAUNCH(
+      kernel, task.planes, threads, stream, static_cast<const T*>(task.vertical),
+      static_cast<const T*>(task.horizontal), static_cast<T*>(task.y), task.height, task.width);
   return cudaGetLastError();
 }
 
 }  // namespace
 
-bool corner_pool_pair_fits(int64_t width) {
-  return width <= kMostColumns;
+bool corner_pool_pair_fits(const CornerPoolPair& task) {
+  return task.width <= kMostColumns;
 }
 
-cudaError_t corner_pool_pair_cuda(
-    cudaStream_t stream, Dtype dtype, const void* vertical, const void* horizontal, void* y,
-    int64_t planes, int64_t height, int64_t width, bool reverse) {
-  return dispatch(dtype, [&](auto* type) {
+cudaError_t launch_corner_pool_pair(cudaStream_t stream, const CornerPoolPair& task) {
+  return dispatch(task.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const T* from_v = static_cast<const T*>(vertical);
-    const T* from_h = static_cast<const T*>(horizontal);
-    T* to = static_cast<T*>(y);
     return dispatch_vectors<T>(
-        width,
+        task.width,
         [&](auto count) {
           constexpr int N = decltype(count)::value;
           if constexpr (N == 8) {
             // No more elements at once than leave every lane of a warp some.
-            if (width <= kWarp * N / 2) {
-              return launch_planes<T, N / 2>(
-                  stream, from_v, from_h, to, planes, height, width, reverse);
+            if (task.width <= kWarp * N / 2) {
+              return launch_planes<T, N / 2>(stream, task);
             }
           }
-          return launch_planes<T, N>(stream, from_v, from_h, to, planes, height, width, reverse);
+          return launch_planes<T, N>(stream, task);
         },
-        from_v, from_h, to);
+        task.vertical, task.horizontal, task.y);
   });
 }
 
-cudaError_t corner_pool_add_cuda(
-    cudaStream_t stream, Dtype dtype, const void* x, void* y, const Scan& scan) {
-  return pool<true>(stream, dtype, x, y, scan);
+cudaError_t launch_corner_pool_add(cudaStream_t stream, const CornerPool& task) {
+  return pool<true>(stream, task);
 }
 
 }  // namespace cornernet::cuda

@@ -4,26 +4,20 @@
 
 #include <cuda_runtime_api.h>
 
-#include <cstdint>
-
 #include "../common/corner_pool.h"
-#include "../common/dtype.h"
+#include "../common/corner_pool_pair.h"
 
 namespace cornernet::cuda {
 
-// Whether the next function can do planes of this width.
-bool corner_pool_pair_fits(int64_t width);
+// Whether launch_corner_pool_pair supports planes of this width.
+bool corner_pool_pair_fits(const CornerPoolPair& task);
 
-// y = the vertical scans of `vertical` plus the horizontal ones of `horizontal`: contiguous tensors
-// of at least one element, as `planes` times [height, width]. Nothing is waited for and nothing
-// allocated.
-cudaError_t corner_pool_pair_cuda(
-    cudaStream_t stream, Dtype dtype, const void* vertical, const void* horizontal, void* y,
-    int64_t planes, int64_t height, int64_t width, bool reverse);
+// y = the vertical scans of `vertical` plus the horizontal ones of `horizontal`. The launchers
+// neither wait nor allocate.
+cudaError_t launch_corner_pool_pair(cudaStream_t stream, const CornerPoolPair& task);
 
-// y += the scans of x, as corner_pool_cuda in corner_pool.h computes them; 16-bit sums are rounded
-// once.
-cudaError_t corner_pool_add_cuda(
-    cudaStream_t stream, Dtype dtype, const void* x, void* y, const Scan& scan);
+// y += the scans of x, as launch_corner_pool in corner_pool.h computes them; 16-bit sums are
+// rounded once.
+cudaError_t launch_corner_pool_add(cudaStream_t stream, const CornerPool& task);
 
 }  // namespace cornernet::cuda

@@ -2,13 +2,14 @@
 // compare in a running maximum.
 #pragma once
 
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
 #include <cmath>
 #include <cstdint>
-#include <type_traits>
 
 #include "../common/compare.h"
-#include "../common/dtype.h"
-#include "launch.h"
 
 namespace cornernet::cuda {
 
@@ -67,7 +68,7 @@ __device__ inline W later_maximum(W m, W x) {
   return is_new_max(x, m) ? x : m;
 }
 
-// What everything takes over from.
+// What everything replaces as a maximum.
 template <typename W>
 __device__ inline W lowest() {
   return static_cast<W>(-INFINITY);
@@ -95,39 +96,6 @@ __device__ inline Vector<T, N> filled(T value) {
     vector.at[i] = value;
   }
   return vector;
-}
-
-// Calls body with a null pointer to the element type.
-template <typename Body>
-cudaError_t dispatch(Dtype dtype, const Body& body) {
-  switch (dtype) {
-    case Dtype::kHalf:
-      return body(static_cast<Half*>(nullptr));
-    case Dtype::kBFloat16:
-      return body(static_cast<BFloat16*>(nullptr));
-    case Dtype::kDouble:
-      return body(static_cast<double*>(nullptr));
-    default:
-      return body(static_cast<float*>(nullptr));
-  }
-}
-
-// A number as a type, for bodies that are templates.
-template <int N>
-struct Count {
-  static constexpr int value = N;
-};
-
-// Calls body with how many elements of T, as a Count, are to be loaded at once: 16 bytes of them
-// where all runs of `run` elements begin at multiples of that, else one.
-template <typename T, typename Body, typename... Pointers>
-cudaError_t dispatch_vectors(int64_t run, const Body& body, const Pointers*... pointers) {
-  const uintptr_t addresses = (static_cast<uintptr_t>(run * sizeof(T)) | ... |
-                               reinterpret_cast<uintptr_t>(pointers));
-  if (addresses % 16 == 0) {
-    return body(Count<16 / static_cast<int>(sizeof(T))>());
-  }
-  return body(Count<1>());
 }
 
 }  // namespace cornernet::cuda

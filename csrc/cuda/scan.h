@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "../common/arithmetic.h"
 #include "../common/corner_pool.h"
@@ -265,11 +266,12 @@ inline int64_t line_blocks(int64_t lines, int width, int lines_at_once) {
 
 // y = the scans of x, or y += them.
 template <bool kAdd>
-cudaError_t pool(cudaStream_t stream, Dtype dtype, const void* x, void* y, const Scan& scan) {
-  return dispatch(dtype, [&](auto* type) {
+cudaError_t pool(cudaStream_t stream, const CornerPool& task) {
+  return dispatch(task.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const T* from = static_cast<const T*>(x);
-    T* to = static_cast<T*>(y);
+    const T* from = static_cast<const T*>(task.x);
+    T* to = static_cast<T*>(task.y);
+    const Scan& scan = task.scan;
     const int64_t run = scan.inner == 1 ? scan.length : scan.inner;
     return dispatch_vectors<T>(
         run,

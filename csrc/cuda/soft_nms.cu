@@ -24,9 +24,8 @@ struct Best {
 
   // Higher score first; of equal scores the lower index.
   __device__ bool better_than(const Best& other) const {
-    return index >= 0 &&
-           (other.index < 0 || score > other.score ||
-            (score == other.score && index < other.index));
+    return index >= 0 && (other.index < 0 || score > other.score ||
+                          (score == other.score && index < other.index));
   }
 };
 
@@ -56,24 +55,10 @@ __device__ Best<T> best_of_block(Best<T> best) {
   return best;
 }
 
-// Boxes times their weights, and the weights.
-template <typename T>
-struct Weighted {
-  T values[5];  // x1, y1, x2, y2, weight
-
-  __device__ void add(const Box<T>& box, T weight) {
-    values[0] += box.x1 * weight;
-    values[1] += box.y1 * weight;
-    values[2] += box.x2 * weight;
-    values[3] += box.y2 * weight;
-    values[4] += weight;
-  }
-};
-
 // The sum over the block's threads, for the first of them. The order of adding up is fixed.
 template <typename T>
-__device__ Weighted<T> sum_of_block(Weighted<T> sum) {
-  __shared__ Weighted<T> sums[kWarps];
+__device__ WeightedBoxes<T> sum_of_block(WeightedBoxes<T> sum) {
+  __shared__ WeightedBoxes<T> sums[kWarps];
 #pragma unroll
   for (int i = 0; i < 5; ++i) {
     for (int bits = kWarp / 2; bits > 0; bits /= 2) {
@@ -104,18 +89,18 @@ __device__ Box<T> box_at(const T* boxes, int64_t index) {
 
 // A block for each image.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) suppress(SoftNms<T> task) {
+__global__ void __launch_bounds__(kThreads) suppress(SoftNms<T> task, T* left) {
   const int64_t image = blockIdx.x;
   const int64_t count = task.candidates;
   const T* boxes = task.boxes + 4 * image * count;
   const T* scores = task.scores + image * count;
   const int64_t* labels = task.labels + image * count;
-  T* left = task.left + image * count;  // -inf: picked, dropped or never a candidate
+  left += image * count;  // -inf: picked, dropped or never a candidate
   const T gone = static_cast<T>(-INFINITY);
 
   Best<T> best = no_best<T>();
   for (int64_t i = threadIdx.x; i < count; i += kThreads) {
-    const bool wanted = labels[i] >= 0 && scores[i] >= task.min_score && scores[i] > gone;
+    const bool wanted = task.is_candidate(labels[i], scores[i]);
     left[i] = wanted ? scores[i] : gone;
     const Best<T> own{scores[i], i};
     best = wanted && own.better_than(best) ? own : best;
@@ -130,7 +115,7 @@ __global__ void __launch_bounds__(kThreads) suppress(SoftNms<T> task) {
     const Box<T> box = box_at(boxes, picked.index);
     const int64_t label = labels[picked.index];
     best = no_best<T>();
-    Weighted<T> merged{};
+    WeightedBoxes<T> merged{};
     for (int64_t i = threadIdx.x; i < count; i += kThreads) {
       T score = left[i];
       if (score == gone) {
@@ -138,47 +123,29 @@ __global__ void __launch_bounds__(kThreads) suppress(SoftNms<T> task) {
       }
       if (i == picked.index) {
         left[i] = gone;
-        merged.add(box, scores[i] > 0 ? scores[i] : T(0));
+        merged.add(box, scores[i]);
         continue;
       }
       if (labels[i] == label) {
         const Box<T> other = box_at(boxes, i);
-        const T overlap = box_iou(box, other);
-        T factor = 1;
-        if (overlap > 0 || task.iou_threshold <= 0) {
-          factor = suppression_factor(task.method, overlap, task.iou_threshold, task.sigma);
-          if (task.merge_exponent > 0) {
-            const T weight = scores[i] * std::pow(1 - factor, task.merge_exponent);
-            if (weight > 0) {
-              merged.add(other, weight);
-            }
-          }
-          score *= factor;
-        }
-        if (!(factor > 0 && score >= task.min_score)) {
-          left[i] = gone;
+        score = task.lowered_score(box_iou(box, other), other, scores[i], score, merged);
+        left[i] = score;
+        if (score == gone) {
           continue;
         }
-        left[i] = score;
       }
       const Best<T> own{score, i};
       best = own.better_than(best) ? own : best;
     }
 
-    Box<T> reported = box;
-    if (task.merge_exponent > 0) {
+    if (task.merges()) {
       merged = sum_of_block(merged);
-      const T weight = merged.values[4];
-      if (weight > 0) {
-        reported = {
-            merged.values[0] / weight, merged.values[1] / weight, merged.values[2] / weight,
-            merged.values[3] / weight};
-      }
     }
     if (threadIdx.x == 0) {
       const int64_t at = image * task.limit + pick;
       task.picked_index[at] = picked.index;
       task.picked_scores[at] = picked.score;
+      const Box<T> reported = task.merges() ? merged.mean(box) : box;
       task.picked_boxes[4 * at] = reported.x1;
       task.picked_boxes[4 * at + 1] = reported.y1;
       task.picked_boxes[4 * at + 2] = reported.x2;
@@ -197,22 +164,22 @@ __global__ void __launch_bounds__(kThreads) suppress(SoftNms<T> task) {
 }
 
 template <typename T>
-cudaError_t launch(cudaStream_t stream, const SoftNms<T>& task) {
+cudaError_t launch(cudaStream_t stream, const SoftNms<T>& task, T* left) {
   if (!fits_grid(task.images)) {
     return cudaErrorInvalidConfiguration;
   }
   const auto kernel = suppress<T>;
-  CUDA_LAUNCH(kernel, task.images, kThreads, stream, task);
+  CUDA_LAUNCH(kernel, task.images, kThreads, stream, task, left);
   return cudaGetLastError();
 }
 
 }  // namespace
 
-cudaError_t soft_nms_cuda(cudaStream_t stream, const SoftNms<float>& task) {
-  return launch(stream, task);
+cudaError_t launch_soft_nms(cudaStream_t stream, const SoftNms<float>& task, float* left) {
+  return launch(stream, task, left);
 }
-cudaError_t soft_nms_cuda(cudaStream_t stream, const SoftNms<double>& task) {
-  return launch(stream, task);
+cudaError_t launch_soft_nms(cudaStream_t stream, const SoftNms<double>& task, double* left) {
+  return launch(stream, task, left);
 }
 
 }  // namespace cornernet::cuda

@@ -4,37 +4,26 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <string>
-
-#include "../common/dtype.h"
+#include <tuple>
 
 namespace cornernet::cuda {
 
-// Of a tensor that check_floating let pass.
-inline Dtype dtype_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case at::kHalf:
-      return Dtype::kHalf;
-    case at::kBFloat16:
-      return Dtype::kBFloat16;
-    case at::kDouble:
-      return Dtype::kDouble;
-    default:
-      return Dtype::kFloat;
-  }
-}
+using c10::cuda::getCurrentCUDAStream;
 
 // The op's reference, on the same device: for sizes that no kernel is made for. It stands under no
 // key of its own, so it is what an empty set of keys leads to.
-template <typename Signature, typename... Arguments>
-auto reference(const char* op, const Arguments&... arguments) {
-  return c10::Dispatcher::singleton()
-      .findSchemaOrThrow((std::string("cornernet::") + op).c_str(), "")
-      .typed<Signature>()
-      .redispatch(c10::DispatchKeySet(), arguments...);
+template <typename Args>
+typename Args::Result reference(const Args& args) {
+  const std::string name = std::string("cornernet::") + Args::kOp;
+  const auto op = c10::Dispatcher::singleton()
+                      .findSchemaOrThrow(name.c_str(), "")
+                      .template typed<typename Args::Signature>();
+  return std::apply(
+      [&](const auto&... given) { return op.redispatch(c10::DispatchKeySet(), given...); },
+      args.given);
 }
 
 }  // namespace cornernet::cuda

@@ -6,20 +6,17 @@
 
 #include <cstdint>
 
+#include "../common/corner_peaks.h"
+
 extern "C" {
 
-// Whether the kernel can do it: no map has 2^31 cells, and lists and windows fit into a scratchpad.
-bool cornernet_sdaa_corner_peaks_fits(
-    int dtype, int64_t c, int64_t h, int64_t w, int64_t k, int64_t kernel_size);
+// Whether the kernel supports it: not float64, no map with 2^31 cells, and lists and windows fit
+// into a scratchpad.
+bool cornernet_sdaa_corner_peaks_fits(cornernet::CornerPeaks task);
 
 // Bytes of workspace, a multiple of four.
-int64_t cornernet_sdaa_corner_peaks_workspace(int64_t n, int64_t k);
+int64_t cornernet_sdaa_corner_peaks_workspace(cornernet::CornerPeaks task);
 
-// heat: [N, C, H, W], contiguous, of at least one element; least: [C], or null; scores and indices:
-// [N, k], all of them are written. All begin at a multiple of four bytes. dtype: 0 float32,
-// 1 float16, 2 bfloat16.
-void cornernet_sdaa_corner_peaks(
-    sdaaStream_t stream, int dtype, const void* heat, const void* least, void* scores,
-    int64_t* indices, void* workspace, int64_t n, int64_t c, int64_t h, int64_t w, int64_t k,
-    int64_t kernel_size);
+// All of the scores and indices is written. All tensors begin at a multiple of four bytes.
+void cornernet_sdaa_corner_peaks(sdaaStream_t stream, cornernet::CornerPeaks task, void* workspace);
 }

@@ -6,20 +6,16 @@
 
 #include <cstdint>
 
+#include "../common/corner_pool.h"
+
 extern "C" {
 
-// x and y are dense tensors [outer, length, inner] of at least one element, as
-// csrc/common/corner_pool.h describes them; both begin at a multiple of four bytes. dtype: 0
-// float32, 1 float16, 2 bfloat16.
-void cornernet_sdaa_corner_pool(
-    sdaaStream_t stream, int dtype, const void* x, void* y, int64_t outer, int64_t length,
-    int64_t inner, bool reverse);
+// x and y begin at a multiple of four bytes. Not for float64.
+void cornernet_sdaa_corner_pool(sdaaStream_t stream, cornernet::CornerPool task);
 
 // Whether a scratchpad holds what the gradient of a scan of this length needs: not of millions.
 bool cornernet_sdaa_corner_pool_backward_fits(int64_t length);
 
-// The same for the gradient; dtype 0 or 1.
-void cornernet_sdaa_corner_pool_backward(
-    sdaaStream_t stream, int dtype, const void* grad_out, const void* x, void* grad_x,
-    int64_t outer, int64_t length, int64_t inner, bool reverse);
+// The same for the gradient, of float32 or float16.
+void cornernet_sdaa_corner_pool_backward(sdaaStream_t stream, cornernet::CornerPoolBackward task);
 }

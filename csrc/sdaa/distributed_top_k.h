@@ -1,4 +1,4 @@
-// The best k of every image when all SPEs look at parts of them: who looks at what, and how their
+// The best k of every image when all SPEs search parts of them: who searches what, and how their
 // lists become one.
 #pragma once
 
@@ -8,16 +8,18 @@
 
 namespace cornernet::sdaa {
 
-constexpr int kPiece = 512;  // entries of a list that are brought at once
+constexpr int kPiece = 512;  // entries of a list that are loaded at once
 constexpr int kScratchBytes = kPiece * sizeof(Ranked);
 
-// Images of so many rows each (of whatever they consist of), shared out evenly in one sequence.
+// Images of so many rows each (of whatever they consist of), partitioned evenly in one sequence.
 class ImagePartition {
  public:
   // Of at least one image and row.
   __device__ ImagePartition(int64_t images, int64_t rows_per_image)
-      : images_(images), rows_per_image_(rows_per_image),
-        rows_(images * rows_per_image), me_(partition_index()) {}
+      : images_(images),
+        rows_per_image_(rows_per_image),
+        rows_(images * rows_per_image),
+        me_(partition_index()) {}
 
   __device__ int64_t me() const { return me_; }
 
@@ -37,9 +39,7 @@ class ImagePartition {
   }
 
   // The last owner of an image is at most the first of the next.
-  __device__ int64_t first_owner(int64_t image) const {
-    return owner(image * rows_per_image_);
-  }
+  __device__ int64_t first_owner(int64_t image) const { return owner(image * rows_per_image_); }
   __device__ int64_t last_owner(int64_t image) const {
     return owner((image + 1) * rows_per_image_ - 1);
   }
@@ -104,9 +104,8 @@ class Lists {
       }
     }
   }
-  // Brings `count` entries of a list from entry `first` on, or as many as there are.
-  __device__ int read(
-      int64_t spe, int64_t image, int64_t first, int count, Ranked* entries) const {
+  // Loads `count` entries of a list from entry `first` on, or as many as there are.
+  __device__ int read(int64_t spe, int64_t image, int64_t first, int count, Ranked* entries) const {
     const char* place = place_of(spe, image);
     memcpy(entries, place, sizeof(Ranked));
     const int64_t left = max<int64_t>(entries->bits - first, 0);

@@ -1,4 +1,4 @@
-// Who does what: work shared out evenly among all SPEs.
+// Work partitioned evenly among all SPEs.
 #pragma once
 
 #include "launch.h"

@@ -101,8 +101,9 @@ __device__ void scatter(
     const ScanTiling<T>& tiling, const Tile& tile, const Panel<typename T::Bits>& panel,
     typename T::Bits* local) {
   if (tiling.transposed()) {
-    transpose(local, panel.data, tile.local_pitch<typename T::Bits>(), tile.rows,
-              sizeof(typename T::Bits));
+    transpose(
+        local, panel.data, tile.local_pitch<typename T::Bits>(), tile.rows,
+        sizeof(typename T::Bits));
   }
 }
 

@@ -1,8 +1,8 @@
 // How a scan is cut up for 32 SPEs with small scratchpads.
 //
-// The lanes of a scan, the positions that do not depend on each other, are shared out evenly. An
+// The lanes of a scan, the positions that do not depend on each other, are partitioned evenly. An
 // SPE cuts its lanes into strips and, where a strip is too long for its scratchpad, that into
-// chunks; whoever scans carries the state of every lane from chunk to chunk.
+// chunks; the scan carries the state of every lane from chunk to chunk.
 #pragma once
 
 #include "../common/arithmetic.h"
@@ -34,7 +34,9 @@ class ScanTiling {
   static constexpr int kSize = sizeof(Bits);
 
   __device__ ScanTiling(const Scan& scan, const TileLimits& limits)
-      : scan_(scan), transposed_(scan.inner == 1), planes_(transposed_ ? 1 : scan.outer),
+      : scan_(scan),
+        transposed_(scan.inner == 1),
+        planes_(transposed_ ? 1 : scan.outer),
         lanes_(transposed_ ? scan.outer : scan.inner) {
     // Rows of an odd number of two-byte elements are best copied as one run.
     const bool odd = kSize < 4 && (transposed_ ? scan.length : scan.inner) % 2 != 0;

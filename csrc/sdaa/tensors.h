@@ -3,22 +3,19 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <torch_sdaa/sdaa_extension.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <tuple>
-#include <utility>
 
 namespace cornernet::sdaa {
 
-// The dtypes of the kernels' launchers.
-inline int kernel_dtype(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat ? 0 : tensor.scalar_type() == at::kHalf ? 1 : 2;
-}
+using torch::sdaa::getCurrentSDAAStream;
 
 // The same tensor, or a copy where its memory does not begin at a multiple of four bytes, which the
-// device's copies ask for: a view of 16-bit elements may begin between.
+// device's copies require: a view of 16-bit elements may begin between.
 inline at::Tensor aligned(const at::Tensor& tensor) {
   const auto address = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
   return address % 4 == 0 ? tensor : tensor.clone();
@@ -47,32 +44,28 @@ std::tuple<Tensors...> to_device(const std::tuple<Tensors...>& results, at::Devi
       results);
 }
 
-inline at::Device device_of(const at::Tensor& first) {
-  return first.device();
-}
-template <typename... Rest>
-at::Device device_of(const at::Tensor& first, const Rest&...) {
-  return first.device();
-}
-
 }  // namespace tensors_detail
 
-// An op of ours by its name; `Signature` is that of its kernels.
-template <typename Signature, typename... Arguments>
-auto call(const char* op, const Arguments&... arguments) {
+// Calls an op of ours with other arguments.
+template <typename Args, typename... Arguments>
+typename Args::Result call(const Arguments&... arguments) {
+  const std::string name = std::string("cornernet::") + Args::kOp;
   return c10::Dispatcher::singleton()
-      .findSchemaOrThrow((std::string("cornernet::") + op).c_str(), "")
-      .typed<Signature>()
+      .findSchemaOrThrow(name.c_str(), "")
+      .template typed<typename Args::Signature>()
       .call(arguments...);
 }
 
 // Runs the op on the CPU and brings its results back: for float64, which the device computes slowly
 // if at all, and for sizes that no scratchpad holds.
-template <typename Signature, typename... Arguments>
-auto on_cpu(const char* op, const Arguments&... arguments) {
-  return tensors_detail::to_device(
-      call<Signature>(op, tensors_detail::to_cpu(arguments)...),
-      tensors_detail::device_of(arguments...));
+template <typename Args>
+typename Args::Result on_cpu(const Args& args) {
+  const at::Device device = std::get<0>(args.given).device();
+  return std::apply(
+      [&](const auto&... given) {
+        return tensors_detail::to_device(call<Args>(tensors_detail::to_cpu(given)...), device);
+      },
+      args.given);
 }
 
 }  // namespace cornernet::sdaa

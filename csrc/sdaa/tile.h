@@ -68,8 +68,7 @@ namespace tile_detail {
 
 template <typename Bits>
 __device__ void copy_run(
-    Bits* to, const Bits* from, int64_t count, MemcpyDirect direct,
-    Transfer& transfer) {
+    Bits* to, const Bits* from, int64_t count, MemcpyDirect direct, Transfer& transfer) {
   if (sizeof(Bits) < 4) {
     if (count > 0 && reinterpret_cast<uintptr_t>(from) % 4 != 0) {
       memcpy(to, from, sizeof(Bits));
@@ -89,8 +88,7 @@ __device__ void copy_run(
 
 template <typename Bits>
 __device__ void copy(
-    Bits* to, const Bits* from, const Tile& tile, MemcpyDirect direct,
-    Transfer& transfer) {
+    Bits* to, const Bits* from, const Tile& tile, MemcpyDirect direct, Transfer& transfer) {
   if (tile.is_run()) {
     copy_run(to, from, static_cast<int64_t>(tile.rows) * tile.width, direct, transfer);
     return;
@@ -113,17 +111,15 @@ __device__ void copy(
 
 }  // namespace tile_detail
 
-// Starts to bring the tile; it is there once the transfer has been waited for.
+// Starts to load the tile; it is there once the transfer has been waited for.
 template <typename Bits>
-__device__ void load(
-    Bits* local, const Bits* global, const Tile& tile, Transfer& transfer) {
+__device__ void load(Bits* local, const Bits* global, const Tile& tile, Transfer& transfer) {
   tile_detail::copy(local, global + tile.at, tile, MemcpyGlobalToSpm, transfer);
 }
 
 // Starts to write the tile back; its scratchpad is free once the transfer has been waited for.
 template <typename Bits>
-__device__ void store(
-    Bits* global, const Bits* local, const Tile& tile, Transfer& transfer) {
+__device__ void store(Bits* global, const Bits* local, const Tile& tile, Transfer& transfer) {
   tile_detail::copy(global + tile.at, local, tile, MemcpySpmToGlobal, transfer);
 }
 

@@ -51,8 +51,7 @@ class TopK {
   }
 
   __device__ void rise(int at, Ranked value) {
-    for (int parent = (at - 1) / 2; at > 0 && better(heap_[parent], value);
-         parent = (at - 1) / 2) {
+    for (int parent = (at - 1) / 2; at > 0 && better(heap_[parent], value); parent = (at - 1) / 2) {
       heap_[at] = heap_[parent];
       at = parent;
     }

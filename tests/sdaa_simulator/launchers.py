@@ -7,6 +7,8 @@ the results, and the choice between kernels.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from meter import Launch
@@ -19,40 +21,112 @@ MOST_SCRATCHPAD = 220_000  # bytes; the rest of an SPE's 240,640 is for the stac
 
 METHODS = ("gaussian", "linear", "hard", "none")
 
-Pair = ctypes.c_void_p * 2
+
+def fields(kind: type, names: str) -> list[tuple[str, type]]:
+    return [(name, kind) for name in names.split()]
 
 
-class Corners(ctypes.Structure):
-    """cornernet_sdaa_corners of csrc/sdaa/corner_decode.h."""
+PAIR = ctypes.c_void_p * 2
+
+
+class Scan(ctypes.Structure):
+    """Scan of csrc/common/corner_pool.h."""
+
+    _fields_ = (*fields(ctypes.c_int64, "outer length inner"), ("reverse", ctypes.c_bool))
+
+
+class CornerPool(ctypes.Structure):
+    """CornerPool of csrc/common/corner_pool.h."""
+
+    _fields_ = (("dtype", ctypes.c_int32), *fields(ctypes.c_void_p, "x y"), ("scan", Scan))
+
+
+class CornerPoolBackward(ctypes.Structure):
+    """CornerPoolBackward of csrc/common/corner_pool.h."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("scores", "indices", "embedding", "offset")),
-        ("count", ctypes.c_int64),
+        ("dtype", ctypes.c_int32),
+        *fields(ctypes.c_void_p, "grad_out x grad_x"),
+        ("scan", Scan),
     )
 
 
-class Targets(ctypes.Structure):
-    """cornernet_sdaa_targets of csrc/sdaa/corner_targets.h."""
+class CornerPoolPair(ctypes.Structure):
+    """CornerPoolPair of csrc/common/corner_pool_pair.h."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("boxes", "labels", "image_index")),
-        *((name, Pair) for name in ("heat", "offset", "mask", "cell")),
-        ("workspace", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("count", "batch", "classes", "height", "width")),
-        *((name, ctypes.c_float) for name in ("scale_y", "scale_x")),
+        ("dtype", ctypes.c_int32),
+        *fields(ctypes.c_void_p, "vertical horizontal y"),
+        *fields(ctypes.c_int64, "planes height width"),
+        ("reverse", ctypes.c_bool),
+    )
+
+
+class CornerPeaks(ctypes.Structure):
+    """CornerPeaks of csrc/common/corner_peaks.h."""
+
+    _fields_ = (
+        ("dtype", ctypes.c_int32),
+        *fields(ctypes.c_void_p, "heat min_scores scores indices"),
+        *fields(ctypes.c_int64, "n c h w k radius"),
+    )
+
+
+class StridedMap(ctypes.Structure):
+    """StridedMap of csrc/common/corner_decode.h."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("dtype", ctypes.c_int32),
+        ("strides", ctypes.c_int64 * 4),
+    )
+
+
+class CornerPredictions(ctypes.Structure):
+    """CornerPredictions of csrc/common/corner_decode.h."""
+
+    _fields_ = (
+        ("scores", ctypes.c_void_p),
+        ("score_dtype", ctypes.c_int32),
+        ("indices", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("embedding", StridedMap),
+        ("offset", StridedMap),
+    )
+
+
+class CornerDecode(ctypes.Structure):
+    """CornerDecode of csrc/common/corner_decode.h."""
+
+    _fields_ = (
+        ("kinds", CornerPredictions * 2),
+        ("dtype", ctypes.c_int32),
+        *fields(ctypes.c_void_p, "boxes scores labels"),
+        *fields(ctypes.c_int64, "n channels height width max_pairs"),
+        ("distance_threshold", ctypes.c_double),
+    )
+
+
+class CornerTargets(ctypes.Structure):
+    """CornerTargets of csrc/common/corner_targets.h."""
+
+    _fields_ = (
+        *fields(ctypes.c_void_p, "boxes labels image_index"),
+        *fields(PAIR, "heat offset mask cell"),
+        *fields(ctypes.c_int64, "count batch num_classes height width"),
+        *fields(ctypes.c_float, "scale_y scale_x"),
         ("overlap", ctypes.c_double),
     )
 
 
 class SoftNms(ctypes.Structure):
-    """cornernet_sdaa_soft_nms_arguments of csrc/sdaa/soft_nms.h."""
+    """SoftNms<float> of csrc/common/soft_nms.h."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("boxes", "scores", "labels")),
-        *((name, ctypes.c_void_p) for name in ("picked_index", "picked_boxes", "picked_scores")),
-        *((name, ctypes.c_int64) for name in ("pictures", "candidates", "limit")),
-        ("method", ctypes.c_int),
-        *((name, ctypes.c_float) for name in ("iou_threshold", "sigma", "min_score", "exponent")),
+        *fields(ctypes.c_void_p, "boxes scores labels picked_index picked_boxes picked_scores"),
+        *fields(ctypes.c_int64, "images candidates limit"),
+        ("method", ctypes.c_int32),
+        *fields(ctypes.c_float, "iou_threshold sigma min_score merge_exponent"),
     )
 
 
@@ -62,17 +136,13 @@ def dense(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=format)
 
 
-def scan_of(x: Tensor, direction: str) -> tuple[int, int, int, bool]:
-    """Outer, length and inner of a dense x, as csrc/common/corner_pool.h has them, and reverse."""
+def scan_of(x: Tensor, direction: str) -> Scan:
+    """How a dense x is scanned."""
     n, c, h, w = x.shape
     dim, reverse = SCANS[direction]
     if x.is_contiguous():
-        return (n * c, h, w, reverse) if dim == 2 else (n * c * h, w, 1, reverse)
-    return (n, h, w * c, reverse) if dim == 2 else (n * h, w, c, reverse)
-
-
-def wide(values: tuple[int, ...]) -> list[ctypes.c_int64]:
-    return [ctypes.c_int64(value) for value in values]
+        return Scan(n * c, h, w, reverse) if dim == 2 else Scan(n * c * h, w, 1, reverse)
+    return Scan(n, h, w * c, reverse) if dim == 2 else Scan(n * h, w, c, reverse)
 
 
 class Launchers:
@@ -86,17 +156,20 @@ class Launchers:
         self.library = library
         self.launched: list[Launch] = []
         for op in ("corner_peaks", "corner_decode", "corner_targets"):
-            getattr(library, f"cornernet_sdaa_{op}_workspace").restype = ctypes.c_int64
+            self._function(f"{op}_workspace").restype = ctypes.c_int64
         ops = ("corner_pool_backward", "corner_pool_pair", "corner_peaks", "corner_decode")
         for op in (*ops, "soft_nms"):
-            getattr(library, f"cornernet_sdaa_{op}_fits").restype = ctypes.c_bool
+            self._function(f"{op}_fits").restype = ctypes.c_bool
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        return getattr(self.library, f"cornernet_sdaa_{name}")
 
     def _buffer(self, tensor: Tensor) -> Buffer:
         return Buffer(self.runtime, tensor.numel() * tensor.element_size())
 
     def _launch(self, name: str, *arguments: object) -> None:
         self.runtime.launches()
-        getattr(self.library, f"cornernet_sdaa_{name}")(self.runtime.stream, *arguments)
+        self._function(name)(self.runtime.stream, *arguments)
         assert self.runtime.error() == ""
         launched = self.runtime.launches()
         self.launched += launched
@@ -107,21 +180,22 @@ class Launchers:
         """corner_pool, or its gradient where one is given."""
         self.launched = []
         x = dense(x)
-        *scan, reverse = scan_of(x, direction)
-        arguments = [Buffer.of(self.runtime, x)]
-        if grad is not None:
-            arguments.insert(0, Buffer.of(self.runtime, torch.empty_like(x).copy_(grad)))
+        scan = scan_of(x, direction)
+        dtype = dtype_code(x.dtype)
+        on_device = Buffer.of(self.runtime, x)
         result = self._buffer(x)
-        name = "corner_pool" + ("" if grad is None else "_backward")
-        pointers = [buffer.pointer for buffer in (*arguments, result)]
-        self._launch(
-            name, dtype_code(x.dtype), *pointers, *wide(tuple(scan)), ctypes.c_bool(reverse)
-        )
+        if grad is None:
+            task = CornerPool(dtype, on_device.pointer, result.pointer, scan)
+            self._launch("corner_pool", task)
+        else:
+            grads = Buffer.of(self.runtime, torch.empty_like(x).copy_(grad))
+            pointers = (grads.pointer, on_device.pointer, result.pointer)
+            self._launch("corner_pool_backward", CornerPoolBackward(dtype, *pointers, scan))
         return result.into(torch.empty_like(x))
 
     def backward_fits(self, length: int) -> bool:
         """Whether the gradient's kernel can do scans of this length."""
-        return bool(self.library.cornernet_sdaa_corner_pool_backward_fits(*wide((length,))))
+        return bool(self._function("corner_pool_backward_fits")(ctypes.c_int64(length)))
 
     def pair(self, vertical: Tensor, horizontal: Tensor, corner: str) -> Tensor:
         """corner_pool_pair."""
@@ -132,17 +206,15 @@ class Launchers:
         dtype = dtype_code(vertical.dtype)
         v, hor = Buffer.of(self.runtime, vertical), Buffer.of(self.runtime, horizontal)
         y = self._buffer(vertical)
-        fits = self.library.cornernet_sdaa_corner_pool_pair_fits(dtype, *wide((h, w)))
-        if vertical.is_contiguous() and fits:
-            reverse = ctypes.c_bool(corner == "top_left")
-            pointers = (v.pointer, hor.pointer, y.pointer)
-            self._launch("corner_pool_pair", dtype, *pointers, *wide((n * c, h, w)), reverse)
+        pointers = (v.pointer, hor.pointer, y.pointer)
+        planes = CornerPoolPair(dtype, *pointers, n * c, h, w, corner == "top_left")
+        if vertical.is_contiguous() and self._function("corner_pool_pair_fits")(planes):
+            self._launch("corner_pool_pair", planes)
         else:
             directions = ("top", "left") if corner == "top_left" else ("bottom", "right")
             for name, x, direction in zip(("pool", "pool_add"), (v, hor), directions, strict=True):
-                *scan, reverse = scan_of(vertical, direction)
-                sizes = (*wide(tuple(scan)), ctypes.c_bool(reverse))
-                self._launch(f"corner_{name}", dtype, x.pointer, y.pointer, *sizes)
+                scan = scan_of(vertical, direction)
+                self._launch(f"corner_{name}", CornerPool(dtype, x.pointer, y.pointer, scan))
         return y.into(torch.empty_like(vertical))
 
     def peaks(
@@ -151,26 +223,22 @@ class Launchers:
         """corner_peaks; None where the kernel says that it cannot."""
         self.launched = []
         n, c, h, w = heat.shape
-        dtype = dtype_code(heat.dtype)
-        sizes = wide((n, c, h, w, k, kernel_size))
-        if not self.library.cornernet_sdaa_corner_peaks_fits(dtype, *sizes[1:]):
-            return None
-        size = self.library.cornernet_sdaa_corner_peaks_workspace(*wide((n, k)))
-        workspace = Buffer(self.runtime, size)
         scores = torch.empty(n, k, dtype=heat.dtype)
         indices = torch.empty(n, k, dtype=torch.int64)
         on_device = Buffer.of(self.runtime, heat.contiguous())
         least = None if min_scores is None else Buffer.of(self.runtime, min_scores.contiguous())
         results = (self._buffer(scores), self._buffer(indices))
-        self._launch(
-            "corner_peaks",
-            dtype,
+        task = CornerPeaks(
+            dtype_code(heat.dtype),
             on_device.pointer,
             None if least is None else least.pointer,
             *(buffer.pointer for buffer in results),
-            workspace.pointer,
-            *sizes,
+            *(n, c, h, w, k, min(kernel_size // 2, max(h, w))),
         )
+        if not self._function("corner_peaks_fits")(task):
+            return None
+        workspace = Buffer(self.runtime, self._function("corner_peaks_workspace")(task))
+        self._launch("corner_peaks", task, workspace.pointer)
         return results[0].into(scores), results[1].into(indices)
 
     def decode(
@@ -180,38 +248,34 @@ class Launchers:
         self.launched = []
         tl_scores, tl_indices, br_scores, br_indices, tl_tag, br_tag, tl_off, br_off = tensors
         n, channels, h, w = tl_tag.shape
-        tl_count, br_count = tl_scores.shape[1], br_scores.shape[1]
-        sizes = wide((channels, tl_count, br_count, max_pairs))
-        if not self.library.cornernet_sdaa_corner_decode_fits(*sizes):
-            return None
+        single = dtype_code(torch.float32)
         held: list[Buffer] = []
 
         def on_device(tensor: Tensor) -> ctypes.c_void_p:
-            single = tensor.float() if tensor.is_floating_point() else tensor
-            held.append(Buffer.of(self.runtime, single.contiguous()))
+            tensor = tensor.float() if tensor.is_floating_point() else tensor
+            held.append(Buffer.of(self.runtime, tensor.contiguous()))
             return held[-1].pointer
 
-        kinds = [
-            Corners(*(on_device(t).value for t in four), count)
-            for four, count in [
-                ((tl_scores, tl_indices, tl_tag, tl_off), tl_count),
-                ((br_scores, br_indices, br_tag, br_off), br_count),
-            ]
-        ]
+        def predictions(scores: Tensor, indices: Tensor, *maps: Tensor) -> CornerPredictions:
+            strided = (StridedMap(on_device(one), single) for one in maps)  # strides are not read
+            count = scores.shape[1]
+            return CornerPredictions(on_device(scores), single, on_device(indices), count, *strided)
+
         boxes = torch.empty(n, max_pairs, 4)
         scores = torch.empty(n, max_pairs)
         labels = torch.empty(n, max_pairs, dtype=torch.int64)
         results = [self._buffer(tensor) for tensor in (boxes, scores, labels)]
-        size = self.library.cornernet_sdaa_corner_decode_workspace(*wide((n,)), *sizes)
-        workspace = Buffer(self.runtime, size)
-        self._launch(
-            "corner_decode",
-            *kinds,
-            ctypes.c_float(distance_threshold),
-            *(buffer.pointer for buffer in results),
-            workspace.pointer,
-            *wide((n, channels, h, w, max_pairs)),
+        kinds = (CornerPredictions * 2)(
+            predictions(tl_scores, tl_indices, tl_tag, tl_off),
+            predictions(br_scores, br_indices, br_tag, br_off),
         )
+        pointers = (buffer.pointer for buffer in results)
+        sizes = (n, channels, h, w, max_pairs)
+        task = CornerDecode(kinds, single, *pointers, *sizes, distance_threshold)
+        if not self._function("corner_decode_fits")(task):
+            return None
+        workspace = Buffer(self.runtime, self._function("corner_decode_workspace")(task))
+        self._launch("corner_decode", task, workspace.pointer)
         pairs = zip(results, (boxes, scores, labels), strict=True)
         return tuple(buffer.into(tensor) for buffer, tensor in pairs)
 
@@ -227,12 +291,11 @@ class Launchers:
         results = [torch.empty(shape) for shape in shapes]
         results += [torch.empty(count, dtype=torch.int64) for _ in range(2)]
         outputs = [self._buffer(tensor) for tensor in results]
-        size = self.library.cornernet_sdaa_corner_targets_workspace(*wide((count,)))
-        workspace = Buffer(self.runtime, size)
-        pairs = [Pair(outputs[i].pointer, outputs[i + 1].pointer) for i in range(0, 8, 2)]
+        pairs = [PAIR(outputs[i].pointer, outputs[i + 1].pointer) for i in range(0, 8, 2)]
         numbers = (count, batch, num_classes, height, width, scale_y, scale_x, overlap)
-        arguments = Targets(*(b.pointer for b in inputs), *pairs, workspace.pointer, *numbers)
-        self._launch("corner_targets", arguments)
+        task = CornerTargets(*(b.pointer for b in inputs), *pairs, *numbers)
+        workspace = Buffer(self.runtime, self._function("corner_targets_workspace")(task))
+        self._launch("corner_targets", task, workspace.pointer)
         return tuple(buffer.into(t) for buffer, t in zip(outputs, results, strict=True))
 
     def suppress(
@@ -242,7 +305,7 @@ class Launchers:
         """soft_nms; None where the kernel says that it cannot."""
         self.launched = []
         n, count = scores.shape
-        if not self.library.cornernet_sdaa_soft_nms_fits(*wide((count,))):
+        if not self._function("soft_nms_fits")(ctypes.c_int64(count)):
             return None
         inputs = [Buffer.of(self.runtime, tensor) for tensor in (boxes, scores, labels)]
         results = (
