@@ -1,5 +1,5 @@
 // Argument checks in the words of cornernet_ops/checks.py: one sentence that names the op, the
-// argument, what was wanted and what came. They arrive in Python as ValueError and TypeError.
+// argument, what was expected and what was given. They arrive in Python as ValueError and TypeError.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,7 +12,7 @@
 
 namespace cornernet {
 
-// A wanted size: a letter where any will do, else a number.
+// An expected size: a letter where any is accepted, else a number.
 struct Size {
   Size(const char* any) : letter(any), number(0) {}
   Size(int64_t exact) : letter(nullptr), number(exact) {}
