@@ -36,7 +36,7 @@ quietly() {  # LOG, COMMAND: its output, should it fail
   "$@" > "$log" 2>&1 || { tail -60 "$log"; exit 1; }
 }
 export SDAA_HOME=$tree/tests/sdaa_simulator/toolkit
-quietly simulator.log "$bin/python" tests/sdaa_simulator/install.py
+quietly simulator.log "$bin/python" -m tests.sdaa_simulator.install
 quietly package.log "$bin/python" -m pip install --disable-pip-version-check --verbose --no-deps -e .
 "$bin/python" -m cornernet_ops
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from small import SMALL_MODEL
 
 from cornernet.cli import main
 from cornernet.config import config_from_dict
 from cornernet.data.synthetic import CLASSES
 from cornernet.model.detector import Detector
 from cornernet.weights.file import Weights, save_weights
+from tests.small import SMALL_MODEL
 
 __all__ = [
     "LOSSES",

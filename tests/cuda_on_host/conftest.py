@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import build_on_host
 import pytest
 import torch
 from torch import Tensor
 
 import cornernet_ops
+from tests.cuda_on_host import build_on_host
 
 
 class OnHost:

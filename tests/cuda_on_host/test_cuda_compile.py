@@ -12,10 +12,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import build_on_host
 import pytest
 import torch
 from torch.utils import cpp_extension
+
+from tests.cuda_on_host import build_on_host
 
 CUDA = build_on_host.CSRC / "cuda"
 KERNELS = sorted(CUDA.glob("*.cu"))

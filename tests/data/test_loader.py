@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small import SMALL_MODEL
 
 from cornernet.config import Config, config_from_dict, with_overrides
 from cornernet.data.coco import CocoDataset
@@ -21,6 +20,7 @@ from cornernet.inference.evaluate import detect_split
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.structures import Batch, Sample
+from tests.small import SMALL_MODEL
 
 IMAGES = 7
 

@@ -7,8 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from small import SMALL_MODEL
-from views import make_view
 
 from cornernet.config import AugmentConfig, Config, ModelConfig
 from cornernet.data.augment import (
@@ -22,6 +20,8 @@ from cornernet.data.augment import (
 )
 from cornernet.model.detector import Detector
 from cornernet.structures import Sample
+from tests.small import SMALL_MODEL
+from tests.views import make_view
 
 
 @pytest.mark.golden_cases("data_pipeline", "test_pad", "test{index}_")

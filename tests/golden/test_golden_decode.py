@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from views import boxes_to_original, view_at
 
 from cornernet_ops import corner_decode, corner_peaks
+from tests.views import boxes_to_original, view_at
 
 
 def peaks_of(case, corner: str):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from views import boxes_to_original, detections_of, view_at
-from views import candidates_of as batch_of
 
 from cornernet.config import TestConfig as Settings
 from cornernet.inference.merge import suppress
 from cornernet.parts.corners.decode import decode
 from cornernet.structures import Detections
+from tests.views import boxes_to_original, detections_of, view_at
+from tests.views import candidates_of as batch_of
 
 METHODS = {"gaussian": "gaussian", "linear": "linear", "naive": "hard"}
 

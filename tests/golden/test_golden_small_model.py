@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from views import candidates_of as batch_of
-from views import detections_of, make_view
 
 from cornernet.config import Config, LossConfig, with_overrides
 from cornernet.inference.detect import detect
@@ -19,6 +17,8 @@ from cornernet.parts.corners.decode import decode
 from cornernet.parts.corners.losses import corner_losses
 from cornernet.parts.corners.targets import build_targets
 from cornernet.structures import Detections
+from tests.views import candidates_of as batch_of
+from tests.views import detections_of, make_view
 
 MAPS = ("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")
 NAMES = {"focal": "det", "offset": "off", "pull": "pull", "push": "push"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from suppression import soft_nms
+
+from tests.suppression import soft_nms
 
 METHODS = {"gaussian": "gaussian", "linear": "linear", "naive": "hard"}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from views import boxes_to_original, detections_of, view_at
 
 from cornernet.config import TestConfig as Settings
 from cornernet.inference.merge import suppress
 from cornernet.structures import Candidates
+from tests.views import boxes_to_original, detections_of, view_at
 
 
 def mirrored(boxes: Tensor, width: int) -> Tensor:

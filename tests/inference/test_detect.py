@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import SMALL_MODEL
-from views import boxes_to_original, make_view
 
 import cornernet.inference.detect as module
 from cornernet import CornerNet
@@ -22,6 +20,8 @@ from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.parts.corners.structures import Outputs
 from cornernet.weights.file import Weights, save_weights
+from tests.small import SMALL_MODEL
+from tests.views import boxes_to_original, make_view
 
 
 def config(**sections: dict) -> Config:

@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
-from views import detections_of
 
 from cornernet.config import TestConfig as Settings
 from cornernet.inference.merge import merge, suppress
 from cornernet.structures import Candidates
+from tests.views import detections_of
 
 
 def view_of(boxes: list[list[float]], scores: list[float]) -> Candidates:

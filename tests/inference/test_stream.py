@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small import SMALL_MODEL
 
 import cornernet.inference.detect as detect_module
 import cornernet.inference.stream as module
@@ -14,6 +13,7 @@ from cornernet.errors import OutOfMemory, UserError
 from cornernet.inference.stream import detect_stream
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
+from tests.small import SMALL_MODEL
 
 
 def config(**sections: dict) -> Config:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import SMALL_MODEL
 from torch import Tensor, nn
 
 from cornernet.config import ModelConfig
@@ -12,6 +11,7 @@ from cornernet.config import TestConfig as Settings
 from cornernet.model.detector import Detector
 from cornernet.parts.corners.decode import decode
 from cornernet_ops import soft_nms
+from tests.small import SMALL_MODEL
 
 Boxes = tuple[Tensor, ...]
 

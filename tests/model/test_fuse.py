@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from small import SMALL_MODEL
 from torch import Tensor, nn
 
 from cornernet import CornerNet
@@ -19,6 +18,7 @@ from cornernet.parts import SharedConvolution
 from cornernet.parts.corners import head
 from cornernet.structures import Detections
 from cornernet_ops.soft_nms import box_iou
+from tests.small import SMALL_MODEL
 
 
 def network(**changes: Any) -> Detector:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import suppression
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ import cornernet_ops
 from cornernet_ops import reference, testing
 from cornernet_ops.formulas import box_iou
 from cornernet_ops.soft_nms import METHODS
+from tests.suppression import soft_nms as suppress
 
 NAMES = ("indices", "boxes", "scores")
 
@@ -26,7 +26,7 @@ NAMES = ("indices", "boxes", "scores")
 def soft_nms(request: pytest.FixtureRequest) -> Callable[..., tuple[Tensor, Tensor]]:
     """Suppression in one picture, by the op and by its reference."""
     op = cornernet_ops.soft_nms if request.param == "op" else reference.soft_nms
-    return functools.partial(suppression.soft_nms, op=op)
+    return functools.partial(suppress, op=op)
 
 
 def iou_by_hand(a: list[float], b: list[float]) -> float:

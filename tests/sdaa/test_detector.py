@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from small import SMALL_MODEL
 
 import cornernet_ops
 from cornernet.cli import main
@@ -23,6 +22,7 @@ from cornernet.runtime.distributed import World
 from cornernet.train.compare import compare_batch
 from cornernet.train.loop import train
 from cornernet.train.trainer import Trainer
+from tests.small import SMALL_MODEL
 
 CPU = World(torch.device("cpu"))
 

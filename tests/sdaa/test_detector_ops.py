@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 import torch_sdaa
-from small import SMALL_MODEL
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -18,6 +17,7 @@ from cornernet.cli import main
 from cornernet.data.synthetic import synthesize
 from cornernet.runtime.probe import CHECKS, find_device, is_fit, probe, probe_op
 from cornernet_ops.extension import FORCE_REFERENCE
+from tests.small import SMALL_MODEL
 
 
 class Trace(TorchDispatchMode):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from launchers import Launchers
-from toolkit_host import Runtime, product_kernels
+
+from tests.sdaa_simulator.launchers import Launchers
+from tests.sdaa_simulator.toolkit_host import Runtime, product_kernels
 
 
 @pytest.fixture(scope="session")

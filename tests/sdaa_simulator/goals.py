@@ -1,4 +1,4 @@
-"""The goals of the kernels for SDAA, measured: `python tests/sdaa_simulator/goals.py [--cases]`.
+"""The goals of the kernels for SDAA, measured: `python -m tests.sdaa_simulator.goals [--cases]`.
 
 Runs every kernel in the simulator at the sizes of training and of evaluation, and at odd ones, and
 prints for each op the worst of what the meter says; with --cases, all of it. test_sdaa_goals.py
@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from launchers import MOST_SCRATCHPAD, Launchers
-from meter import DEVICE_RATE, SPES
-from toolkit_host import Runtime, product_kernels
 from torch import Tensor
 
 from cornernet_ops import testing
+from tests.sdaa_simulator.launchers import MOST_SCRATCHPAD, Launchers
+from tests.sdaa_simulator.meter import DEVICE_RATE, SPES
+from tests.sdaa_simulator.toolkit_host import Runtime, product_kernels
 
 # The most that each figure may be. Scratchpad: launchers.py holds every launch to it.
 GOALS = {"bytes": 1.05, "balance": 1.1, "time": 1.25, "scratchpad": MOST_SCRATCHPAD}

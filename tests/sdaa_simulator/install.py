@@ -1,4 +1,4 @@
-"""Installs the simulator: `python install.py` builds the toolkit and installs torch_sdaa.
+"""`python -m tests.sdaa_simulator.install` builds the simulated toolkit and installs torch_sdaa.
 
 The package is compiled against the torch of the Python that runs this and copied into its
 site-packages. $SDAA_HOME has to name ./toolkit afterwards, as on a real machine the vendor's.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,11 +16,10 @@ from pathlib import Path
 import torch
 from torch.utils import cpp_extension
 
+from tests.sdaa_simulator.toolkit import build
+
 HERE = Path(__file__).resolve().parent
 PLUGIN = HERE / "plugin" / "torch_sdaa"  # not beside tests, which would import it unbuilt
-sys.path.insert(0, str(HERE / "toolkit"))
-
-import build  # noqa: E402
 
 
 def compile_plugin(target: Path) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from meter import Launch
-from toolkit_host import Buffer, Runtime, dtype_code
 from torch import Tensor
 
 from cornernet_ops.corner_pool import SCANS
+from tests.sdaa_simulator.meter import Launch
+from tests.sdaa_simulator.toolkit_host import Buffer, Runtime, dtype_code
 
 MOST_SCRATCHPAD = 220_000  # bytes; the rest of an SPE's 240,640 is for the stack
 

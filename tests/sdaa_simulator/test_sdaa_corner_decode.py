@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from launchers import Launchers
 from torch import Tensor
 
 from cornernet_ops import corner_decode, testing
+from tests.sdaa_simulator.launchers import Launchers
 
 Decode = Callable[..., "tuple[Tensor, ...] | None"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from launchers import Launchers
 from torch import Tensor
 
 from cornernet_ops import corner_peaks, testing
+from tests.sdaa_simulator.launchers import Launchers
 
 Peaks = Callable[..., "tuple[Tensor, Tensor] | None"]
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from launchers import Launchers
 from torch import Tensor
 
 from cornernet_ops import corner_pool, testing
 from cornernet_ops.corner_pool import corner_pool_backward
+from tests.sdaa_simulator.launchers import Launchers
 
 Pool = Callable[..., Tensor]
 

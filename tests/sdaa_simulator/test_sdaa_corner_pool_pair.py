@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from launchers import Launchers
-from test_sdaa_corner_pool import DTYPES, SHAPES
 from torch import Tensor
 
 from cornernet_ops import corner_pool_pair, testing
+from tests.sdaa_simulator.launchers import Launchers
+from tests.sdaa_simulator.test_sdaa_corner_pool import DTYPES, SHAPES
 
 # Planes that one pass takes. The last three leave little of the scratchpad to the blocks of rows;
 # the very last does so in float16, and takes two passes in float32.

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from launchers import Launchers
 from torch import Tensor
 
 from cornernet_ops import corner_targets, testing
+from tests.sdaa_simulator.launchers import Launchers
 
 Targets = Callable[..., "tuple[Tensor, ...]"]
 

@@ -6,8 +6,9 @@ Least bytes, scratchpad to spare, all SPEs busy, near the speed of memory.
 from __future__ import annotations
 
 import pytest
-from goals import GOALS, QUICK_BYTES, Case, cases, measure, missed
-from launchers import Launchers
+
+from tests.sdaa_simulator.goals import GOALS, QUICK_BYTES, Case, cases, measure, missed
+from tests.sdaa_simulator.launchers import Launchers
 
 
 @pytest.mark.parametrize("case", [c for c in cases() if c.must_move <= QUICK_BYTES], ids=str)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from launchers import METHODS, Launchers
 from torch import Tensor
 
 from cornernet_ops import soft_nms
+from tests.sdaa_simulator.launchers import METHODS, Launchers
 
 Suppress = Callable[..., "tuple[Tensor, Tensor, Tensor] | None"]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from source_check import device_sources, problems
-from toolkit_host import KERNELS
+
+from tests.sdaa_simulator.source_check import device_sources, problems
+from tests.sdaa_simulator.toolkit_host import KERNELS
 
 
 def test_the_kernels_use_nothing_that_device_code_may_not() -> None:

@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from meter import DEVICE_RATE, Launch
-from toolkit_host import HERE, Buffer, Runtime, build
 from torch import Tensor
 
+from tests.sdaa_simulator.meter import DEVICE_RATE, Launch
+from tests.sdaa_simulator.toolkit import build
+from tests.sdaa_simulator.toolkit_host import HERE, Buffer, Runtime
+
 SIZE = 4096
+ROOT = HERE.parent.parent
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +189,7 @@ def test_freed_memory_is_refused(runtime, rules) -> None:
 def test_protected_memory_is_touched_by_copies_only(rules, who: str) -> None:
     script = f"""
 import ctypes
-from toolkit_host import Buffer, Runtime
+from tests.sdaa_simulator.toolkit_host import Buffer, Runtime
 runtime = Runtime()
 a = Buffer(runtime, {SIZE})
 print("before", flush=True)
@@ -196,7 +199,7 @@ else:
     ctypes.string_at(a.pointer, 1)
 print("after", flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=HERE, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (-11, "before\n")
 
 

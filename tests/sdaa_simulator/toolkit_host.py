@@ -9,19 +9,17 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-from meter import Launch
 from torch import Tensor
+
+from tests.sdaa_simulator.meter import Launch
+from tests.sdaa_simulator.toolkit import build
 
 HERE = Path(__file__).resolve().parent
 KERNELS = HERE.parent.parent / "csrc" / "sdaa"
-sys.path.insert(0, str(HERE / "toolkit"))
-
-import build  # noqa: E402
 
 _DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from small import SMALL_MODEL
 
 from cornernet.config import Config, config_from_dict
 from cornernet.data.synthetic import synthesize
@@ -23,6 +22,7 @@ from cornernet.train.compare import (
     training_records,
 )
 from cornernet.train.trainer import Trainer
+from tests.small import SMALL_MODEL
 
 CPU = World(torch.device("cpu"))
 LOSSES = ("total", "focal", "pull", "push", "offset")

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import SMALL_MODEL
 
 import cornernet.train.loop as loop
-from cornernet.config import Config, config_from_dict, with_overrides
+from cornernet.config import config_from_dict, with_overrides
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
@@ -29,21 +28,10 @@ from cornernet.train.log import RunLog
 from cornernet.train.loop import train
 from cornernet.train.trainer import Trainer
 from cornernet.weights.file import Weights, load_weights, save_weights
+from tests.small import SMALL_MODEL, small_config
 
 CPU = World(torch.device("cpu"))
-
-
-def small_config(*overrides: str) -> Config:
-    """A network of a few thousand parameters and a run of a few steps."""
-    values = {
-        "model": SMALL_MODEL,
-        "data": {"workers": 0},
-        "augment": {"crop_size": 64, "crop_border": 32},
-        "train": {"epochs": 4, "batch_size": 2, "warmup_steps": 2, "milestones": [2],
-                  "ema_decay": 0.9, "eval_every": 2, "log_every": 1},
-        "test": {"pad_multiple": 16, "topk": 10, "max_pairs": 50},
-    }  # fmt: skip
-    return config_from_dict(values, overrides)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +254,7 @@ def torchrun(processes: int, *program: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=300,
+        cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
 
@@ -300,42 +289,8 @@ def test_two_processes_give_the_weights_of_one_with_the_joint_batch(
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-# Each process trains on pictures of its own, then takes the first one's BatchNorm statistics, in
-# the model and in the average; six times, because a wrong order of the two is a matter of chance.
-SYNCHRONISE = """
-import sys, torch, torch.distributed as dist
-sys.path[:0] = {paths!r}
-from test_loop import small_config
-from cornernet.runtime.distributed import end_world, start_world
-from cornernet.structures import Batch
-from cornernet.train.trainer import Trainer
-
-world = start_world("cpu")
-for seed in range(6):
-    trainer = Trainer(small_config("--model.num_classes", "2"), world)
-    ballast = [object() for _ in range(1000 * world.rank)]
-    torch.manual_seed(seed + 100 * world.rank)
-    batch = Batch(torch.rand(2, 3, 64, 64) * 255, [torch.zeros(0, 4)] * 2,
-                  [torch.zeros(0, dtype=torch.int64)] * 2, ["a", "b"])
-    trainer.train_step(batch, 1)
-    trainer.synchronize()
-    for module in (trainer.model, trainer.average.module):
-        for name, buffer in module.named_buffers():
-            others = [torch.empty_like(buffer) for _ in range(world.size)]
-            dist.all_gather(others, buffer)
-            assert all(torch.equal(other, buffer) for other in others), name
-    means = [m.state_dict()["backbone.stem.0.bn.running_mean"]
-             for m in (trainer.model, trainer.average.module)]
-    assert not torch.equal(*means)
-end_world()
-"""
-
-
-def test_processes_agree_on_batch_norm_statistics_of_model_and_average(tmp_path: Path) -> None:
-    here = Path(__file__).parent
-    script = tmp_path / "synchronise.py"
-    script.write_text(SYNCHRONISE.format(paths=[str(here), str(here.parent)]))
-    done = torchrun(2, str(script))
+def test_processes_agree_on_batch_norm_statistics_of_model_and_average() -> None:
+    done = torchrun(2, "-m", "tests.train.synchronise")
     assert done.returncode == 0, done.stderr
 
 

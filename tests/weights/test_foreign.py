@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import SMALL_MODEL
 from torch import Tensor
-from views import make_view
 
 from cornernet import CornerNet
 from cornernet.config import Config, ModelConfig
@@ -19,6 +17,8 @@ from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.weights.file import Weights, read_weights, save_weights
 from cornernet.weights.foreign import COCO_CLASSES, from_foreign, to_mmdet
+from tests.small import SMALL_MODEL
+from tests.views import make_view
 
 ORIGINAL = Path(__file__).parents[1] / "data" / "original"
 MAPS = ("tl_heat", "br_heat", "tl_embedding", "br_embedding", "tl_offset", "br_offset")

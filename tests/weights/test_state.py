@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import SMALL_MODEL
 from torch import Tensor
 
 from cornernet.config import Config, ModelConfig
@@ -12,6 +11,7 @@ from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.weights.file import Weights
 from cornernet.weights.state import load_state, start_from
+from tests.small import SMALL_MODEL
 
 
 def network(seed: int = 0, classes: int = 2, **changes: int) -> Detector:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import SMALL_MODEL
 from torch import Tensor
 
 from cornernet.config import LossConfig, ModelConfig
@@ -20,6 +19,7 @@ from cornernet.parts.centers.targets import build_targets
 from cornernet.parts.losses import focal_loss
 from cornernet.structures import Batch, Candidates
 from cornernet_ops import corner_pool
+from tests.small import SMALL_MODEL
 
 BOXES = [torch.tensor([[4.0, 8.0, 20.0, 24.0], [0.0, 0.0, 30.0, 10.0]]), torch.zeros(0, 4)]
 LABELS = [torch.tensor([1, 0]), torch.zeros(0, dtype=torch.int64)]
