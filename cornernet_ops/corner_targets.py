@@ -63,8 +63,9 @@ def corner_targets(
 
     Raises:
         ValueError: shapes or devices that do not go together, a size below 1, a label or image
-            index out of range, an overlap outside 0..1. The kernel for CUDA does not wait to see
-            the labels and indices: one out of range fails an assertion on the device.
+            index out of range, an overlap outside 0..1. The kernels for accelerators do
+            not wait to see labels and indices: one out of range fails an assertion on a CUDA
+            device, and its box is left out on SDAA.
         TypeError: boxes that are not float32, labels or image_index that are not int64.
     """
     sizes = {"batch": batch, "num_classes": num_classes, "height": height, "width": width}

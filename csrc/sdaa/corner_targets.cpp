@@ -9,8 +9,6 @@ namespace cornernet::sdaa {
 namespace {
 
 CornerTargetsArgs::Result corner_targets(const CornerTargetsArgs& args) {
-  // The kernel leaves out what is out of range; an error here costs two small copies.
-  args.check_ranges();
   const CornerTargets targets = args.pointers();
   const at::Tensor workspace =
       empty_bytes(args.boxes, cornernet_sdaa_corner_targets_workspace(targets));

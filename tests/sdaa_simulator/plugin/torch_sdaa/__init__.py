@@ -28,3 +28,12 @@ def fallback_counts() -> dict[str, int]:
 
 def clear_fallback_counts() -> None:
     _C.clear_fallback_counts()
+
+
+def host_waits() -> int:
+    """How often the host has waited for a device. The simulator's own; no card has this."""
+    return _C.host_waits()
+
+
+def clear_host_waits() -> None:
+    _C.clear_host_waits()

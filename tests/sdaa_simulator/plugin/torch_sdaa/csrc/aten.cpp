@@ -83,6 +83,9 @@ Tensor empty_strided(
 Tensor copy_from(const Tensor& self, const Tensor& dst, bool) {
   const Tensor& on_device = dst.is_privateuseone() ? dst : self;
   const c10::DeviceGuard guard(on_device.device());
+  if (!dst.is_privateuseone()) {
+    count_host_wait();
+  }
   const bool same = self.dtype() == dst.dtype() && self.sizes() == dst.sizes() &&
                     self.strides() == dst.strides() && self.is_non_overlapping_and_dense() &&
                     !self.is_conj() && !self.is_neg();
@@ -107,6 +110,7 @@ Tensor copy_from_and_resize(const Tensor& self, const Tensor& dst) {
 }
 
 at::Scalar local_scalar_dense(const Tensor& self) {
+  count_host_wait();
   return at::_local_scalar_dense(host_view(self));
 }
 

@@ -30,7 +30,10 @@ class Event {
   void record(int64_t stream) { SDAA_CHECK(sdaaEventRecord(event_, stream_of(stream))); }
   void wait(int64_t stream) { SDAA_CHECK(sdaaStreamWaitEvent(stream_of(stream), event_, 0)); }
   bool query() const { return sdaaEventQuery(event_) == sdaaSuccess; }
-  void synchronize() { SDAA_CHECK(sdaaEventSynchronize(event_)); }
+  void synchronize() {
+    count_host_wait();
+    SDAA_CHECK(sdaaEventSynchronize(event_));
+  }
   float elapsed_time(const Event& end) const {
     float milliseconds = 0;
     SDAA_CHECK(sdaaEventElapsedTime(&milliseconds, event_, end.event_));
@@ -54,7 +57,10 @@ PYBIND11_MODULE(_C, m) {
     check_fork();
     set_device(static_cast<c10::DeviceIndex>(index));
   });
-  m.def("synchronize", [] { SDAA_CHECK(sdaaDeviceSynchronize()); });
+  m.def("synchronize", [] {
+    count_host_wait();
+    SDAA_CHECK(sdaaDeviceSynchronize());
+  });
   m.def("memory", [](int index) {
     const MemoryCounts counts = memory_counts(static_cast<c10::DeviceIndex>(index));
     return std::make_pair(counts.now, counts.peak);
@@ -82,7 +88,12 @@ PYBIND11_MODULE(_C, m) {
     set_stream(static_cast<c10::DeviceIndex>(index), stream_of(id));
   });
   m.def("query_stream", [](int64_t id) { return sdaaStreamQuery(stream_of(id)) == sdaaSuccess; });
-  m.def("synchronize_stream", [](int64_t id) { SDAA_CHECK(sdaaStreamSynchronize(stream_of(id))); });
+  m.def("synchronize_stream", [](int64_t id) {
+    count_host_wait();
+    SDAA_CHECK(sdaaStreamSynchronize(stream_of(id)));
+  });
+  m.def("host_waits", &host_waits);
+  m.def("clear_host_waits", &clear_host_waits);
   m.def("fallback_counts", &fallback_counts);
   m.def("clear_fallback_counts", &clear_fallback_counts);
   pybind11::class_<Event>(m, "Event")

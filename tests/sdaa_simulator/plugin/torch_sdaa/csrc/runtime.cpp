@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <type_traits>
@@ -159,6 +160,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   }
   c10::DeviceIndex deviceCount() const noexcept override { return device_count(); }
   void synchronizeDevice(const c10::DeviceIndex index) const { // no base in torch before 2.6
+    count_host_wait();
     on_device(index, [] { SDAA_CHECK(sdaaDeviceSynchronize()); });
   }
 
@@ -183,6 +185,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     return sdaaStreamQuery(as_sdaa(stream)) == sdaaSuccess;
   }
   void synchronizeStream(const c10::Stream& stream) const override {
+    count_host_wait();
     SDAA_CHECK(sdaaStreamSynchronize(as_sdaa(stream)));
   }
 
@@ -203,6 +206,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     return event == nullptr || sdaaEventQuery(static_cast<sdaaEvent_t>(event)) == sdaaSuccess;
   }
   void synchronizeEvent(void* event) const override {
+    count_host_wait();
     SDAA_CHECK(sdaaEventSynchronize(static_cast<sdaaEvent_t>(event)));
   }
   void destroyEvent(void* event, const c10::DeviceIndex) const noexcept override {
@@ -339,6 +343,20 @@ void set_device(c10::DeviceIndex index) {
 MemoryCounts memory_counts(c10::DeviceIndex index) {
   const std::lock_guard<std::mutex> lock(blocks().mutex);
   return blocks().counts.at(index);
+}
+
+namespace {
+std::atomic<int64_t> waits{0};
+}
+
+void count_host_wait() {
+  ++waits;
+}
+int64_t host_waits() {
+  return waits;
+}
+void clear_host_waits() {
+  waits = 0;
 }
 
 void reset_peak(c10::DeviceIndex index) {

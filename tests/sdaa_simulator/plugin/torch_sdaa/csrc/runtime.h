@@ -48,6 +48,11 @@ sdaaStream_t new_stream(c10::DeviceIndex index);
 
 at::Generator& default_generator(c10::DeviceIndex index);
 
+// How often the host has waited for a device: for a copy to it, a scalar, or a synchronisation.
+void count_host_wait();
+int64_t host_waits();
+void clear_host_waits();
+
 // Names of ATen's ops that have run on the CPU for want of a kernel, and how often.
 std::unordered_map<std::string, int64_t> fallback_counts();
 void clear_fallback_counts();
