@@ -228,6 +228,7 @@ SETTINGS: dict[str, dict] = {
     "peak_kernel": {"peak_kernel": 7},
     "distance_threshold": {"distance_threshold": 0.0},
     "pair_score": {"pair_score": "geometric"},
+    "center_weight": {"center_weight": 3.0},
     "max_pairs": {"max_pairs": 3},
     "score_threshold": {"score_threshold": 0.1},
     "max_per_image": {"max_per_image": 4},
@@ -254,7 +255,8 @@ def test_every_setting_acts(name: str) -> None:
     without = {key: value for key, value in with_it.items() if key != name} | (
         {name: base[name]} if name in base else {}
     )
-    model, image = model_of(config()), picture(60, 80)
+    settings = config(model={"parts": ["corners", "centers"]})
+    model, image = model_of(settings), picture(60, 80)
     found, other = (detect(model, [image], config(test=test))[0] for test in (with_it, without))
     same = len(found) == len(other) and torch.equal(found.boxes, other.boxes)
     assert len(other) > 4 and not (same and torch.equal(found.scores, other.scores))

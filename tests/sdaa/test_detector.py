@@ -172,7 +172,8 @@ def test_more_processes_than_devices_are_refused_in_a_sentence(
         text=True,
     )  # fmt: skip
     assert done.returncode != 0
-    assert f"there are {count} devices of that kind; start no more processes" in done.stderr
+    assert f"--device must be one of the {count} sdaa devices" in done.stderr
+    assert "start no more processes" in done.stderr
     assert "Traceback" not in done.stderr
 
 
