@@ -25,7 +25,7 @@ _FULL_SECONDS = 0.1
 
 
 # What is measured only when it is named: it takes minutes, gigabytes of memory, or both.
-NAMED_ONLY = ("inference", "loader", "train")
+NAMED_ONLY = ("inference", "loader", "threads", "train")
 
 
 def names() -> list[str]:

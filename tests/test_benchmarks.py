@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ import torch
 from torch import Tensor
 
 from benchmarks import __main__ as command
-from benchmarks import bench_loader, maps, memory, networks
+from benchmarks import bench_loader, bench_threads, maps, memory, networks
 from benchmarks.measure import Case, Disagreement, Times, measure
 from benchmarks.report import summaries
+from cornernet.data.synthetic import synthesize
 
 CPU = torch.device("cpu")
 
@@ -37,7 +40,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "MATRIX_SIDE_CPU", 64)
 
 
-@pytest.mark.parametrize("name", command.names())
+# Each setting of threads starts a process: its parts are tested below.
+@pytest.mark.parametrize("name", [name for name in command.names() if name != "threads"])
 def test_a_tiny_run_writes_table_json_and_plot(tiny, name, tmp_path: Path, capsys) -> None:
     files = ["--json", str(tmp_path / "run.json"), "--plot", str(tmp_path / "run.png")]
     assert command.main([name, "--threads", "1", *files]) == 0
@@ -89,6 +93,28 @@ def test_mistakes_are_answered_with_a_sentence(tiny, arguments, sentence, capsys
     assert command.main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("benchmarks: ") and sentence in error and error.count("\n") == 1
+
+
+def test_settings_of_threads_have_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {name: bench_threads.SETTINGS[name] for name in ("op", "spin 100")}
+    monkeypatch.setattr(bench_threads, "SETTINGS", settings)
+    monkeypatch.setenv("OMP_PROC_BIND", "false")
+    with bench_threads.workers() as ask:
+        assert os.environ["OMP_PROC_BIND"] == "false"
+        for name, environment in settings.items():
+            for variable in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_PROC_BIND"):
+                found = ask(name, partial(os.getenv, variable))()
+                assert found == environment.get(variable)
+        assert ask("op", bench_threads.pool)() == ask("spin 100", bench_threads.pool)()
+        with pytest.raises(SystemExit):
+            ask("op", partial(bench_threads._run, "evaluate"))()
+
+
+def test_commands_that_threads_are_measured_with_run(tmp_path: Path) -> None:
+    synthesize(tmp_path / "shapes", train=8, val=1, min_side=96, max_side=128)
+    assert bench_threads.train(tmp_path / "shapes", tmp_path / "run") > 0
+    weights = tmp_path / "run" / "last.pt"
+    assert bench_threads.evaluate(weights, tmp_path / "shapes") > 0
 
 
 def test_memory_of_a_step_is_that_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
