@@ -8,12 +8,9 @@ BGR, ours are RGB; `bbox_head.` is our `head.`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -22,50 +19,15 @@ from cornernet.config import ModelConfig
 from cornernet.model.detector import Detector
 from cornernet.parts.corners.structures import Outputs, Targets
 from cornernet.structures import Detections
-
-MAPS = ("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")
-
-
-class Case:
-    """The arrays of one case: those of its file whose names start with its prefix."""
-
-    def __init__(self, arrays: dict[str, np.ndarray], meta: Any, prefix: str = "") -> None:
-        self.arrays = arrays
-        self.meta = meta
-        self.prefix = prefix
-
-    def __contains__(self, name: str) -> bool:
-        return self.prefix + name in self.arrays
-
-    def array(self, name: str) -> np.ndarray:
-        return self.arrays[self.prefix + name]
-
-    def tensor(self, name: str) -> Tensor:
-        return torch.from_numpy(np.array(self.array(name)))
-
-    def image(self, name: str) -> np.ndarray:
-        """A picture as RGB."""
-        return np.ascontiguousarray(self.array(name)[..., ::-1])
-
-    def outputs(self, before: str = "", after: str = "") -> Outputs:
-        """The six maps called `{before}{map}{after}`, with gradients wanted."""
-        return Outputs(*(self.tensor(before + name + after).requires_grad_() for name in MAPS))
-
-    def per_image(self, name: str) -> list[Tensor]:
-        """`{name}0`, `{name}1`, … as long as there are any."""
-        found: list[Tensor] = []
-        while f"{name}{len(found)}" in self:
-            found.append(self.tensor(f"{name}{len(found)}"))
-        return found
-
-
-def _read(folder: Path, file: str) -> Case | None:
-    path = folder / f"{file}.npz"
-    if not path.is_file():
-        return None
-    with np.load(path) as content:
-        arrays = dict(content)
-    return Case(arrays, json.loads(str(arrays.pop("meta"))))
+from tests.golden.cases import (
+    AllStacks,
+    AssertSameDetections,
+    BuildModel,
+    Case,
+    EmbeddingTargets,
+    Golden,
+    read_case,
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -73,7 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is None:
         return
     file, key, prefix = marker.args
-    content = _read(metafunc.config.getoption("golden"), file)
+    content = read_case(metafunc.config.getoption("golden"), file)
     cases = []
     if content is None:
         cases.append(pytest.param(None, marks=pytest.mark.skip(reason=f"there is no {file}.npz")))
@@ -92,13 +54,13 @@ def golden_folder(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def golden(golden_folder: Path) -> Callable[[str], Case]:
+def golden(golden_folder: Path) -> Golden:
     """A golden file by name; the test is skipped where the folder has none of that name."""
     files: dict[str, Case | None] = {}
 
     def read(file: str) -> Case:
         if file not in files:
-            files[file] = _read(golden_folder, file)
+            files[file] = read_case(golden_folder, file)
         content = files[file]
         if content is None:
             pytest.skip(f"there is no {file}.npz")
@@ -112,7 +74,7 @@ def our_key(key: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def build_model() -> Callable[..., Detector]:
+def build_model() -> BuildModel:
     """A network of a golden file's `spec` with weights under MMDetection's keys."""
 
     def build(spec: dict[str, Any], state: dict[str, Tensor]) -> Detector:
@@ -132,7 +94,7 @@ def build_model() -> Callable[..., Detector]:
 
 
 @pytest.fixture(scope="session")
-def all_stacks() -> Callable[[Detector, Tensor], list[Outputs]]:
+def all_stacks() -> AllStacks:
     """Maps of every stack in evaluation mode, where the detector itself gives the last only."""
 
     def run(model: Detector, normalised: Tensor) -> list[Outputs]:
@@ -147,7 +109,7 @@ def all_stacks() -> Callable[[Detector, Tensor], list[Outputs]]:
 
 
 @pytest.fixture(scope="session")
-def embedding_targets() -> Callable[[list[Tensor], int], Targets]:
+def embedding_targets() -> EmbeddingTargets:
     """Targets that know only where objects lie, from [n, 2, 2]: ((y, x), (y, x)) per picture."""
 
     def build(matches: list[Tensor], width: int) -> Targets:
@@ -156,15 +118,16 @@ def embedding_targets() -> Callable[[list[Tensor], int], Targets]:
             [torch.full((len(match),), i, dtype=torch.int64) for i, match in enumerate(matches)]
         )
         cells = joint[:, :, 0] * width + joint[:, :, 1]
-        nothing = torch.zeros(len(matches), 1, 1, 1)
+        nothing = [torch.zeros(len(matches), 1, 1, 1)] * 6
         objects = tuple(len(match) for match in matches)
-        return Targets(*([nothing] * 6), image_index, cells[:, 0], cells[:, 1], objects)
+        fields: list[Any] = [*nothing, image_index, cells[:, 0], cells[:, 1], objects]
+        return Targets(*fields)
 
     return build
 
 
 @pytest.fixture(scope="session")
-def assert_same_detections() -> Callable[..., None]:
+def assert_same_detections() -> AssertSameDetections:
     """Every wanted detection is found, and the order is the same but for almost equal scores."""
 
     def check(

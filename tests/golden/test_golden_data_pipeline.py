@@ -20,12 +20,13 @@ from cornernet.data.augment import (
 )
 from cornernet.model.detector import Detector
 from cornernet.structures import Sample
+from tests.golden.cases import Case, Golden
 from tests.small import SMALL_MODEL
 from tests.views import make_view
 
 
 @pytest.mark.golden_cases("data_pipeline", "test_pad", "test{index}_")
-def test_canvas_of_a_test_picture(case) -> None:
+def test_canvas_of_a_test_picture(case: Case) -> None:
     canvas, view = make_view(case.image("image"), Config())
     wanted = case.image("out")
     height, width = view.size
@@ -43,7 +44,7 @@ def test_canvas_of_a_test_picture(case) -> None:
 
 
 @pytest.mark.golden_cases("data_pipeline", "test_pad", "test{index}_")
-def test_no_pixel_of_a_test_picture_is_lost(case) -> None:
+def test_no_pixel_of_a_test_picture_is_lost(case: Case) -> None:
     image = case.image("image")
     canvas, view = make_view(image, Config())
     left, top = view.origin
@@ -51,7 +52,7 @@ def test_no_pixel_of_a_test_picture_is_lost(case) -> None:
     np.testing.assert_array_equal(found, image)
 
 
-def test_geometry_of_many_sizes(golden) -> None:
+def test_geometry_of_many_sizes(golden: Golden) -> None:
     for row in golden("data_pipeline").array("test_geometry").astype(int).tolist():
         height, width, canvas_height, canvas_width, top, bottom, left, right = row
         canvas, view = make_view(np.zeros((height, width, 3), np.uint8), Config())
@@ -63,7 +64,7 @@ def test_geometry_of_many_sizes(golden) -> None:
 
 
 @pytest.mark.parametrize(("border", "name"), [(128, "border_values"), (64, "border64_values")])
-def test_margin_of_crop_centres(golden, border: int, name: str) -> None:
+def test_margin_of_crop_centres(golden: Golden, border: int, name: str) -> None:
     content = golden("data_pipeline")
     found = [centre_margin(border, size) for size in content.array("border_sizes").tolist()]
     np.testing.assert_array_equal(found, content.array(name))
@@ -72,7 +73,7 @@ def test_margin_of_crop_centres(golden, border: int, name: str) -> None:
 class Scripted:
     """A training picture and the crop that scripted draws give."""
 
-    def __init__(self, case, mirrored: bool = False) -> None:
+    def __init__(self, case: Case, mirrored: bool = False) -> None:
         meta = case.meta
         self.sample = Sample(
             case.image("image").astype(np.float32), case.array("boxes"), case.array("labels"), 0, ""
@@ -94,33 +95,33 @@ class Scripted:
 
 
 @pytest.mark.golden_cases("data_pipeline", "train_crop", "train{index}_")
-def test_crop_centre_is_drawn_from_the_same_ranges_until_it_fits(case) -> None:
+def test_crop_centre_is_drawn_from_the_same_ranges_until_it_fits(case: Case) -> None:
     scripted = Scripted(case)
     assert scripted.asked == case.meta["randint_ranges"]
     assert list(scripted.crop.centre) == case.meta["centers_xy"][-1]
 
 
 @pytest.mark.golden_cases("data_pipeline", "train_crop", "train{index}_")
-def test_pixels_of_a_crop(case) -> None:
+def test_pixels_of_a_crop(case: Case) -> None:
     np.testing.assert_array_equal(Scripted(case).cut.image, case.image("crop_img"))
 
 
 @pytest.mark.golden_cases("data_pipeline", "train_crop", "train{index}_")
-def test_boxes_of_a_crop(case) -> None:
+def test_boxes_of_a_crop(case: Case) -> None:
     found = Scripted(case).cut
     np.testing.assert_allclose(found.boxes, case.array("crop_boxes"), rtol=0, atol=1e-4)
     np.testing.assert_array_equal(found.labels, case.array("crop_labels"))
 
 
 @pytest.mark.golden_cases("data_pipeline", "train_crop", "train{index}_")
-def test_resized_crop(case) -> None:
+def test_resized_crop(case: Case) -> None:
     found = Scripted(case).resized
     np.testing.assert_allclose(found.image, case.image("resized_img"), rtol=0, atol=0.01)
     np.testing.assert_allclose(found.boxes, case.array("resized_boxes"), rtol=0, atol=1e-4)
 
 
 @pytest.mark.golden_cases("data_pipeline", "train_crop", "train{index}_")
-def test_mirrored_crop(case) -> None:
+def test_mirrored_crop(case: Case) -> None:
     found = Scripted(case, mirrored=True).resized
     np.testing.assert_allclose(found.boxes, case.array("flipped_boxes"), rtol=0, atol=1e-4)
     total = found.image.astype(np.float64).sum((0, 1))[::-1]
@@ -128,7 +129,7 @@ def test_mirrored_crop(case) -> None:
 
 
 @pytest.mark.golden_cases("data_pipeline", "photo", "photo{index}_")
-def test_colours(case) -> None:
+def test_colours(case: Case) -> None:
     meta = case.meta
     order = meta["swap_perm"]  # of BGR
     change = Photometry(
@@ -143,7 +144,7 @@ def test_colours(case) -> None:
     np.testing.assert_allclose(found, case.image("out"), rtol=0, atol=0.01)
 
 
-def test_normalisation(golden) -> None:
+def test_normalisation(golden: Golden) -> None:
     content = golden("data_pipeline")
     model = Detector(ModelConfig(**SMALL_MODEL), 1)
     wanted = content.tensor("norm_out")
@@ -155,7 +156,7 @@ def test_normalisation(golden) -> None:
 
 
 @pytest.mark.golden_cases("data_pipeline", "train_distribution", "")
-def test_distribution_of_crops(case) -> None:
+def test_distribution_of_crops(case: Case) -> None:
     meta = case.meta
     sample = Sample(
         np.zeros((meta["h"], meta["w"], 3), np.float32),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from cornernet_ops import corner_decode, corner_peaks
+from tests.golden.cases import Case
 from tests.views import boxes_to_original, view_at
 
 
-def peaks_of(case, corner: str):
+def peaks_of(case: Case, corner: str) -> tuple[Tensor, Tensor]:
     # The stored heat-maps are probabilities already.
     return corner_peaks(case.tensor(f"{corner}_heat"), case.meta["k"], case.meta["kernel"])
 
 
 @pytest.mark.parametrize("corner", ["tl", "br"])
 @pytest.mark.golden_cases("decode", "cases", "{name}_")
-def test_peaks(case, corner: str) -> None:
+def test_peaks(case: Case, corner: str) -> None:
     scores, cells = peaks_of(case, corner)
     wanted = case.tensor(f"{corner}_topk_scores")
     # Where there are fewer peaks than k, the reference fills up with arbitrary cells of score 0
@@ -37,7 +39,7 @@ def test_peaks(case, corner: str) -> None:
 
 @pytest.mark.parametrize("corner", ["tl", "br"])
 @pytest.mark.golden_cases("decode", "cases", "{name}_")
-def test_only_local_maxima_are_peaks(case, corner: str) -> None:
+def test_only_local_maxima_are_peaks(case: Case, corner: str) -> None:
     if f"{corner}_localmax" not in case:
         pytest.skip("this case has no map of local maxima")
     heat = case.tensor(f"{corner}_heat")
@@ -49,7 +51,7 @@ def test_only_local_maxima_are_peaks(case, corner: str) -> None:
 
 @pytest.mark.parametrize("corner", ["tl", "br"])
 @pytest.mark.golden_cases("decode", "cases", "{name}_")
-def test_offsets_at_the_peaks(case, corner: str) -> None:
+def test_offsets_at_the_peaks(case: Case, corner: str) -> None:
     _, cells = peaks_of(case, corner)
     if (cells < 0).any():
         pytest.skip("the reference fills up with arbitrary cells, ours has no corner there")
@@ -60,7 +62,7 @@ def test_offsets_at_the_peaks(case, corner: str) -> None:
 
 
 @pytest.mark.golden_cases("decode", "cases", "{name}_")
-def test_pairs(case) -> None:
+def test_pairs(case: Case) -> None:
     tl_scores, tl_cells = peaks_of(case, "tl")
     br_scores, br_cells = peaks_of(case, "br")
     if (tl_cells < 0).any() or (br_cells < 0).any():

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from cornernet_ops.corner_targets import draw_gaussians, gaussian_radius
+from tests.golden.cases import Case, Golden
 
 
-def test_radius(golden) -> None:
+def test_radius(golden: Golden) -> None:
     table = golden("gaussian").tensor("radius_table")
     for overlap in table[:, 2].unique():
         height, width, _, radius = table[table[:, 2] == overlap].unbind(1)
@@ -16,7 +17,7 @@ def test_radius(golden) -> None:
         torch.testing.assert_close(found, radius, rtol=0, atol=1e-9)
 
 
-def test_single_gaussian(golden) -> None:
+def test_single_gaussian(golden: Golden) -> None:
     content = golden("gaussian")
     names = [name for name in content.arrays if name.startswith("kernel_r")]
     assert names
@@ -29,7 +30,7 @@ def test_single_gaussian(golden) -> None:
 
 
 @pytest.mark.golden_cases("gaussian", "targets", "target{index}_")
-def test_gaussians_joined_by_maximum(case) -> None:
+def test_gaussians_joined_by_maximum(case: Case) -> None:
     heat = torch.zeros(1, case.meta["H"], case.meta["W"])
     sequence = case.tensor("seq")
     factors = sequence[:, 3]

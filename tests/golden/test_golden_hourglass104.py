@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cornernet.config import ModelConfig
 from cornernet.model.detector import Detector
+from tests.golden.cases import AllStacks, Golden
 
 
 def recipe_weights(key: str, shape: tuple[int, ...], seed: int) -> Tensor:
@@ -36,7 +37,7 @@ def recipe_weights(key: str, shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 @pytest.mark.slow
-def test_features_and_maps_of_both_stacks(golden, all_stacks) -> None:
+def test_features_and_maps_of_both_stacks(golden: Golden, all_stacks: AllStacks) -> None:
     content = golden("hg104_recipe")
     with torch.device("meta"):  # shapes only: the weights come below
         model = Detector(ModelConfig(), 80)

@@ -10,11 +10,12 @@ from cornernet.config import LossConfig
 from cornernet.parts.corners.losses import corner_losses
 from cornernet.parts.corners.structures import Outputs
 from cornernet.parts.corners.targets import build_targets
+from tests.golden.cases import Case
 
 NAMES = {"focal": "det", "offset": "off", "pull": "pull", "push": "push"}
 
 
-def losses_of(case, outputs: list[Outputs]) -> dict[str, Tensor]:
+def losses_of(case: Case, outputs: list[Outputs]) -> dict[str, Tensor]:
     boxes, labels = case.per_image("boxes"), case.per_image("labels")
     meta = case.meta
     targets = build_targets(
@@ -25,7 +26,7 @@ def losses_of(case, outputs: list[Outputs]) -> dict[str, Tensor]:
 
 
 @pytest.mark.golden_cases("loss_by_feat", "cases", "{name}_")
-def test_each_loss_of_each_stack(case) -> None:
+def test_each_loss_of_each_stack(case: Case) -> None:
     for level in range(case.meta["levels"]):
         losses = losses_of(case, [case.outputs(after=f"_l{level}")])
         for ours, theirs in NAMES.items():
@@ -35,7 +36,7 @@ def test_each_loss_of_each_stack(case) -> None:
 
 
 @pytest.mark.golden_cases("loss_by_feat", "cases", "{name}_")
-def test_total_and_its_gradient(case) -> None:
+def test_total_and_its_gradient(case: Case) -> None:
     outputs = [case.outputs(after=f"_l{level}") for level in range(case.meta["levels"])]
     total = torch.stack(list(losses_of(case, outputs).values())).sum()
     total.backward()

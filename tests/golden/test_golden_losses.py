@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from cornernet.parts.corners.losses import embedding_losses
 from cornernet.parts.losses import COUNT_EPSILON, focal_loss, offset_loss
+from tests.golden.cases import Case, EmbeddingTargets, Golden
 
 # The reference takes logarithms of probabilities in float32, with 1e-12 added. Below 1 these are
 # multiples of 2^-24; from a logit of 16.6 on they are 1 and have no gradient. Beyond this logit the
@@ -19,14 +21,17 @@ def rounding(logits: torch.Tensor) -> torch.Tensor:
     return 2**-24 * (1 + logits.exp())
 
 
-def focal_of(content, target: str, factor: float, **exponents: float):
+def focal_of(
+    content: Case, target: str, factor: float, alpha: float = 2.0, beta: float = 4.0
+) -> tuple[Tensor, Tensor]:
     logits = content.tensor("gfl_logits").requires_grad_()
-    loss = focal_loss(logits, content.tensor(target), **exponents) * factor
+    loss = focal_loss(logits, content.tensor(target), alpha, beta) * factor
     loss.backward()
+    assert logits.grad is not None
     return loss.detach(), logits.grad
 
 
-def test_focal_of_each_cell(golden) -> None:
+def test_focal_of_each_cell(golden: Golden) -> None:
     content = golden("losses")
     cells = zip(
         content.tensor("gfl_logits").flatten(), content.tensor("gfl_target").flatten(), strict=True
@@ -36,7 +41,7 @@ def test_focal_of_each_cell(golden) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_focal_gradient_at_the_probability(golden) -> None:
+def test_focal_gradient_at_the_probability(golden: Golden) -> None:
     content = golden("losses")
     factor = 1 / (content.meta["gfl"]["num_pos"] + COUNT_EPSILON)
     _, gradient = focal_of(content, "gfl_target", factor)
@@ -47,7 +52,7 @@ def test_focal_gradient_at_the_probability(golden) -> None:
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean", "avg"])
-def test_focal(golden, reduction: str) -> None:
+def test_focal(golden: Golden, reduction: str) -> None:
     content = golden("losses")
     factor = {
         "sum": 1.0,
@@ -63,7 +68,7 @@ def test_focal(golden, reduction: str) -> None:
         torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-5)
 
 
-def test_focal_with_other_exponents(golden) -> None:
+def test_focal_with_other_exponents(golden: Golden) -> None:
     content = golden("losses")
     factor = 0.7 / (3 + COUNT_EPSILON)
     loss, gradient = focal_of(content, "gfl_target", factor, alpha=1.5, beta=3.0)
@@ -71,7 +76,7 @@ def test_focal_with_other_exponents(golden) -> None:
     torch.testing.assert_close(gradient, content.tensor("gfl_alt_grad_logits"), rtol=0, atol=1e-5)
 
 
-def test_focal_without_corners(golden) -> None:
+def test_focal_without_corners(golden: Golden) -> None:
     content = golden("losses")
     logits = content.tensor("gfl_logits").requires_grad_()
     loss = focal_loss(logits, torch.zeros_like(logits)) / (1 + COUNT_EPSILON)
@@ -82,7 +87,7 @@ def test_focal_without_corners(golden) -> None:
 
 
 @pytest.mark.parametrize(("name", "target"), [("pos", 1.0), ("neg", 0.0), ("mid", 0.6)])
-def test_focal_at_each_logit(golden, name: str, target: float) -> None:
+def test_focal_at_each_logit(golden: Golden, name: str, target: float) -> None:
     content = golden("losses")
     every = content.tensor("gfl_sat_logits").flatten()
     behaved = every.abs() <= WELL_BEHAVED
@@ -98,7 +103,7 @@ def test_focal_at_each_logit(golden, name: str, target: float) -> None:
 
 
 # A difference: where the reference's gradient vanishes, ours is that of the formula.
-def test_focal_of_saturated_logits_keeps_its_gradient(golden) -> None:
+def test_focal_of_saturated_logits_keeps_its_gradient(golden: Golden) -> None:
     logits = golden("losses").tensor("gfl_sat_logits").flatten()
     for target, sign in ((0.0, 1.0), (1.0, -1.0)):
         wrong = logits[sign * logits > WELL_BEHAVED].requires_grad_()
@@ -112,7 +117,7 @@ def test_focal_of_saturated_logits_keeps_its_gradient(golden) -> None:
 
 @pytest.mark.parametrize("name", ["pull", "push"])
 @pytest.mark.golden_cases("losses", "ae", "ae{index}_")
-def test_embedding(case, embedding_targets, name: str) -> None:
+def test_embedding(case: Case, embedding_targets: EmbeddingTargets, name: str) -> None:
     if case.meta["emb_channels"] > 1:
         pytest.skip("ours is the Euclidean distance over channels: tests/test_losses.py")
     tl, br = case.tensor("tl").requires_grad_(), case.tensor("br").requires_grad_()
@@ -126,7 +131,7 @@ def test_embedding(case, embedding_targets, name: str) -> None:
 
 
 @pytest.mark.golden_cases("losses", "off", "off{index}_")
-def test_offset(case) -> None:
+def test_offset(case: Case) -> None:
     predicted, mask = case.tensor("pred").requires_grad_(), case.tensor("mask")
     loss = offset_loss(predicted, case.tensor("target"), mask)
     loss = loss / (max(1.0, float(mask.sum())) + COUNT_EPSILON)

@@ -14,6 +14,7 @@ from cornernet.parts.corners.decode import decode
 from cornernet.parts.corners.structures import Outputs
 from cornernet.weights.file import load_weights
 from cornernet.weights.foreign import to_mmdet
+from tests.golden.cases import AllStacks, Golden
 
 MAPS = ("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")
 
@@ -35,14 +36,14 @@ def theirs(golden_folder: Path) -> dict[str, Tensor]:
     return state
 
 
-def test_maps(golden, file, all_stacks) -> None:
+def test_maps(golden: Golden, file: Path, all_stacks: AllStacks) -> None:
     content = golden("one_stack_model")
     (outputs,) = all_stacks(load_weights(file).build_model(), content.tensor("x"))
     for found, kind in zip(outputs, MAPS, strict=True):
         torch.testing.assert_close(found, content.tensor(f"eval_{kind}_l0"), rtol=0, atol=2e-4)
 
 
-def test_boxes(golden, file, all_stacks) -> None:
+def test_boxes(golden: Golden, file: Path, all_stacks: AllStacks) -> None:
     content = golden("one_stack_model")
     (outputs,) = all_stacks(load_weights(file).build_model(), content.tensor("x"))
     size = tuple(content.array("x").shape[2:])
@@ -54,7 +55,9 @@ def test_boxes(golden, file, all_stacks) -> None:
 
 
 # A difference: no network of ours has a parameter that nothing runs through.
-def test_only_the_unused_block_is_left_out(golden, file, theirs) -> None:
+def test_only_the_unused_block_is_left_out(
+    golden: Golden, file: Path, theirs: dict[str, Tensor]
+) -> None:
     unused = sum(
         value.numel()
         for key, value in theirs.items()
@@ -67,7 +70,7 @@ def test_only_the_unused_block_is_left_out(golden, file, theirs) -> None:
     assert count_parameters(model) + unused == golden("one_stack_model").meta["num_params"]
 
 
-def test_the_way_back_gives_all_their_tensors(file, theirs) -> None:
+def test_the_way_back_gives_all_their_tensors(file: Path, theirs: dict[str, Tensor]) -> None:
     weights = load_weights(file)
     content, _ = to_mmdet(weights.state_dict, weights.config.model, weights.classes, file.name)
     back = content["state_dict"]

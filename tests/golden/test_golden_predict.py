@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,13 +11,14 @@ from cornernet.config import TestConfig as Settings
 from cornernet.inference.merge import suppress
 from cornernet.parts.corners.decode import decode
 from cornernet.structures import Detections
+from tests.golden.cases import AssertSameDetections, Case
 from tests.views import boxes_to_original, detections_of, view_at
 from tests.views import candidates_of as batch_of
 
-METHODS = {"gaussian": "gaussian", "linear": "linear", "naive": "hard"}
+METHODS: dict[str, Any] = {"gaussian": "gaussian", "linear": "linear", "naive": "hard"}
 
 
-def settings_of(case) -> Settings:
+def settings_of(case: Case) -> Settings:
     nms = case.meta["nms"]
     soft = nms["type"] == "soft_nms"
     return Settings(
@@ -26,7 +29,7 @@ def settings_of(case) -> Settings:
     )
 
 
-def candidates_of(case) -> list[Detections]:
+def candidates_of(case: Case) -> list[Detections]:
     """Ours, in each picture's pixels, clipped like the reference's at the left and upper edge."""
     meta = case.meta
     boxes, scores, labels = decode(case.outputs(), Settings(), tuple(meta["batch_input_shape"]))
@@ -42,7 +45,7 @@ def candidates_of(case) -> list[Detections]:
 
 
 @pytest.mark.golden_cases("predict", "cases", "{name}_")
-def test_candidates(case) -> None:
+def test_candidates(case: Case) -> None:
     for image, found in enumerate(candidates_of(case)):
         assert torch.equal(found.labels, case.tensor(f"raw{image}_labels"))
         wanted = case.tensor(f"raw{image}_scores")
@@ -52,7 +55,7 @@ def test_candidates(case) -> None:
 
 
 @pytest.mark.golden_cases("predict", "cases", "{name}_")
-def test_detections(case, assert_same_detections) -> None:
+def test_detections(case: Case, assert_same_detections: AssertSameDetections) -> None:
     for image, candidates in enumerate(candidates_of(case)):
         found = detections_of(suppress(batch_of(candidates), settings_of(case)))
         wanted = (case.tensor(f"out{image}_{name}") for name in ("bboxes", "scores", "labels"))
@@ -60,7 +63,9 @@ def test_detections(case, assert_same_detections) -> None:
 
 
 @pytest.mark.golden_cases("predict", "cases", "{name}_")
-def test_suppression_class_by_class(case, assert_same_detections) -> None:
+def test_suppression_class_by_class(
+    case: Case, assert_same_detections: AssertSameDetections
+) -> None:
     if "perclass0_dets" not in case:
         pytest.skip("this case was not run class by class")
     for image, candidates in enumerate(candidates_of(case)):
@@ -72,7 +77,7 @@ def test_suppression_class_by_class(case, assert_same_detections) -> None:
 
 # A difference: the reference lets boxes run over the right and bottom edge, ours are clipped.
 @pytest.mark.golden_cases("predict", "cases", "{name}_")
-def test_boxes_are_clipped_on_all_sides(case) -> None:
+def test_boxes_are_clipped_on_all_sides(case: Case) -> None:
     meta = case.meta
     boxes, _, _ = decode(case.outputs(), Settings(), tuple(meta["batch_input_shape"]))
     borders = meta["border"] or [(0, meta["batch_input_shape"][0], 0, meta["batch_input_shape"][1])]

@@ -15,8 +15,10 @@ from cornernet.model.detector import Detector, count_parameters
 from cornernet.model.fuse import FusedDetector
 from cornernet.parts.corners.decode import decode
 from cornernet.parts.corners.losses import corner_losses
+from cornernet.parts.corners.structures import Outputs
 from cornernet.parts.corners.targets import build_targets
 from cornernet.structures import Detections
+from tests.golden.cases import AllStacks, AssertSameDetections, BuildModel, Case, Golden
 from tests.views import candidates_of as batch_of
 from tests.views import detections_of, make_view
 
@@ -29,23 +31,23 @@ def our_key(key: str) -> str:
 
 
 @pytest.fixture
-def model(golden, build_model) -> Detector:
+def model(golden: Golden, build_model: BuildModel) -> Detector:
     content = golden("small_model_state")
     state = {key: content.tensor(key) for key in content.meta["keys"]}
     return build_model(content.meta["spec"], state).eval()
 
 
-def eval_cases(content) -> list[str]:
+def eval_cases(content: Case) -> list[str]:
     found = sorted(name.removesuffix("_x") for name in content.arrays if name.endswith("_x"))
     assert found
     return found
 
 
-def test_number_of_parameters(golden, model) -> None:
+def test_number_of_parameters(golden: Golden, model: Detector) -> None:
     assert count_parameters(model) == golden("small_model_state").meta["num_params"]
 
 
-def test_features_of_each_stack(golden, model) -> None:
+def test_features_of_each_stack(golden: Golden, model: Detector) -> None:
     content = golden("small_model_io")
     for name in eval_cases(content):
         with torch.no_grad():
@@ -56,7 +58,7 @@ def test_features_of_each_stack(golden, model) -> None:
 
 
 @pytest.mark.parametrize("corner", ["tl", "br"])
-def test_corner_pooling_modules(golden, model, corner: str) -> None:
+def test_corner_pooling_modules(golden: Golden, model: Detector, corner: str) -> None:
     content = golden("small_model_io")
     for name in eval_cases(content):
         for level, module in enumerate(getattr(model.head, f"{corner}_pool")):
@@ -66,7 +68,7 @@ def test_corner_pooling_modules(golden, model, corner: str) -> None:
             torch.testing.assert_close(found, wanted, rtol=0, atol=2e-4)
 
 
-def test_maps_of_each_stack(golden, model, all_stacks) -> None:
+def test_maps_of_each_stack(golden: Golden, model: Detector, all_stacks: AllStacks) -> None:
     content = golden("small_model_io")
     for name in eval_cases(content):
         outputs = all_stacks(model, content.tensor(f"{name}_x"))
@@ -80,7 +82,7 @@ def test_maps_of_each_stack(golden, model, all_stacks) -> None:
 class Step:
     """One forward and backward pass in training."""
 
-    def __init__(self, content, model: Detector) -> None:
+    def __init__(self, content: Case, model: Detector) -> None:
         x = content.tensor("eval0_x")
         boxes, labels = content.per_image("train_boxes"), content.per_image("train_labels")
         model.train()
@@ -89,8 +91,8 @@ class Step:
             boxes,
             labels,
             model.num_classes,
-            tuple(x.shape[2:]),
-            tuple(outputs[-1].tl_heat.shape[2:]),
+            (x.shape[2], x.shape[3]),
+            outputs[-1].tl_heat.shape[2:],
         )
         config = LossConfig(embedding_batch=len(boxes))
         self.by_stack = [corner_losses([maps], targets, config) for maps in outputs]
@@ -107,11 +109,11 @@ class Step:
 
 
 @pytest.fixture
-def step(golden, model) -> Step:
+def step(golden: Golden, model: Detector) -> Step:
     return Step(golden("small_model_io"), model)
 
 
-def test_losses_of_each_stack(golden, step) -> None:
+def test_losses_of_each_stack(golden: Golden, step: Step) -> None:
     content = golden("small_model_io")
     for level, losses in enumerate(step.by_stack):
         for ours, theirs in NAMES.items():
@@ -119,12 +121,12 @@ def test_losses_of_each_stack(golden, step) -> None:
             torch.testing.assert_close(losses[ours].detach(), wanted, rtol=1e-4, atol=1e-7)
 
 
-def test_total_loss(golden, step) -> None:
+def test_total_loss(golden: Golden, step: Step) -> None:
     wanted = golden("small_model_io").tensor("train_total")
     torch.testing.assert_close(step.losses["total"].detach(), wanted, rtol=1e-4, atol=0)
 
 
-def test_norm_of_every_gradient(golden, step) -> None:
+def test_norm_of_every_gradient(golden: Golden, step: Step) -> None:
     content = golden("small_model_io")
     names = content.meta["train_param_names"]
     assert {our_key(name) for name in names} == set(step.parameters)
@@ -137,7 +139,7 @@ def test_norm_of_every_gradient(golden, step) -> None:
     assert float(off.max()) <= 3e-2
 
 
-def test_clipped_gradients(golden, model, step) -> None:
+def test_clipped_gradients(golden: Golden, model: Detector, step: Step) -> None:
     content = golden("small_model_io")
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 35.0)
     torch.testing.assert_close(norm, content.tensor("train_grad_total_norm"), rtol=1e-3, atol=0)
@@ -148,7 +150,7 @@ def test_clipped_gradients(golden, model, step) -> None:
         assert float((found - wanted).norm()) <= 3e-2 * float(wanted.norm()) + 1e-7, name
 
 
-def test_batch_norm_after_one_step(golden, step) -> None:
+def test_batch_norm_after_one_step(golden: Golden, step: Step) -> None:
     content = golden("small_model_io")
     names = [name for name in content.arrays if name.startswith("train_buffer__")]
     assert names
@@ -157,7 +159,7 @@ def test_batch_norm_after_one_step(golden, step) -> None:
         torch.testing.assert_close(found, content.tensor(name), rtol=1e-4, atol=1e-5)
 
 
-def reference_view(case, flipped: bool = False) -> tuple[np.ndarray, View]:
+def reference_view(case: Case, flipped: bool = False) -> tuple[np.ndarray, View]:
     """Our view, but for the last row or column that the reference loses at a side of side|127."""
     canvas, view = make_view(case.image("image"), Config(), flipped=flipped)
     _, bottom, _, right = (int(edge) for edge in case.array("border"))
@@ -165,12 +167,12 @@ def reference_view(case, flipped: bool = False) -> tuple[np.ndarray, View]:
     return canvas, view
 
 
-def maps_of(model: Detector, canvas: np.ndarray):
+def maps_of(model: Detector, canvas: np.ndarray) -> Outputs:
     with torch.no_grad():
         return model(torch.from_numpy(canvas).permute(2, 0, 1)[None])[-1]["corners"]
 
 
-def candidates_of(model: Detector, case, flipped: bool = False) -> Detections:
+def candidates_of(model: Detector, case: Case, flipped: bool = False) -> Detections:
     """Candidates clipped as the reference does, at the left and upper edge alone."""
     canvas, view = reference_view(case, flipped)
     boxes, scores, labels = decode(maps_of(model, canvas), Config().test, canvas.shape[:2])
@@ -191,12 +193,12 @@ def merged(views: list[Detections], *overrides: str) -> Detections:
     return detections_of(merge([batch_of(view) for view in views], settings))
 
 
-def wanted_detections(case, before: str = "") -> list[Tensor]:
+def wanted_detections(case: Case, before: str = "") -> list[Tensor]:
     return [case.tensor(before + name) for name in ("bboxes", "scores", "labels")]
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "e2e{index}_")
-def test_place_of_the_picture_on_the_canvas(case) -> None:
+def test_place_of_the_picture_on_the_canvas(case: Case) -> None:
     canvas, view = make_view(case.image("image"), Config())
     top, _, left, _ = case.array("border")
     assert list(canvas.shape[:2]) == case.meta["padded"]
@@ -204,7 +206,7 @@ def test_place_of_the_picture_on_the_canvas(case) -> None:
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "e2e{index}_")
-def test_input_of_the_network(case, model) -> None:
+def test_input_of_the_network(case: Case, model: Detector) -> None:
     if "net_input" not in case:
         pytest.skip("this case has no network input")
     canvas, _ = reference_view(case)
@@ -213,26 +215,32 @@ def test_input_of_the_network(case, model) -> None:
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "e2e{index}_")
-def test_maps_of_a_picture(case, model) -> None:
+def test_maps_of_a_picture(case: Case, model: Detector) -> None:
     canvas, _ = reference_view(case)
     for found, kind in zip(maps_of(model, canvas), MAPS, strict=True):
         torch.testing.assert_close(found, case.tensor(kind), rtol=0, atol=2e-4)
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "e2e{index}_")
-def test_candidates_of_a_picture(case, model, assert_same_detections) -> None:
+def test_candidates_of_a_picture(
+    case: Case, model: Detector, assert_same_detections: AssertSameDetections
+) -> None:
     found = candidates_of(model, case)
     assert_same_detections(found, *wanted_detections(case, "raw_"), 1e-3, 1e-3)
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "e2e{index}_")
-def test_detections_in_a_picture(case, model, assert_same_detections) -> None:
+def test_detections_in_a_picture(
+    case: Case, model: Detector, assert_same_detections: AssertSameDetections
+) -> None:
     found = suppressed(candidates_of(model, case))
     assert_same_detections(found, *wanted_detections(case), 1e-3, 1e-3)
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
-def test_detections_in_the_mirrored_picture(case, model, assert_same_detections) -> None:
+def test_detections_in_the_mirrored_picture(
+    case: Case, model: Detector, assert_same_detections: AssertSameDetections
+) -> None:
     found = suppressed(candidates_of(model, sibling(case), flipped=True))
     boxes, scores, labels = wanted_detections(case, "flip_")
     width = sibling(case).array("image").shape[1]  # stored in the mirrored picture's pixels
@@ -241,14 +249,16 @@ def test_detections_in_the_mirrored_picture(case, model, assert_same_detections)
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
-def test_detections_in_the_plain_view(case, model, assert_same_detections) -> None:
+def test_detections_in_the_plain_view(
+    case: Case, model: Detector, assert_same_detections: AssertSameDetections
+) -> None:
     found = suppressed(candidates_of(model, sibling(case)))
     assert_same_detections(found, *wanted_detections(case, "plain_"), 1e-3, 1e-3)
 
 
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
 def test_views_suppressed_one_by_one_and_again_together(
-    case, model, assert_same_detections
+    case: Case, model: Detector, assert_same_detections: AssertSameDetections
 ) -> None:
     views = [candidates_of(model, sibling(case), flipped) for flipped in (True, False)]
     found = merged(views, "--test.tta_merge", "mmdet3")
@@ -258,7 +268,9 @@ def test_views_suppressed_one_by_one_and_again_together(
 # A difference: the reference suppresses each view and then their union again; ours joins the
 # candidates of all views and suppresses once, as the original and MMDetection 2.x did.
 @pytest.mark.golden_cases("small_model_io", "e2e", "tta{index}_")
-def test_both_views_joined_before_one_suppression(case, model, assert_same_detections) -> None:
+def test_both_views_joined_before_one_suppression(
+    case: Case, model: Detector, assert_same_detections: AssertSameDetections
+) -> None:
     views = [candidates_of(model, sibling(case), flipped) for flipped in (True, False)]
     found = merged(views)
     dets, labels = case.tensor("single_nms_dets"), case.tensor("single_nms_labels")
@@ -270,7 +282,7 @@ def test_both_views_joined_before_one_suppression(case, model, assert_same_detec
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.golden_cases("small_model_io", "e2e", "e2e{index}_")
 def test_detect_gives_the_references_candidates_clipped_and_suppressed(
-    case, model, assert_same_detections, flip: bool
+    case: Case, model: Detector, assert_same_detections: AssertSameDetections, flip: bool
 ) -> None:
     _, bottom, _, right = (int(edge) for edge in case.array("border"))
     padded_height, padded_width = case.meta["padded"]
@@ -291,6 +303,6 @@ def test_detect_gives_the_references_candidates_clipped_and_suppressed(
     assert_same_detections(found, wanted.boxes, wanted.scores, wanted.labels, 1e-3, 1e-5)
 
 
-def sibling(case):
+def sibling(case: Case) -> Case:
     """The picture to which the numbers of a mirrored test belong."""
     return type(case)(case.arrays, case.meta, case.prefix.replace("tta", "e2e"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.golden.cases import Case, Golden
 from tests.suppression import soft_nms
 
 METHODS = {"gaussian": "gaussian", "linear": "linear", "naive": "hard"}
 
 
 @pytest.mark.golden_cases("soft_nms", "confs", "conf{index}_")
-def test_without_classes(case, golden) -> None:
+def test_without_classes(case: Case, golden: Golden) -> None:
     content, meta = golden("soft_nms"), case.meta
     boxes, scores = content.tensor("boxes"), content.tensor("scores")
     # mmcv's offset of 1 counts pixels at both ends: the same as far corners moved by one.
@@ -31,7 +32,7 @@ def test_without_classes(case, golden) -> None:
 
 
 @pytest.mark.golden_cases("soft_nms", "batched", "batched{index}_")
-def test_class_by_class(case, golden) -> None:
+def test_class_by_class(case: Case, golden: Golden) -> None:
     content, meta = golden("soft_nms"), case.meta
     soft = meta["type"] == "soft_nms"
     keep, decayed = soft_nms(
@@ -46,7 +47,7 @@ def test_class_by_class(case, golden) -> None:
     torch.testing.assert_close(decayed, case.tensor("dets")[:, 4], rtol=0, atol=1e-4)
 
 
-def test_boxes_without_area_overlap_nothing(golden) -> None:
+def test_boxes_without_area_overlap_nothing(golden: Golden) -> None:
     content = golden("soft_nms")
     wanted = content.tensor("degenerate_dets")
     boxes = content.tensor("degenerate_boxes")
@@ -57,7 +58,7 @@ def test_boxes_without_area_overlap_nothing(golden) -> None:
 
 
 # A difference: of equal scores the first is picked first; mmcv swaps boxes while it works.
-def test_equal_scores_leave_the_first_box_first(golden) -> None:
+def test_equal_scores_leave_the_first_box_first(golden: Golden) -> None:
     content = golden("soft_nms")
     boxes, scores = content.tensor("ties_boxes"), content.tensor("ties_scores")
     keep, decayed = soft_nms(boxes, scores, torch.arange(len(boxes)))
@@ -66,7 +67,7 @@ def test_equal_scores_leave_the_first_box_first(golden) -> None:
 
 
 # A difference: mmcv keeps the first box even if its score is below the minimum.
-def test_nothing_below_the_minimum_survives(golden) -> None:
+def test_nothing_below_the_minimum_survives(golden: Golden) -> None:
     content = golden("soft_nms")
     assert len(content.tensor("below_min_inds")) == 1
     keep, _ = soft_nms(

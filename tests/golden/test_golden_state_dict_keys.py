@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ STACKS = {"hourglass104": 2, "hourglass52": 1}
 
 
 @pytest.fixture(params=list(STACKS))
-def pair(request: pytest.FixtureRequest, golden_folder: Path):
+def pair(request: pytest.FixtureRequest, golden_folder: Path) -> tuple[Detector, dict[str, Any]]:
     path = golden_folder / "state_dict_keys.json"
     if not path.is_file():
         pytest.skip("there is no state_dict_keys.json")
@@ -29,7 +30,7 @@ def is_unused(key: str, model: Detector) -> bool:
     return key.startswith("backbone.inters.0.") and len(model.backbone.inters) == 0
 
 
-def test_names_shapes_and_types(pair) -> None:
+def test_names_shapes_and_types(pair: tuple[Detector, dict[str, Any]]) -> None:
     model, wanted = pair
     theirs = {
         key.replace("bbox_head.", "head.", 1): (shape, dtype)
@@ -43,7 +44,7 @@ def test_names_shapes_and_types(pair) -> None:
     assert ours == theirs
 
 
-def test_number_of_parameters(pair) -> None:
+def test_number_of_parameters(pair: tuple[Detector, dict[str, Any]]) -> None:
     model, wanted = pair
     unused = sum(
         torch.Size(shape).numel()

@@ -9,6 +9,7 @@ from torch import Tensor
 from cornernet.config import TestConfig as Settings
 from cornernet.inference.merge import suppress
 from cornernet.structures import Candidates
+from tests.golden.cases import AssertSameDetections, Case
 from tests.views import boxes_to_original, detections_of, view_at
 
 
@@ -20,7 +21,7 @@ def mirrored(boxes: Tensor, width: int) -> Tensor:
 # them is what ours computes from candidates. Some of these boxes leave the picture, which ours
 # would clip: they are mirrored here.
 @pytest.mark.golden_cases("tta_merge", "cases", "case{index}_")
-def test_merge(case, assert_same_detections) -> None:
+def test_merge(case: Case, assert_same_detections: AssertSameDetections) -> None:
     meta = case.meta
     boxes, scores, labels = [], [], []
     for number, flipped in enumerate(meta["flips"]):
@@ -42,7 +43,7 @@ def test_merge(case, assert_same_detections) -> None:
 
 
 @pytest.mark.golden_cases("tta_merge", "cases", "case{index}_")
-def test_boxes_of_the_mirrored_view_are_mirrored_and_clipped(case) -> None:
+def test_boxes_of_the_mirrored_view_are_mirrored_and_clipped(case: Case) -> None:
     height, width = case.meta["ori_shape"]
     view = view_at((height, width), (1.0, 1.0), (0, 0))
     boxes = case.tensor("view0_bboxes")
