@@ -155,7 +155,7 @@ def forget_plugin() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("forget_plugin")
-def test_compiler_is_found_in_the_toolkit(tmp_path: Path, monkeypatch) -> None:
+def test_compiler_is_found_in_the_toolkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = tecocc(tmp_path / "home")
     plugin(tmp_path, WHOLE.format(home=str(tmp_path / "home")), monkeypatch)
     toolkit = setup.sdaa_toolkit({"PATH": ""})
@@ -163,7 +163,7 @@ def test_compiler_is_found_in_the_toolkit(tmp_path: Path, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("forget_plugin")
-def test_compiler_is_found_on_the_path(tmp_path: Path, monkeypatch) -> None:
+def test_compiler_is_found_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = tecocc(tmp_path)
     plugin(tmp_path, WHOLE.format(home=None), monkeypatch)
     assert setup.sdaa_toolkit({"PATH": str(tmp_path / "bin")}).compiler == str(compiler)
@@ -257,7 +257,9 @@ def test_torch_is_found_from_inside_an_isolated_build(monkeypatch: pytest.Monkey
     assert build_backend.find_torch()[0] == os.path.dirname(os.path.dirname(torch.__file__))
 
 
-def test_plugin_in_a_folder_of_its_own_is_found(tmp_path: Path, monkeypatch) -> None:
+def test_plugin_in_a_folder_of_its_own_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "torch_sdaa").mkdir()
     (tmp_path / "torch_sdaa" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)

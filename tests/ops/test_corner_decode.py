@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.library import opcheck
 
 from cornernet_ops import corner_decode, reference, testing
@@ -17,14 +20,16 @@ OP = torch.ops.cornernet.corner_decode.default
 IMPLEMENTATIONS = [corner_decode, reference.corner_decode]
 
 
-def brute_force(arguments: dict, distance_threshold: float, max_pairs: int) -> tuple:
+def brute_force(
+    arguments: dict[str, Tensor], distance_threshold: float, max_pairs: int
+) -> tuple[Any, ...]:
     """Boxes, scores and labels pair by pair, in Python's floats, from the docstring's words."""
     height, width = arguments["tl_embedding"].shape[2:]
     lists = {name: tensor.tolist() for name, tensor in arguments.items()}
     results = []
     for n in range(len(lists["tl_scores"])):
 
-        def corner(kind: str, rank: int, n: int = n) -> tuple:
+        def corner(kind: str, rank: int, n: int = n) -> tuple[Any, ...]:
             label, cell = divmod(lists[f"{kind}_indices"][n][rank], height * width)
             y, x = divmod(cell, width)
             dx, dy = (lists[f"{kind}_offset"][n][d][y][x] for d in range(2))
@@ -54,7 +59,7 @@ def brute_force(arguments: dict, distance_threshold: float, max_pairs: int) -> t
     return tuple(list(column) for column in zip(*results, strict=True))
 
 
-def two_corners(**changed: torch.Tensor) -> dict[str, torch.Tensor]:
+def two_corners(**changed: torch.Tensor) -> dict[str, Any]:
     """One top-left corner at (1, 1) and one bottom-right one at (3, 2) on a 4 x 5 map, class 1."""
     maps = {"tl_embedding": torch.zeros(1, 1, 4, 5), "br_embedding": torch.zeros(1, 1, 4, 5)}
     maps |= {"tl_offset": torch.zeros(1, 2, 4, 5), "br_offset": torch.zeros(1, 2, 4, 5)}
@@ -67,7 +72,11 @@ def two_corners(**changed: torch.Tensor) -> dict[str, torch.Tensor]:
     return {**corners, **maps, **changed}
 
 
-def labels(decode, arguments: dict[str, torch.Tensor], threshold: float = 0.5) -> list[int]:
+def labels(
+    decode: Callable[..., tuple[Tensor, ...]],
+    arguments: dict[str, torch.Tensor],
+    threshold: float = 0.5,
+) -> list[int]:
     return decode(**arguments, distance_threshold=threshold, max_pairs=1)[2][0].tolist()
 
 
@@ -78,7 +87,9 @@ def test_native_matches_reference() -> None:
 @pytest.mark.parametrize("decode", IMPLEMENTATIONS)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("max_pairs", [5, 400])
-def test_matches_brute_force(decode, channels: int, max_pairs: int) -> None:
+def test_matches_brute_force(
+    decode: Callable[..., tuple[Tensor, ...]], channels: int, max_pairs: int
+) -> None:
     arguments = testing.decode_arguments(channels=channels, seed=20 + channels)
     boxes, scores, labels = decode(**arguments, distance_threshold=0.4, max_pairs=max_pairs)
     expected = brute_force(arguments, 0.4, max_pairs)
@@ -89,7 +100,9 @@ def test_matches_brute_force(decode, channels: int, max_pairs: int) -> None:
 
 
 @pytest.mark.parametrize("decode", IMPLEMENTATIONS)
-def test_box_is_cells_plus_offsets_and_score_the_mean(decode) -> None:
+def test_box_is_cells_plus_offsets_and_score_the_mean(
+    decode: Callable[..., tuple[Tensor, ...]],
+) -> None:
     offsets = {"tl_offset": torch.zeros(1, 2, 4, 5), "br_offset": torch.zeros(1, 2, 4, 5)}
     offsets["tl_offset"][0, :, 1, 1] = torch.tensor([0.25, 0.5])
     offsets["br_offset"][0, :, 2, 3] = torch.tensor([0.75, 0.125])
@@ -102,14 +115,18 @@ def test_box_is_cells_plus_offsets_and_score_the_mean(decode) -> None:
 
 @pytest.mark.parametrize("decode", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("difference", "expected"), [(0.5, [1]), (0.5000001, [-1]), (-0.5, [1])])
-def test_distance_up_to_the_threshold_pairs(decode, difference: float, expected) -> None:
+def test_distance_up_to_the_threshold_pairs(
+    decode: Callable[..., tuple[Tensor, ...]], difference: float, expected: list[int]
+) -> None:
     embedding = torch.full((1, 1, 4, 5), difference)
     assert labels(decode, two_corners(tl_embedding=embedding)) == expected
 
 
 @pytest.mark.parametrize("decode", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("threshold", "expected"), [(5.0, [1]), (4.99, [-1])])
-def test_distance_is_euclidean(decode, threshold: float, expected) -> None:
+def test_distance_is_euclidean(
+    decode: Callable[..., tuple[Tensor, ...]], threshold: float, expected: list[int]
+) -> None:
     embedding = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1).expand(1, 2, 4, 5)
     arguments = two_corners(tl_embedding=embedding, br_embedding=torch.zeros(1, 2, 4, 5))
     assert labels(decode, arguments, threshold) == expected
@@ -121,7 +138,7 @@ def test_distance_is_euclidean(decode, threshold: float, expected) -> None:
     [2 * 5 + 3, 40 + 2 * 5 + 3, 20 + 2 * 5 + 1, 20 + 1 * 5 + 3, -1, -7],
     ids=["class below", "class above", "same column", "same row", "none", "negative"],
 )
-def test_what_does_not_pair(decode, index: int) -> None:
+def test_what_does_not_pair(decode: Callable[..., tuple[Tensor, ...]], index: int) -> None:
     assert labels(decode, two_corners(br_indices=torch.tensor([[index]]))) == [-1]
 
 
@@ -129,14 +146,14 @@ def test_what_does_not_pair(decode, index: int) -> None:
 @pytest.mark.parametrize(
     "name", ["tl_scores", "br_scores", "tl_embedding", "br_embedding", "tl_offset", "br_offset"]
 )
-def test_nan_does_not_pair(decode, name: str) -> None:
+def test_nan_does_not_pair(decode: Callable[..., tuple[Tensor, ...]], name: str) -> None:
     arguments = two_corners()
     arguments[name] = torch.full_like(arguments[name], torch.nan)
     assert labels(decode, arguments) == [-1]
 
 
 @pytest.mark.parametrize("decode", IMPLEMENTATIONS)
-def test_equal_scores_come_in_the_order_of_ranks(decode) -> None:
+def test_equal_scores_come_in_the_order_of_ranks(decode: Callable[..., tuple[Tensor, ...]]) -> None:
     # Every top-left corner pairs with every bottom-right one, all with the same score.
     arguments = two_corners(
         tl_scores=torch.ones(1, 2),
@@ -166,12 +183,14 @@ def test_equal_scores_come_in_the_order_of_ranks(decode) -> None:
     threshold=st.sampled_from([0.0, 0.25, 0.5, math.inf]),
     max_pairs=st.integers(1, 100),
 )
-def test_any_sizes(sizes, dtype, threshold, max_pairs) -> None:
-    arguments = {
+def test_any_sizes(
+    sizes: dict[str, int], dtype: torch.dtype, threshold: float, max_pairs: int
+) -> None:
+    arguments: dict[str, Any] = {
         name: (tensor * 4).round().div(4).to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in testing.decode_arguments(**sizes).items()
     }
-    options = {"distance_threshold": threshold, "max_pairs": max_pairs}
+    options: dict[str, Any] = {"distance_threshold": threshold, "max_pairs": max_pairs}
     testing.assert_identical(
         corner_decode(**arguments, **options), reference.corner_decode(**arguments, **options)
     )
@@ -182,14 +201,16 @@ def test_any_sizes(sizes, dtype, threshold, max_pairs) -> None:
     ("dtype", "expected"),
     [(torch.float16, torch.float32), (torch.float32, torch.float32), (torch.float64,) * 2],
 )
-def test_computes_in_float32_or_float64(decode, dtype, expected) -> None:
+def test_computes_in_float32_or_float64(
+    decode: Callable[..., tuple[Tensor, ...]], dtype: torch.dtype, expected: torch.dtype
+) -> None:
     arguments = two_corners(tl_scores=torch.tensor([[0.5]], dtype=dtype))
     boxes, scores, _ = decode(**arguments, distance_threshold=0.5, max_pairs=1)
     assert boxes.dtype == scores.dtype == expected
 
 
 @pytest.mark.parametrize("decode", IMPLEMENTATIONS)
-def test_results_need_no_gradient(decode) -> None:
+def test_results_need_no_gradient(decode: Callable[..., tuple[Tensor, ...]]) -> None:
     arguments = two_corners(tl_offset=torch.zeros(1, 2, 4, 5, requires_grad=True))
     boxes, _, _ = decode(**arguments, distance_threshold=0.5, max_pairs=1)
     assert not boxes.requires_grad
@@ -204,7 +225,7 @@ def test_opcheck() -> None:
 
 
 def test_compiles_as_one_graph_with_dynamic_shapes() -> None:
-    options = {"distance_threshold": 0.5, "max_pairs": 20}
+    options: dict[str, Any] = {"distance_threshold": 0.5, "max_pairs": 20}
     compiled = torch.compile(
         lambda *tensors: corner_decode(*tensors, **options),
         fullgraph=True,
@@ -218,13 +239,15 @@ def test_compiles_as_one_graph_with_dynamic_shapes() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_autocast_computes_in_float32(dtype: torch.dtype) -> None:
-    arguments = {
+    arguments: dict[str, Any] = {
         k: v.to(dtype) if v.is_floating_point() else v
         for k, v in testing.decode_arguments().items()
     }
-    options = {"distance_threshold": 0.5, "max_pairs": 20}
+    options: dict[str, Any] = {"distance_threshold": 0.5, "max_pairs": 20}
     with torch.autocast("cpu", dtype=torch.bfloat16):
         results = corner_decode(**arguments, **options)
     assert results[0].dtype == torch.float32
-    widened = {k: v.float() if v.is_floating_point() else v for k, v in arguments.items()}
+    widened: dict[str, Any] = {
+        k: v.float() if v.is_floating_point() else v for k, v in arguments.items()
+    }
     testing.assert_identical(results, corner_decode(**widened, **options))

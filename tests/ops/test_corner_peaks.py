@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.library import opcheck
 
 from cornernet_ops import corner_peaks, reference, testing
@@ -51,7 +53,9 @@ def test_native_matches_reference() -> None:
 @pytest.mark.parametrize(
     "values", [testing.random_values, testing.tied_values, testing.special_values]
 )
-def test_matches_brute_force(peaks, kernel_size: int, values) -> None:
+def test_matches_brute_force(
+    peaks: Callable[..., tuple[Tensor, ...]], kernel_size: int, values: Callable[..., Tensor]
+) -> None:
     heat = values((2, 3, 6, 7), seed=2)
     for k in (1, 10, 200):
         scores, indices = peaks(heat, k, kernel_size)
@@ -61,21 +65,25 @@ def test_matches_brute_force(peaks, kernel_size: int, values) -> None:
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_every_cell_of_a_plateau_is_a_peak_in_order_of_index(peaks) -> None:
+def test_every_cell_of_a_plateau_is_a_peak_in_order_of_index(
+    peaks: Callable[..., tuple[Tensor, ...]],
+) -> None:
     scores, indices = peaks(torch.ones(1, 2, 2, 2), 6)
     assert indices.tolist() == [[0, 1, 2, 3, 4, 5]]
     assert scores.tolist() == [[1.0] * 6]
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_zeros_of_both_signs_are_equal_and_keep_their_sign(peaks) -> None:
+def test_zeros_of_both_signs_are_equal_and_keep_their_sign(
+    peaks: Callable[..., tuple[Tensor, ...]],
+) -> None:
     scores, indices = peaks(torch.tensor([[[[-0.0, 0.0, -0.0, 0.0]]]]), 4)
     assert indices.tolist() == [[0, 1, 2, 3]]
     assert scores.signbit().tolist() == [[True, False, True, False]]
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_neighbours_of_nan_are_no_peaks(peaks) -> None:
+def test_neighbours_of_nan_are_no_peaks(peaks: Callable[..., tuple[Tensor, ...]]) -> None:
     heat = torch.tensor([[[[9.0, math.nan, 8.0, 1.0, 2.0]]]])
     scores, indices = peaks(heat, 3)
     assert indices.tolist() == [[4, -1, -1]]
@@ -83,7 +91,9 @@ def test_neighbours_of_nan_are_no_peaks(peaks) -> None:
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_minus_infinity_is_no_peak_and_infinity_is_one(peaks) -> None:
+def test_minus_infinity_is_no_peak_and_infinity_is_one(
+    peaks: Callable[..., tuple[Tensor, ...]],
+) -> None:
     heat = torch.tensor([[[[-math.inf, -math.inf, -math.inf, math.inf, 3.0]]]])
     scores, indices = peaks(heat, 2)
     assert indices.tolist() == [[3, -1]]
@@ -91,7 +101,7 @@ def test_minus_infinity_is_no_peak_and_infinity_is_one(peaks) -> None:
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_windows_end_at_the_map(peaks) -> None:
+def test_windows_end_at_the_map(peaks: Callable[..., tuple[Tensor, ...]]) -> None:
     # The last cell of a row is no neighbour of the next row's first, nor of the next class.
     heat = torch.tensor([[[[0.0, 5.0], [4.0, 0.0]], [[3.0, 0.0], [0.0, 0.0]]]])
     _, indices = peaks(heat, 2)
@@ -99,7 +109,7 @@ def test_windows_end_at_the_map(peaks) -> None:
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_images_are_apart(peaks) -> None:
+def test_images_are_apart(peaks: Callable[..., tuple[Tensor, ...]]) -> None:
     heat = torch.zeros(2, 1, 3, 3)
     heat[0, 0, 1, 1], heat[1, 0, 0, 2] = 2.0, 1.0
     scores, indices = peaks(heat, 1)
@@ -108,7 +118,9 @@ def test_images_are_apart(peaks) -> None:
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_peaks_below_the_minimum_of_their_class_are_none(peaks) -> None:
+def test_peaks_below_the_minimum_of_their_class_are_none(
+    peaks: Callable[..., tuple[Tensor, ...]],
+) -> None:
     heat = torch.tensor([5.0, 0.0, 4.0, 0.0, 3.0]).expand(1, 3, 1, 5)
     scores, indices = peaks(heat, 9, 3, torch.tensor([4.0, 4.5, math.inf]))
     assert indices[0, :4].tolist() == [0, 5, 2, -1]
@@ -116,7 +128,9 @@ def test_peaks_below_the_minimum_of_their_class_are_none(peaks) -> None:
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_a_cell_below_the_minimum_still_outdoes_its_neighbours(peaks) -> None:
+def test_a_cell_below_the_minimum_still_outdoes_its_neighbours(
+    peaks: Callable[..., tuple[Tensor, ...]],
+) -> None:
     # The window is the map's: what is too low to be a peak is no gap in it.
     heat = torch.tensor([[[[1.0, 2.0, 0.0, 1.5]]]])
     _, indices = peaks(heat, 2, 3, torch.tensor([1.0]))
@@ -133,7 +147,15 @@ def test_a_cell_below_the_minimum_still_outdoes_its_neighbours(peaks) -> None:
     kernel_size=st.sampled_from([1, 3, 5, 7]),
     limited=st.booleans(),
 )
-def test_any_shape_and_strides(shape, order, values, dtype, k, kernel_size, limited) -> None:
+def test_any_shape_and_strides(
+    shape: tuple[int, ...],
+    order: list[int],
+    values: Callable[..., Tensor],
+    dtype: torch.dtype,
+    k: int,
+    kernel_size: int,
+    limited: bool,
+) -> None:
     inverse = [order.index(d) for d in range(4)]
     heat = values(tuple(shape[d] for d in order)).to(dtype).permute(inverse)
     assert heat.shape == shape
@@ -178,13 +200,13 @@ def test_deterministic_over_thread_counts() -> None:
 
 
 @pytest.mark.parametrize("peaks", IMPLEMENTATIONS)
-def test_results_need_no_gradient(peaks) -> None:
+def test_results_need_no_gradient(peaks: Callable[..., tuple[Tensor, ...]]) -> None:
     scores, _ = peaks(torch.rand(1, 2, 4, 4, requires_grad=True), 3)
     assert not scores.requires_grad
 
 
 @pytest.mark.parametrize("min_scores", [None, torch.zeros(3)])
-def test_opcheck(min_scores) -> None:
+def test_opcheck(min_scores: Tensor | None) -> None:
     heat = torch.rand(2, 3, 4, 5, requires_grad=True)
     opcheck(torch.ops.cornernet.corner_peaks.default, (heat, 7, 3, min_scores))
 

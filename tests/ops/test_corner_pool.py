@@ -6,12 +6,15 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.library import opcheck
 
 from cornernet_ops import CornerPool, corner_pool, corner_pool_backward, reference, testing
@@ -56,7 +59,7 @@ def test_kernels_for_any_processor_match_reference(op: str) -> None:
 
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
 @pytest.mark.parametrize("values", [testing.random_values, testing.tied_values])
-def test_matches_brute_force(direction: str, values) -> None:
+def test_matches_brute_force(direction: str, values: Callable[..., Tensor]) -> None:
     x = values((2, 3, 6, 5), seed=3)
     g = testing.random_values(x.shape, seed=4)
     expected, expected_grad = brute_force(x.numpy(), g.numpy(), direction)
@@ -83,13 +86,15 @@ def test_special_values_match_brute_force(direction: str) -> None:
     ],
 )
 @pytest.mark.parametrize("pool", IMPLEMENTATIONS)
-def test_directions_are_cornernets(pool, direction: str, expected: list[list[float]]) -> None:
+def test_directions_are_cornernets(
+    pool: Callable[..., Tensor], direction: str, expected: list[list[float]]
+) -> None:
     x = torch.tensor([[[[1.0, 8.0, 5.0], [6.0, 4.0, 9.0], [7.0, 2.0, 3.0]]]])
     assert pool(x, direction)[0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("pool", IMPLEMENTATIONS)
-def test_nan_spreads_along_the_scan_only(pool) -> None:
+def test_nan_spreads_along_the_scan_only(pool: Callable[..., Tensor]) -> None:
     x = torch.tensor([[[[1.0, math.nan, 3.0, 2.0]]]])
     assert pool(x, "right").isnan().flatten().tolist() == [False, True, True, True]
     assert pool(x, "left").isnan().flatten().tolist() == [True, True, False, False]
@@ -101,7 +106,9 @@ def test_nan_spreads_along_the_scan_only(pool) -> None:
 @pytest.mark.parametrize(
     ("direction", "expected"), [("right", [1.0, 6.0, 0.0, 8.0]), ("left", [1.0, 2.0, 0.0, 12.0])]
 )
-def test_ties_send_the_gradient_to_the_last_along_the_scan(backward, direction, expected) -> None:
+def test_ties_send_the_gradient_to_the_last_along_the_scan(
+    backward: Callable[..., Tensor], direction: str, expected: list[float]
+) -> None:
     x = torch.tensor([[[[5.0, 5.0, 1.0, 5.0]]]])
     g = torch.tensor([[[[1.0, 2.0, 4.0, 8.0]]]])
     assert backward(g, x, direction).flatten().tolist() == expected
@@ -118,7 +125,9 @@ def test_gradient_close_to_float64(direction: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("backward", [corner_pool_backward, reference.corner_pool_backward])
-def test_low_precision_gradient_is_rounded_once(backward, dtype: torch.dtype) -> None:
+def test_low_precision_gradient_is_rounded_once(
+    backward: Callable[..., Tensor], dtype: torch.dtype
+) -> None:
     # 4096 ones, which would stand still at 2048 or 256 if they were added up in the dtype.
     x = torch.zeros(1, 1, 1, 4096, dtype=dtype)
     x[..., 0] = 1
@@ -131,7 +140,9 @@ def test_low_precision_gradient_is_rounded_once(backward, dtype: torch.dtype) ->
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
 @pytest.mark.parametrize("lines", [3, 70])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_low_precision_gradient_is_rounded_as_torch_does(direction, lines, dtype) -> None:
+def test_low_precision_gradient_is_rounded_as_torch_does(
+    direction: str, lines: int, dtype: torch.dtype
+) -> None:
     generator = torch.Generator().manual_seed(12)
     bits = torch.randint(-(2**15), 2**15, (60, 1, 2, lines), generator=generator)
     g = bits.to(torch.int16).view(dtype)
@@ -147,13 +158,13 @@ def test_low_precision_gradient_is_rounded_as_torch_does(direction, lines, dtype
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
 def test_gradcheck(direction: str) -> None:
     x = testing.random_values((2, 2, 4, 5), seed=8).requires_grad_()
-    assert torch.autograd.gradcheck(corner_pool, (x, direction))
+    assert torch.autograd.gradcheck(lambda x: corner_pool(x, direction), x)
 
 
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
 def test_gradgradcheck(direction: str) -> None:
     x = testing.random_values((2, 2, 3, 4), seed=9).requires_grad_()
-    assert torch.autograd.gradgradcheck(corner_pool, (x, direction))
+    assert torch.autograd.gradgradcheck(lambda x: corner_pool(x, direction), x)
 
 
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
@@ -161,7 +172,7 @@ def test_double_backward_of_ties_matches_cummax(direction: str) -> None:
     x = testing.tied_values((2, 2, 4, 5), seed=10)
     weights = testing.random_values(x.shape, seed=11)
 
-    def second(pool) -> torch.Tensor:
+    def second(pool: Callable[..., Tensor]) -> torch.Tensor:
         leaf = x.clone().requires_grad_()
         upstream = weights.clone().requires_grad_()
         (grad,) = torch.autograd.grad(pool(leaf, direction), leaf, upstream, create_graph=True)
@@ -170,7 +181,7 @@ def test_double_backward_of_ties_matches_cummax(direction: str) -> None:
     testing.assert_close(second(corner_pool), second(reference.corner_pool))
 
 
-def loss(pool, x: torch.Tensor, direction: str) -> torch.Tensor:
+def loss(pool: Callable[..., Tensor], x: torch.Tensor, direction: str) -> torch.Tensor:
     return (pool(x, direction) ** 3).sum()
 
 
@@ -200,7 +211,7 @@ def test_vmap_of_nothing(shape: tuple[int, ...]) -> None:
 def test_grad_of_vmap_and_vmap_of_grad(direction: str) -> None:
     x = testing.random_values((3, 2, 3, 4, 5), seed=14)
 
-    def of(pool):
+    def of(pool: Callable[..., Tensor]) -> Iterator[Any]:
         def one(x: torch.Tensor) -> torch.Tensor:
             return loss(pool, x, direction)
 
@@ -221,7 +232,7 @@ def test_vmap_of_backward_takes_what_is_shared() -> None:
 def test_func_differentiates_twice() -> None:
     x = testing.random_values((1, 2, 3, 4), seed=15)
 
-    def second(pool) -> torch.Tensor:
+    def second(pool: Callable[..., Tensor]) -> torch.Tensor:
         first = torch.func.grad(lambda x: loss(pool, x, "left"))
         return torch.func.grad(lambda x: (first(x) ** 2).sum())(x)
 
@@ -229,9 +240,14 @@ def test_func_differentiates_twice() -> None:
 
 
 def test_only_the_input_is_kept_for_backward() -> None:
-    kept = []
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
     x = torch.randn(2, 3, 4, 5, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
         corner_pool(x, "top")
     assert [t.data_ptr() for t in kept] == [x.data_ptr()]
 
@@ -266,7 +282,13 @@ def test_deterministic_over_thread_counts() -> None:
     dtype=st.sampled_from(FLOATING),
     direction=st.sampled_from(testing.DIRECTIONS),
 )
-def test_any_shape_and_strides(shape, values, order, dtype, direction) -> None:
+def test_any_shape_and_strides(
+    shape: tuple[int, ...],
+    values: Callable[..., Tensor],
+    order: list[int],
+    dtype: torch.dtype,
+    direction: str,
+) -> None:
     inverse = [order.index(d) for d in range(4)]
     x = values(tuple(shape[d] for d in order)).to(dtype).permute(inverse)
     assert x.shape == shape

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.library import opcheck
 
 from cornernet_ops import (
@@ -75,9 +78,9 @@ def test_gradients_are_those_of_two_pools(corner: str) -> None:
 @pytest.mark.parametrize("wanted", [(True, False), (False, True), (True, True)])
 def test_gradient_of_one_map_alone(wanted: tuple[bool, bool]) -> None:
     inputs = [x.requires_grad_(wants) for x, wants in zip(maps(seed=4), wanted, strict=True)]
-    corner_pool_pair(*inputs, "top_left").pow(2).sum().backward()
+    corner_pool_pair(inputs[0], inputs[1], "top_left").pow(2).sum().backward()
     expected = [x.detach().clone().requires_grad_() for x in inputs]
-    two_pools(*expected, "top_left").pow(2).sum().backward()
+    two_pools(expected[0], expected[1], "top_left").pow(2).sum().backward()
     for x, e, wants in zip(inputs, expected, wanted, strict=True):
         if wants:
             testing.assert_close(x.grad, e.grad)
@@ -87,9 +90,9 @@ def test_gradient_of_one_map_alone(wanted: tuple[bool, bool]) -> None:
 
 @pytest.mark.parametrize("corner", testing.CORNERS)
 def test_gradcheck_and_gradgradcheck(corner: str) -> None:
-    inputs = [x.requires_grad_() for x in maps((1, 2, 3, 4), seed=5)]
-    assert torch.autograd.gradcheck(corner_pool_pair, (*inputs, corner))
-    assert torch.autograd.gradgradcheck(corner_pool_pair, (*inputs, corner))
+    inputs: Any = (*(x.requires_grad_() for x in maps((1, 2, 3, 4), seed=5)), corner)
+    assert torch.autograd.gradcheck(corner_pool_pair, inputs)
+    assert torch.autograd.gradgradcheck(corner_pool_pair, inputs)
 
 
 @pytest.mark.parametrize("corner", testing.CORNERS)
@@ -98,7 +101,7 @@ def test_double_backward_of_ties_matches_cummax(corner: str) -> None:
     horizontal = testing.tied_values((2, 2, 4, 5), seed=8)
     weights = testing.random_values(vertical.shape, seed=9)
 
-    def second(pool) -> torch.Tensor:
+    def second(pool: Callable[..., Tensor]) -> torch.Tensor:
         leaves = [x.clone().requires_grad_() for x in (vertical, horizontal)]
         upstream = weights.clone().requires_grad_()
         a, b = torch.autograd.grad(pool(*leaves, corner), leaves, upstream, create_graph=True)
@@ -108,9 +111,14 @@ def test_double_backward_of_ties_matches_cummax(corner: str) -> None:
 
 
 def test_only_the_inputs_are_kept_for_backward() -> None:
-    kept = []
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
     vertical, horizontal = (x.requires_grad_() for x in maps())
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
         corner_pool_pair(vertical, horizontal, "top_left")
     assert [t.data_ptr() for t in kept] == [vertical.data_ptr(), horizontal.data_ptr()]
 
@@ -119,7 +127,7 @@ def test_func_grad_vmap_and_both() -> None:
     shape = (3, 2, 3, 4, 5)
     vertical, horizontal = maps(shape, seed=10)
 
-    def of(pool):
+    def of(pool: Callable[..., Tensor]) -> Iterator[Any]:
         def loss(v: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
             return (pool(v, h, "top_left") ** 3).sum()
 
@@ -160,20 +168,27 @@ def test_deterministic_over_thread_counts() -> None:
     dtype=st.sampled_from(FLOATING),
     corner=st.sampled_from(testing.CORNERS),
 )
-def test_any_shape_and_strides(shape, values, orders, dtype, corner) -> None:
+def test_any_shape_and_strides(
+    shape: tuple[int, ...],
+    values: Callable[..., Tensor],
+    orders: tuple[list[int], ...],
+    dtype: torch.dtype,
+    corner: str,
+) -> None:
     inputs = []
     for seed, order in enumerate(orders):
         inverse = [order.index(d) for d in range(4)]
         x = values(tuple(shape[d] for d in order), seed=seed).to(dtype).permute(inverse)
         assert x.shape == shape
         inputs.append(x)
+    v, h = inputs
     testing.assert_identical(
-        corner_pool_pair(*inputs, corner), reference.corner_pool_pair(*inputs, corner)
+        corner_pool_pair(v, h, corner), reference.corner_pool_pair(v, h, corner)
     )
     g = testing.tied_values(shape).to(dtype)
     testing.assert_identical(
-        corner_pool_pair_backward(g, *inputs, corner),
-        reference.corner_pool_pair_backward(g, *inputs, corner),
+        corner_pool_pair_backward(g, v, h, corner),
+        reference.corner_pool_pair_backward(g, v, h, corner),
     )
 
 

@@ -19,7 +19,7 @@ NAMES = (
 )  # fmt: skip
 
 
-def arguments(count: int, seed: int = 0, **changes: Any) -> tuple[list[Tensor], dict[str, Any]]:
+def arguments(count: int, seed: int = 0, **changes: Any) -> tuple[list[Any], dict[str, Any]]:
     """Boxes of a batch, some of them beyond its pictures of 100 x 60 pixels."""
     random = torch.Generator().manual_seed(seed)
     given = {"batch": 3, "num_classes": 4, "height": 15, "width": 25, "overlap": 0.3} | changes
@@ -110,7 +110,13 @@ def test_centres_are_exactly_one_and_nothing_else_is() -> None:
 def test_of_two_boxes_in_a_cell_the_later_offset_stands() -> None:
     boxes = torch.tensor([[4.5, 4.5, 40, 40], [4.75, 4.25, 20, 20]])
     zero = torch.zeros(2, dtype=torch.int64)
-    numbers = {"batch": 1, "num_classes": 1, "height": 60, "width": 60, "overlap": 0.3}
+    numbers: dict[str, Any] = {
+        "batch": 1,
+        "num_classes": 1,
+        "height": 60,
+        "width": 60,
+        "overlap": 0.3,
+    }
     results = corner_targets(boxes, zero, zero, **numbers, scale_y=1.0, scale_x=1.0)
     assert results[2][0, :, 4, 4].tolist() == [0.75, 0.25]
 

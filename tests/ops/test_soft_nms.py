@@ -38,7 +38,13 @@ def iou_by_hand(a: list[float], b: list[float]) -> float:
 
 
 def soft_nms_by_hand(
-    boxes, scores, labels, method, threshold, sigma, minimum
+    boxes: list[list[float]],
+    scores: list[float],
+    labels: list[int],
+    method: str,
+    threshold: float,
+    sigma: float,
+    minimum: float,
 ) -> list[tuple[int, float]]:
     left = {index: float(score) for index, score in enumerate(scores) if score >= minimum}
     picked = []
@@ -61,7 +67,7 @@ def soft_nms_by_hand(
     return picked
 
 
-def crowd(count: int = 60, classes: int = 3, seed: int = 0):
+def crowd(count: int = 60, classes: int = 3, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     random = torch.Generator().manual_seed(seed)
     corner = 60 * torch.rand(count, 2, generator=random)
     size = 5 + 40 * torch.rand(count, 2, generator=random)
@@ -74,7 +80,11 @@ def crowd(count: int = 60, classes: int = 3, seed: int = 0):
     ("threshold", "sigma", "minimum"), [(0.5, 0.5, 1e-3), (0.2, 0.3, 0.05), (0.3, 1.0, 0.0)]
 )
 def test_by_definition(
-    soft_nms, method: str, threshold: float, sigma: float, minimum: float
+    soft_nms: Callable[..., tuple[Tensor, ...]],
+    method: str,
+    threshold: float,
+    sigma: float,
+    minimum: float,
 ) -> None:
     boxes, scores, labels = crowd()
     keep, decayed = soft_nms(boxes, scores, labels, method, threshold, sigma, minimum)
@@ -101,24 +111,28 @@ def test_boxes_without_area_do_not_overlap_each_other() -> None:
 TWINS = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 10.0]])
 
 
-def test_twin_decays_by_the_gaussian_of_full_overlap(soft_nms) -> None:
+def test_twin_decays_by_the_gaussian_of_full_overlap(
+    soft_nms: Callable[..., tuple[Tensor, ...]],
+) -> None:
     _, scores = soft_nms(TWINS, torch.tensor([0.9, 0.8]), torch.zeros(2, dtype=torch.int64))
     assert scores.tolist() == pytest.approx([0.9, 0.8 * math.exp(-2)])
 
 
-def test_twin_of_another_class_is_left_alone(soft_nms) -> None:
+def test_twin_of_another_class_is_left_alone(soft_nms: Callable[..., tuple[Tensor, ...]]) -> None:
     _, scores = soft_nms(TWINS, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), "hard")
     assert scores.tolist() == pytest.approx([0.9, 0.8])
 
 
-def test_decay_can_change_the_order(soft_nms) -> None:
+def test_decay_can_change_the_order(soft_nms: Callable[..., tuple[Tensor, ...]]) -> None:
     boxes = torch.cat([TWINS, torch.tensor([[50.0, 50.0, 60.0, 60.0]])])
     keep, _ = soft_nms(boxes, torch.tensor([0.9, 0.8, 0.5]), torch.zeros(3, dtype=torch.int64))
     assert keep.tolist() == [0, 2, 1]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_box_is_picked_at_most_once(soft_nms, method: str) -> None:
+def test_every_box_is_picked_at_most_once(
+    soft_nms: Callable[..., tuple[Tensor, ...]], method: str
+) -> None:
     # Full overlap lets scores fall to zero, which is not below a minimum of zero.
     boxes = TWINS[:1].repeat(80, 1)
     labels = torch.zeros(80, dtype=torch.int64)
@@ -126,38 +140,40 @@ def test_every_box_is_picked_at_most_once(soft_nms, method: str) -> None:
     assert len(set(keep.tolist())) == len(keep)
 
 
-def test_nothing_below_the_minimum_survives(soft_nms) -> None:
+def test_nothing_below_the_minimum_survives(soft_nms: Callable[..., tuple[Tensor, ...]]) -> None:
     boxes, scores, labels = crowd()
     keep, decayed = soft_nms(boxes, scores * 0.1, labels, min_score=0.1)
     assert len(keep) == len(decayed) == 0
 
 
-def test_score_at_the_minimum_survives(soft_nms) -> None:
+def test_score_at_the_minimum_survives(soft_nms: Callable[..., tuple[Tensor, ...]]) -> None:
     keep, _ = soft_nms(TWINS[:1], torch.tensor([0.25]), torch.tensor([0]), min_score=0.25)
     assert keep.tolist() == [0]
 
 
-def test_of_equal_scores_the_first_is_picked_first(soft_nms) -> None:
+def test_of_equal_scores_the_first_is_picked_first(
+    soft_nms: Callable[..., tuple[Tensor, ...]],
+) -> None:
     boxes, _, _ = crowd(10)
     labels = torch.arange(10)
     keep, _ = soft_nms(boxes, torch.full((10,), 0.5), labels)
     assert keep.tolist() == list(range(10))
 
 
-def test_limit_stops_after_the_best(soft_nms) -> None:
+def test_limit_stops_after_the_best(soft_nms: Callable[..., tuple[Tensor, ...]]) -> None:
     boxes, scores, labels = crowd()
     every, _ = soft_nms(boxes, scores, labels)
     few, _ = soft_nms(boxes, scores, labels, max_detections=7)
     assert few.tolist() == every[:7].tolist()
 
 
-def test_no_boxes_give_no_detections(soft_nms) -> None:
+def test_no_boxes_give_no_detections(soft_nms: Callable[..., tuple[Tensor, ...]]) -> None:
     keep, scores = soft_nms(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
     assert keep.shape == scores.shape == (0,)
     assert keep.dtype == torch.int64
 
 
-def test_arguments_are_not_changed(soft_nms) -> None:
+def test_arguments_are_not_changed(soft_nms: Callable[..., tuple[Tensor, ...]]) -> None:
     boxes, scores, labels = crowd()
     before = boxes.clone(), scores.clone(), labels.clone()
     soft_nms(boxes, scores, labels, min_score=0.0)
@@ -219,7 +235,7 @@ def test_kernel_is_the_reference_for_any_settings(
         boxes, scores = torch.zeros(0, count, 4), torch.zeros(0, count)
         labels = torch.zeros(0, count, dtype=torch.int64)
     scores = (scores * 8).round() / 8  # ties
-    changed = {
+    changed: dict[str, Any] = {
         "method": method, "iou_threshold": threshold, "sigma": 0.5, "min_score": minimum,
         "max_detections": limit, "merge_exponent": exponent,
     }  # fmt: skip
