@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
 from cornernet_ops import corner_pool, corner_pool_backward, testing
 from cornernet_ops.checks import FLOATING
+from tests.cuda_on_host.conftest import OnHost
 
 # Sizes around those of the kernels: vectors, teams of lanes, rows of a thread, warps of a block and
 # tiles of several of them.
 LENGTHS = [1, 7, 8, 31, 33, 64, 128, 129, 260, 521, 1029]
 
 
-def test_values_are_the_cpus(on_host) -> None:
+def test_values_are_the_cpus(on_host: OnHost) -> None:
     for case in testing.corner_pool_cases():
         try:
             testing.assert_identical(on_host.corner_pool(*case.args), corner_pool(*case.args))
@@ -21,7 +25,7 @@ def test_values_are_the_cpus(on_host) -> None:
             raise AssertionError(f"case {case}: {error}") from None
 
 
-def test_gradients_are_the_cpus(on_host) -> None:
+def test_gradients_are_the_cpus(on_host: OnHost) -> None:
     for case in testing.corner_pool_backward_cases():
         try:
             testing.assert_identical(
@@ -31,7 +35,9 @@ def test_gradients_are_the_cpus(on_host) -> None:
             raise AssertionError(f"case {case}: {error}") from None
 
 
-def maps(length: int, direction: str, seed: int, dtype: torch.dtype, channels_last: bool):
+def maps(
+    length: int, direction: str, seed: int, dtype: torch.dtype, channels_last: bool
+) -> tuple[Tensor, Tensor]:
     """Values and gradients with ties, NaN and infinities in lines of this length; long runs of one
     maximum among them, which outlast the kernels' tiles."""
     other = 5 + seed % 4 * 9
@@ -47,7 +53,9 @@ def maps(length: int, direction: str, seed: int, dtype: torch.dtype, channels_la
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
-def test_lines_of_any_length(on_host, guarded, direction: str, channels_last: bool) -> None:
+def test_lines_of_any_length(
+    on_host: OnHost, guarded: Callable[[Tensor], Tensor], direction: str, channels_last: bool
+) -> None:
     for number, length in enumerate(LENGTHS):
         for dtype in FLOATING:
             x, g = map(guarded, maps(length, direction, number, dtype, channels_last))
@@ -63,7 +71,9 @@ def test_lines_of_any_length(on_host, guarded, direction: str, channels_last: bo
 # not allow them.
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
 @pytest.mark.parametrize("dtype", FLOATING)
-def test_addresses_that_vectors_do_not_fit(on_host, dtype: torch.dtype, direction: str) -> None:
+def test_addresses_that_vectors_do_not_fit(
+    on_host: OnHost, dtype: torch.dtype, direction: str
+) -> None:
     values = testing.special_values((1 + 2 * 24 * 64,), 3).to(dtype)
     for start in (0, 1):
         x = values[start : start + 2 * 24 * 64].view(1, 2, 24, 64)
@@ -76,7 +86,9 @@ def test_addresses_that_vectors_do_not_fit(on_host, dtype: torch.dtype, directio
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
-def test_low_precision_gradient_is_rounded_once(on_host, direction: str, dtype) -> None:
+def test_low_precision_gradient_is_rounded_once(
+    on_host: OnHost, direction: str, dtype: torch.dtype
+) -> None:
     # 4096 ones, which would stand still at 2048 or 256 if they were added up in the dtype.
     shape = (1, 1, 4096, 1) if direction in ("top", "bottom") else (1, 1, 1, 4096)
     x = torch.ones(shape, dtype=dtype)
@@ -87,7 +99,7 @@ def test_low_precision_gradient_is_rounded_once(on_host, direction: str, dtype) 
 
 
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)
-def test_gradients_do_not_depend_on_the_turns_of_threads(on_host, direction: str) -> None:
+def test_gradients_do_not_depend_on_the_turns_of_threads(on_host: OnHost, direction: str) -> None:
     x = testing.tied_values((1, 3, 150, 270), 5).float()
     g = testing.random_values(x.shape, 6).float()
     results = []
@@ -98,6 +110,6 @@ def test_gradients_do_not_depend_on_the_turns_of_threads(on_host, direction: str
     testing.assert_close(results[0], corner_pool_backward(g, x, direction))
 
 
-def test_errors_are_those_of_the_contract(on_host) -> None:
+def test_errors_are_those_of_the_contract(on_host: OnHost) -> None:
     with pytest.raises(ValueError, match='corner_pool: expected direction to be "top"'):
         on_host.corner_pool(torch.zeros(1, 2, 3, 4), "up")

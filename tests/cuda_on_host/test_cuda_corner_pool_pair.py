@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
 from cornernet_ops import corner_pool_pair, corner_pool_pair_backward, testing
 from cornernet_ops.checks import FLOATING
+from tests.cuda_on_host.conftest import OnHost
 
 
-def test_values_are_the_cpus(on_host) -> None:
+def test_values_are_the_cpus(on_host: OnHost) -> None:
     for case in testing.corner_pool_pair_cases():
         try:
             testing.assert_identical(
@@ -19,7 +23,7 @@ def test_values_are_the_cpus(on_host) -> None:
             raise AssertionError(f"case {case}: {error}") from None
 
 
-def test_gradients_are_the_cpus(on_host) -> None:
+def test_gradients_are_the_cpus(on_host: OnHost) -> None:
     for case in testing.corner_pool_pair_backward_cases():
         try:
             testing.assert_identical(
@@ -36,7 +40,9 @@ def test_gradients_are_the_cpus(on_host) -> None:
 @pytest.mark.parametrize(
     ("height", "width"), [(1, 8), (3, 40), (31, 64), (32, 128), (70, 136), (65, 260), (40, 2056)]
 )
-def test_planes_of_any_size(on_host, guarded, height: int, width: int, corner: str) -> None:
+def test_planes_of_any_size(
+    on_host: OnHost, guarded: Callable[[Tensor], Tensor], height: int, width: int, corner: str
+) -> None:
     for number, dtype in enumerate(FLOATING):
         on_host.seed(number)
         values = [testing.tied_values((1, 2, height, width), 1 + seed) for seed in range(2)]
@@ -48,7 +54,9 @@ def test_planes_of_any_size(on_host, guarded, height: int, width: int, corner: s
 
 
 @pytest.mark.parametrize("corner", testing.CORNERS)
-def test_channels_innermost(on_host, guarded, corner: str) -> None:
+def test_channels_innermost(
+    on_host: OnHost, guarded: Callable[[Tensor], Tensor], corner: str
+) -> None:
     for dtype in FLOATING:
         shape = (2, 48, 20, 35)
         vertical, horizontal = (

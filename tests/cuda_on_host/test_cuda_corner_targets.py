@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from cornernet_ops import corner_targets, testing
+from tests.cuda_on_host.conftest import OnHost
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "batch": 2, "num_classes": 3, "height": 24, "width": 40, "scale_y": 0.25, "scale_x": 0.25,
     "overlap": 0.3,
 }  # fmt: skip
 
 
 # Exponentials are each library's own in their last bits.
-def test_targets_are_the_cpus(on_host) -> None:
+def test_targets_are_the_cpus(on_host: OnHost) -> None:
     for case in testing.corner_targets_cases("cpu"):
         try:
             testing.assert_close(
@@ -25,7 +30,9 @@ def test_targets_are_the_cpus(on_host) -> None:
             raise AssertionError(f"case {case}: {error}") from None
 
 
-def test_the_last_of_a_cells_boxes_stands_whatever_the_turns(on_host, guarded) -> None:
+def test_the_last_of_a_cells_boxes_stands_whatever_the_turns(
+    on_host: OnHost, guarded: Callable[[Tensor], Tensor]
+) -> None:
     generator = torch.Generator().manual_seed(1)
     boxes = (torch.rand(300, 4, generator=generator) * 3 + torch.tensor([0.0, 0, 40, 40])) * 1.5
     labels = torch.randint(0, 3, (300,), generator=generator)
@@ -40,7 +47,9 @@ def test_the_last_of_a_cells_boxes_stands_whatever_the_turns(on_host, guarded) -
 @pytest.mark.parametrize(
     ("label", "image", "name"), [(3, 0, "labels"), (-1, 0, "labels"), (0, 2, "image_index")]
 )
-def test_what_is_out_of_range_fails_an_assertion(on_host, label, image, name) -> None:
+def test_what_is_out_of_range_fails_an_assertion(
+    on_host: OnHost, label: int, image: int, name: str
+) -> None:
     given = torch.zeros(1, 4), torch.tensor([label]), torch.tensor([image])
     with pytest.raises(RuntimeError, match=f"an assertion failed.*{name}: expected 0 to"):
         on_host.corner_targets(*given, **SETTINGS)
