@@ -8,7 +8,9 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,12 +18,14 @@ import torch_sdaa
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from cornernet.runtime.device import device_module
 from cornernet.runtime.distributed import end_world
 from cornernet.runtime.memory import is_out_of_memory
 
 if not hasattr(torch_sdaa, "fallback_counts"):
     pytest.skip("about the simulator, and there is a card", allow_module_level=True)
 
+sdaa = device_module("sdaa")
 GREETING = "import ctypes, torch, torch_sdaa; x = torch.ones(4, device='sdaa'); "
 
 
@@ -88,7 +92,7 @@ def test_too_much_memory_is_out_of_memory() -> None:
 
 
 def test_device_that_is_not_there_is_refused() -> None:
-    assert torch.sdaa.device_count() == 4
+    assert sdaa.device_count() == 4
     with pytest.raises(RuntimeError, match="there is no such device"):
         torch.ones(1, device="sdaa:4")
 
@@ -138,7 +142,8 @@ def test_tensors_grow_and_change_their_storage() -> None:
     x = filled(4)
     x.resize_(2, 3)
     assert x.flatten()[:4].tolist() == [0, 1, 2, 3]
-    y = torch.empty(0, device="sdaa").set_(x.untyped_storage(), 1, (2,))
+    y: Any = torch.empty(0, device="sdaa")
+    y.set_(x.untyped_storage(), 1, (2,))  # torch declares none without strides
     assert y.tolist() == [1, 2]
     storage = filled(2).untyped_storage()
     storage.resize_(64)
@@ -146,14 +151,14 @@ def test_tensors_grow_and_change_their_storage() -> None:
 
 
 def test_memory_is_counted_for_each_device() -> None:
-    before = torch.sdaa.memory_allocated(2)
+    before = sdaa.memory_allocated(2)
     x = torch.empty(1000, device="sdaa:2")
-    assert torch.sdaa.memory_allocated(2) == before + 4000
-    assert torch.sdaa.max_memory_allocated("sdaa:2") >= before + 4000
+    assert sdaa.memory_allocated(2) == before + 4000
+    assert sdaa.max_memory_allocated("sdaa:2") >= before + 4000
     del x
-    assert torch.sdaa.memory_allocated(2) == before
-    torch.sdaa.reset_peak_memory_stats(2)
-    assert torch.sdaa.max_memory_allocated(2) == before
+    assert sdaa.memory_allocated(2) == before
+    sdaa.reset_peak_memory_stats(2)
+    assert sdaa.max_memory_allocated(2) == before
 
 
 def test_host_memory_can_be_pinned() -> None:
@@ -191,9 +196,9 @@ def test_random_numbers_follow_the_devices_own_state() -> None:
     wanted = torch.randn(20)
     there = torch.randn(20, device="sdaa")  # the CPU's draw has not moved the device's state
     assert torch.equal(there.cpu(), wanted)
-    state = torch.sdaa.get_rng_state()
+    state = sdaa.get_rng_state()
     first = torch.rand(4, device="sdaa")
-    torch.sdaa.set_rng_state(state)
+    sdaa.set_rng_state(state)
     assert torch.equal(torch.rand(4, device="sdaa"), first)
     assert not torch.equal(torch.rand(4, device="sdaa"), first)
 
@@ -210,7 +215,7 @@ def test_statistics_of_batch_norm_are_kept_on_the_device() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_autocast_lowers_convolutions_and_widens_sums(dtype: torch.dtype) -> None:
     x = filled(1, 2, 3, 3).requires_grad_()
-    with torch.sdaa.amp.autocast(dtype=dtype):
+    with sdaa.amp.autocast(dtype=dtype):
         y = nn.functional.conv2d(x, torch.ones(1, 2, 1, 1, device="sdaa"))
         assert y.dtype == dtype
         assert y.sum().dtype == torch.float32
@@ -221,7 +226,7 @@ def test_autocast_lowers_convolutions_and_widens_sums(dtype: torch.dtype) -> Non
 def test_scaler_skips_a_step_with_infinite_gradients() -> None:
     weight = nn.Parameter(torch.ones(3, device="sdaa"))
     optimizer = torch.optim.SGD([weight], lr=0.5)
-    scaler = torch.sdaa.amp.GradScaler()
+    scaler = sdaa.amp.GradScaler()
     for factor, wanted in ((float("inf"), 1.0), (1.0, 0.5)):
         optimizer.zero_grad()
         scaler.scale((weight * factor).sum()).backward()
@@ -232,25 +237,25 @@ def test_scaler_skips_a_step_with_infinite_gradients() -> None:
 
 
 def test_streams_are_the_devices_and_never_null() -> None:
-    first = torch.sdaa.current_stream()
-    assert first == torch.sdaa.default_stream() and first.sdaa_stream != 0
-    own = torch.sdaa.Stream("sdaa:1")
-    with torch.sdaa.stream(own):
-        assert torch.sdaa.current_device() == 1
-        assert torch.sdaa.current_stream() == own
-        start, end = torch.sdaa.Event(enable_timing=True), torch.sdaa.Event(enable_timing=True)
+    first = sdaa.current_stream()
+    assert first == sdaa.default_stream() and first.sdaa_stream != 0
+    own = sdaa.Stream("sdaa:1")
+    with sdaa.stream(own):
+        assert sdaa.current_device() == 1
+        assert sdaa.current_stream() == own
+        start, end = sdaa.Event(enable_timing=True), sdaa.Event(enable_timing=True)
         start.record()
         end.record()
         end.synchronize()
         assert start.elapsed_time(end) >= 0
-    assert torch.sdaa.current_stream() == first
+    assert sdaa.current_stream() == first
 
 
 # tccl
 
 
 @pytest.fixture
-def alone(tmp_path: Path):
+def alone(tmp_path: Path) -> Iterator[None]:
     """A group of one process."""
     torch.distributed.init_process_group(
         "tccl", init_method=f"file://{tmp_path}/store", rank=0, world_size=1

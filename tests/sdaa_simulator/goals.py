@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -118,10 +119,22 @@ def pool_cases() -> Iterator[Case]:
             for layout in LAYOUTS:
                 for direction in ("top", "left"):
 
-                    def pool(to: Launchers, s=shape, d=dtype, m=layout, way=direction) -> None:
+                    def pool(
+                        to: Launchers,
+                        s: tuple[int, ...] = shape,
+                        d: torch.dtype = dtype,
+                        m: str = layout,
+                        way: str = direction,
+                    ) -> None:
                         to.pool(zeros(s, d, m), way)
 
-                    def backward(to: Launchers, s=shape, d=dtype, m=layout, way=direction) -> None:
+                    def backward(
+                        to: Launchers,
+                        s: tuple[int, ...] = shape,
+                        d: torch.dtype = dtype,
+                        m: str = layout,
+                        way: str = direction,
+                    ) -> None:
                         x = zeros(s, d, m)
                         to.pool(x, way, x)
 
@@ -149,7 +162,12 @@ def pair_cases() -> Iterator[Case]:
             least = 3 * torch.Size(shape).numel() * dtype.itemsize
             for layout in LAYOUTS:
 
-                def pair(to: Launchers, s=shape, d=dtype, m=layout) -> None:
+                def pair(
+                    to: Launchers,
+                    s: tuple[int, ...] = shape,
+                    d: torch.dtype = dtype,
+                    m: str = layout,
+                ) -> None:
                     x = zeros(s, d, m)
                     to.pair(x, x, "top_left")
 
@@ -170,7 +188,7 @@ def peaks_cases() -> Iterator[Case]:
                 dtype.itemsize + 8
             )
 
-            def peaks(to: Launchers, s=shape, d=dtype) -> None:
+            def peaks(to: Launchers, s: tuple[int, ...] = shape, d: torch.dtype = dtype) -> None:
                 to.peaks(testing.random_values(s).to(d), 100)
 
             yield Case("corner_peaks", named(shape, dtype), least, peaks)
@@ -179,7 +197,7 @@ def peaks_cases() -> Iterator[Case]:
 def decode_cases() -> Iterator[Case]:
     for n in (1, 6):
 
-        def decode(to: Launchers, n=n) -> None:
+        def decode(to: Launchers, n: int = n) -> None:
             arguments = testing.decode_arguments(
                 n=n, height=128, width=128, classes=80, k=100, l=100
             )
@@ -195,10 +213,15 @@ def decode_cases() -> Iterator[Case]:
 def targets_cases() -> Iterator[Case]:
     for n in (1, 6):
 
-        def targets(to: Launchers, n=n) -> None:
+        def targets(to: Launchers, n: int = n) -> None:
             boxes = torch.rand(7 * n, 2, generator=torch.Generator().manual_seed(0)) * 300
             boxes = torch.cat([boxes, boxes + 100], 1)
-            numbers = {"height": 128, "width": 128, "scale_y": 0.25, "scale_x": 0.25}
+            numbers: dict[str, Any] = {
+                "height": 128,
+                "width": 128,
+                "scale_y": 0.25,
+                "scale_x": 0.25,
+            }
             to.targets(
                 boxes, torch.arange(7 * n) % 80, torch.arange(7 * n) % n, batch=n, num_classes=80,
                 overlap=0.3, **numbers,
@@ -262,8 +285,8 @@ def main() -> int:
     print(row("op", "cases", *(f"{name}, at most" for name in head)))
     print(row(*["---"] * 6))
     print(row("goal", "", *formatted(GOALS)))
-    for name, figures in groups.items():
-        print(row(name, len(figures), *formatted(worst_of(figures))))
+    for name, group in groups.items():
+        print(row(name, len(group), *formatted(worst_of(group))))
     print()
     for reason, number in notes.items():
         print(f"{number} {reason}")

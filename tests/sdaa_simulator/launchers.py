@@ -7,7 +7,6 @@ the results, and the choice between kernels.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -161,7 +160,7 @@ class Launchers:
         for op in (*ops, "soft_nms"):
             self._function(f"{op}_fits").restype = ctypes.c_bool
 
-    def _function(self, name: str) -> Callable[..., Any]:
+    def _function(self, name: str) -> Any:
         return getattr(self.library, f"cornernet_sdaa_{name}")
 
     def _buffer(self, tensor: Tensor) -> Buffer:

@@ -101,7 +101,7 @@ def _shared_time(read: list[int], written: list[int]) -> float:
     An SPE is limited by itself, by its column's rate over those active in it, and by the device's
     rate over all active ones; what a limited SPE leaves over goes to the others.
     """
-    left = [r + w for r, w in zip(read, written, strict=True)]
+    left: list[float] = [r + w for r, w in zip(read, written, strict=True)]
     own = [
         (r + w) / (r / READ_RATE + w / WRITE_RATE) if r + w > 0 else READ_RATE
         for r, w in zip(read, written, strict=True)

@@ -44,7 +44,7 @@ def test_every_case_is_that_of_the_cpu_bit_for_bit(peaks: Peaks, dtype: torch.dt
     ],
     ids=str,
 )
-def test_every_size_works(peaks: Peaks, shape, k: int, kernel_size: int) -> None:
+def test_every_size_works(peaks: Peaks, shape: tuple[int, ...], k: int, kernel_size: int) -> None:
     for dtype in DTYPES[:2]:
         heat = testing.random_values(shape, seed=1).to(dtype)
         heat[0, 0, 0, : shape[3] // 2] = testing.tied_values((shape[3] // 2,)).to(dtype)

@@ -57,7 +57,9 @@ SHAPES = [
 
 @pytest.mark.parametrize("channels_last", [False, True], ids=["contiguous", "channels_last"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_every_size_works_in_both_passes(pool: Pool, shape, channels_last: bool) -> None:
+def test_every_size_works_in_both_passes(
+    pool: Pool, shape: tuple[int, ...], channels_last: bool
+) -> None:
     for dtype in DTYPES[:2]:
         x = testing.tied_values(shape, seed=3) + testing.random_values(shape, seed=4).round()
         x = x.to(dtype)

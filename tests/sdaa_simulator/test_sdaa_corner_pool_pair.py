@@ -34,7 +34,7 @@ def test_every_case_is_that_of_the_cpu_bit_for_bit(pair: Pair, dtype: torch.dtyp
 
 @pytest.mark.parametrize("channels_last", [False, True], ids=["contiguous", "channels_last"])
 @pytest.mark.parametrize("shape", [*SHAPES, *PLANES], ids=str)
-def test_every_size_works(pair: Pair, shape, channels_last: bool) -> None:
+def test_every_size_works(pair: Pair, shape: tuple[int, ...], channels_last: bool) -> None:
     for dtype in DTYPES[:2]:
         x = testing.random_values(shape, seed=3).to(dtype)
         other = testing.tied_values(shape, seed=4).to(dtype)

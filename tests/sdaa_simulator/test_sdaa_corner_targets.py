@@ -33,8 +33,16 @@ def test_every_case_is_that_of_the_cpu(targets: Targets) -> None:
         assert_same(targets(*case.args, **case.kwargs), expected)
 
 
-def batch_of(count: int, seed: int = 0, **changes: Any) -> tuple[tuple[Tensor, ...], dict]:
-    numbers = {"batch": 3, "num_classes": 80, "height": 128, "width": 128, "overlap": 0.3}
+def batch_of(
+    count: int, seed: int = 0, **changes: Any
+) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+    numbers: dict[str, Any] = {
+        "batch": 3,
+        "num_classes": 80,
+        "height": 128,
+        "width": 128,
+        "overlap": 0.3,
+    }
     numbers |= {"scale_y": 0.25, "scale_x": 0.25} | changes
     random = torch.Generator().manual_seed(seed)
     corner = torch.rand(count, 2, generator=random) * 400

@@ -20,6 +20,8 @@ from tests.sdaa_simulator.toolkit import build
 from tests.sdaa_simulator.toolkit_host import HERE, Buffer, Runtime
 
 SIZE = 4096
+
+Run = Callable[[str], tuple[Tensor, Tensor]]
 ROOT = HERE.parent.parent
 
 
@@ -30,7 +32,7 @@ def rules(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> ctypes.
 
 
 @pytest.fixture
-def run(runtime: Runtime, rules: ctypes.CDLL) -> Callable[..., tuple[Tensor, Tensor]]:
+def run(runtime: Runtime, rules: ctypes.CDLL) -> Run:
     """Runs a kernel on bytes 0, 1, … and a buffer of zeros; gives back both as they are then."""
 
     def run(kernel: str) -> tuple[Tensor, Tensor]:
@@ -48,19 +50,19 @@ def numbers() -> Tensor:
     return (torch.arange(SIZE) % 251).to(torch.uint8)
 
 
-def test_copies_move_what_was_asked(runtime, run) -> None:
+def test_copies_move_what_was_asked(runtime: Runtime, run: Run) -> None:
     _, b = run("copy")
     assert runtime.error() == ""
     assert torch.equal(b, numbers())
 
 
-def test_sections_and_gaps_lie_on_the_side_of_global_memory(runtime, run) -> None:
+def test_sections_and_gaps_lie_on_the_side_of_global_memory(runtime: Runtime, run: Run) -> None:
     _, b = run("gaps")
     assert runtime.error() == ""
     assert torch.equal(b, numbers())
 
 
-def test_a_barrier_orders_what_spes_write_and_read(runtime, run) -> None:
+def test_a_barrier_orders_what_spes_write_and_read(runtime: Runtime, run: Run) -> None:
     a, _ = run("exchange")
     assert runtime.error() == ""
     assert torch.equal(a[:2048], numbers()[:2048].view(32, 64).flip(0).flatten())
@@ -101,23 +103,25 @@ def test_a_barrier_orders_what_spes_write_and_read(runtime, run) -> None:
         ("unaligned_load", "simd_load: the address is not aligned to the vector"),
     ],
 )
-def test_a_broken_rule_fails_the_kernel_with_a_sentence(runtime, run, kernel, sentence) -> None:
+def test_a_broken_rule_fails_the_kernel_with_a_sentence(
+    runtime: Runtime, run: Run, kernel: str, sentence: str
+) -> None:
     run(kernel)
     assert sentence in runtime.error()
 
 
-def test_what_an_asynchronous_copy_brings_is_not_there_before_it_is_waited_for(run) -> None:
+def test_what_an_asynchronous_copy_brings_is_not_there_before_it_is_waited_for(run: Run) -> None:
     _, b = run("use_before_wait")
     assert (b == 0xFF).all()
 
 
-def test_the_scratchpad_has_240640_bytes_in_granules_of_64(runtime, run) -> None:
+def test_the_scratchpad_has_240640_bytes_in_granules_of_64(runtime: Runtime, run: Run) -> None:
     a, _ = run("scratchpad_limits")
     assert runtime.error() == ""
     assert a[:6].tolist() == [1] * 6
 
 
-def test_vectors_have_the_asymmetric_nan_rule(runtime, run) -> None:
+def test_vectors_have_the_asymmetric_nan_rule(runtime: Runtime, run: Run) -> None:
     a, _ = run("vectors")
     assert runtime.error() == ""
     maximum, isnan, select, less, half = a[:320].view(torch.float32).view(5, 16)
@@ -131,7 +135,7 @@ def test_vectors_have_the_asymmetric_nan_rule(runtime, run) -> None:
     assert torch.equal(half[:6], (x[:6] * 1e-7).half().float())
 
 
-def test_transpose_turns_any_height_and_width(runtime, run) -> None:
+def test_transpose_turns_any_height_and_width(runtime: Runtime, run: Run) -> None:
     a, _ = run("turn")
     assert runtime.error() == ""
     turned = torch.arange(35, dtype=torch.int16).view(5, 7).T.flatten()
@@ -164,7 +168,9 @@ def test_half_conversions_are_those_of_torch(tmp_path: Path) -> None:
     assert same.all()
 
 
-def test_a_launch_needs_a_stream_of_the_current_device(runtime, rules) -> None:
+def test_a_launch_needs_a_stream_of_the_current_device(
+    runtime: Runtime, rules: ctypes.CDLL
+) -> None:
     a = Buffer(runtime, SIZE)
     rules.copy(None, a.pointer, a.pointer)
     assert "null stream" in runtime.error()
@@ -172,13 +178,13 @@ def test_a_launch_needs_a_stream_of_the_current_device(runtime, rules) -> None:
     assert "launched on a stream of device 1 while device 0 is current" in runtime.error()
 
 
-def test_memory_of_another_device_is_refused(runtime, rules) -> None:
+def test_memory_of_another_device_is_refused(runtime: Runtime, rules: ctypes.CDLL) -> None:
     a, b = Buffer(runtime, SIZE, device=2), Buffer(runtime, SIZE)
     rules.copy(runtime.stream, a.pointer, b.pointer)
     assert "src is memory of device 2, and the kernel runs on device 0" in runtime.error()
 
 
-def test_freed_memory_is_refused(runtime, rules) -> None:
+def test_freed_memory_is_refused(runtime: Runtime, rules: ctypes.CDLL) -> None:
     a, b = Buffer(runtime, SIZE), Buffer(runtime, SIZE)
     runtime.call("sdaaFree", a.pointer)
     rules.copy(runtime.stream, a.pointer, b.pointer)
@@ -186,7 +192,7 @@ def test_freed_memory_is_refused(runtime, rules) -> None:
 
 
 @pytest.mark.parametrize("who", ["kernel", "host"])
-def test_protected_memory_is_touched_by_copies_only(rules, who: str) -> None:
+def test_protected_memory_is_touched_by_copies_only(rules: ctypes.CDLL, who: str) -> None:
     script = f"""
 import ctypes
 from tests.sdaa_simulator.toolkit_host import Buffer, Runtime
@@ -203,7 +209,7 @@ print("after", flush=True)
     assert (done.returncode, done.stdout) == (-11, "before\n")
 
 
-def test_the_meter_counts_bytes_sections_and_scratchpad(runtime, run) -> None:
+def test_the_meter_counts_bytes_sections_and_scratchpad(runtime: Runtime, run: Run) -> None:
     run("gaps")
     (launch,) = runtime.launches()
     assert launch.kernel == "gaps_kernel"
