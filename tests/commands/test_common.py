@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,9 +25,9 @@ def test_flip_and_scales_are_the_views_that_are_looked_at(
 ) -> None:
     import cornernet.inference.detect as module
 
-    views = []
+    views: list[tuple[float, bool]] = []
 
-    def spy(placed, color, device, mirrored):
+    def spy(placed: Any, color: Any, device: Any, mirrored: bool) -> Any:
         views.extend((view.scale[0], mirrored) for view in placed)
         return original(placed, color, device, mirrored)
 
@@ -42,7 +43,9 @@ def test_flip_and_scales_are_the_views_that_are_looked_at(
     assert nearest == set(wanted)
 
 
-def test_scales_that_are_no_numbers(weights: Path, shapes: Path, capsys) -> None:
+def test_scales_that_are_no_numbers(
+    weights: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("evaluate", str(weights), "--data", str(shapes), "--scales", "0.5;1")
     error = refusal(capsys, *words)
     assert "--scales " in error and "0.5,1,1.5" in error and "'0.5;1'" in error
@@ -59,7 +62,7 @@ def test_scales_that_are_no_numbers(weights: Path, shapes: Path, capsys) -> None
     ],
 )
 def test_setting_with_a_flag_of_its_own_is_told_by_it(
-    shapes: Path, weights: Path, capsys, words: list[str], flag: str
+    shapes: Path, weights: Path, capsys: pytest.CaptureFixture[str], words: list[str], flag: str
 ) -> None:
     error = refusal(capsys, "evaluate", str(weights), "--data", str(shapes), *words)
     assert error.startswith(f"cornernet evaluate: {flag} must be ")
@@ -133,7 +136,12 @@ def test_file_that_cannot_be_written_is_refused(
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_precision_that_a_device_lacks_is_a_sentence(
-    shapes: Path, weights: Path, tmp_path: Path, capsys, monkeypatch, verb: str
+    shapes: Path,
+    weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
 ) -> None:
     def fail_in_half(head: FusedCornerHead, shared: list[torch.Tensor]) -> Outputs:
         if shared[0].dtype == torch.float16:

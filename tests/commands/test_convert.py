@@ -67,7 +67,9 @@ def test_convert_takes_class_names(tmp_path: Path) -> None:
     assert load_weights(tmp_path / "w.pt").classes == names
 
 
-def test_convert_never_writes_over_its_source(tmp_path: Path, capsys) -> None:
+def test_convert_never_writes_over_its_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = mmdet_file(tmp_path / "x.pth")
     before = source.read_bytes()
     error = refusal(capsys, "convert", str(source), "--output", str(source))
@@ -75,7 +77,7 @@ def test_convert_never_writes_over_its_source(tmp_path: Path, capsys) -> None:
     assert source.read_bytes() == before
 
 
-def test_a_file_that_would_run_code(tmp_path: Path, capsys) -> None:
+def test_a_file_that_would_run_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return os.system, (f"touch {tmp_path / 'sprung'}",)

@@ -58,7 +58,7 @@ def test_weights_that_are_no_weights(
 
 
 def test_running_out_of_memory_in_prediction_names_what_to_lower(
-    shapes: Path, weights: Path, capsys, monkeypatch: pytest.MonkeyPatch
+    shapes: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def starve(*args: object) -> None:
         raise RuntimeError("device out of memory. Tried to allocate 2.00 GiB")

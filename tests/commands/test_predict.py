@@ -76,7 +76,11 @@ def test_a_sheet_of_no_image_format_is_refused_before_the_work(
 
 
 def test_a_image_too_large_for_the_memory_is_named_and_the_others_predicted(
-    shapes: Path, weights: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+    shapes: Path,
+    weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     directory = shutil.copytree(shapes / "val", tmp_path / "images")
     large = directory / "large.png"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import dataclasses
 import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -27,7 +28,12 @@ from cornernet.structures import Sample
 FILL = (10.0, 20.0, 30.0)
 
 
-def sample(height: int = 60, width: int = 80, boxes=(), crowd=()) -> Sample:
+def sample(
+    height: int = 60,
+    width: int = 80,
+    boxes: Sequence[Sequence[float]] = (),
+    crowd: Sequence[Sequence[float]] = (),
+) -> Sample:
     """An image whose pixels say where they are: red the column, green the row."""
     image = np.zeros((height, width, 3), np.float32)
     image[..., 0] = np.arange(width)
@@ -75,7 +81,7 @@ def test_contrast_before_clipped_saturation_differs_from_after() -> None:
     np.testing.assert_allclose(distort(image, changes[1]), brightened * 0.5, rtol=1e-5)
 
 
-def in_hsv(image: np.ndarray, change) -> np.ndarray:
+def in_hsv(image: np.ndarray, change: Callable[..., tuple[float, float, float]]) -> np.ndarray:
     """Each pixel changed in HSV by Python's own conversion; hue in degrees."""
     found = np.empty_like(image)
     for place in np.ndindex(image.shape[:2]):
@@ -224,7 +230,7 @@ def test_crowds_are_moved_clipped_and_kept_by_their_area() -> None:
     assert found.crowd_labels.tolist() == [5]
 
 
-def scripted(centres: list[int]):
+def scripted(centres: list[int]) -> Callable[[int, int], int]:
     draws = iter(centres)
     return lambda low, high: next(draws)
 
@@ -260,10 +266,8 @@ def test_centre_keeps_each_axis_own_margin() -> None:
 
 def test_side_of_a_crop_is_one_of_the_ratios_rounded_down() -> None:
     config = AugmentConfig(crop_size=63, crop_ratios=[0.6, 1.3], crop_border=4)
-    sides = {
-        draw_crop(sample(), config, scripted([9, 9]), lambda options, i=i: options[i]).side
-        for i in (0, 1)
-    }
+    chosen: list[Callable[[Sequence[float]], float]] = [min, max]
+    sides = {draw_crop(sample(), config, scripted([9, 9]), choose).side for choose in chosen}
     assert sides == {37, 81}
 
 

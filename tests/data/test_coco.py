@@ -405,7 +405,7 @@ def test_a_truncated_image_is_refused_by_name(tmp_path: Path) -> None:
 
 # Bad boxes
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "negative width": ({"bbox": [5, 5, -3, 9]}, "zero or negative width or height"),
     "no height": ({"bbox": [5, 5, 3, 0]}, "zero or negative width or height"),
     "sliver": ({"bbox": [50, 5, 1e-9, 9]}, "zero or negative width or height"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -174,7 +175,7 @@ def with_mode(smooth: np.ndarray, mode: str) -> Image.Image:
 def test_opacity_does_not_touch_colours(
     tmp_path: Path, smooth: np.ndarray, mode: str, suffix: str
 ) -> None:
-    options = {"lossless": True, "exact": True} if suffix == ".webp" else {}
+    options: dict[str, Any] = {"lossless": True, "exact": True} if suffix == ".webp" else {}
     image = with_mode(smooth, mode)
     image.save(tmp_path / f"glass{suffix}", **options)
     colours = np.asarray(image.convert("RGBA"))[..., :3]
@@ -195,7 +196,7 @@ def test_the_first_image_of_several_is_read_or_the_file_refused(
 ) -> None:
     first = Image.fromarray(smooth).quantize(32).convert("RGB")
     rest = [Image.fromarray(255 - smooth), Image.fromarray(smooth[:, ::-1].copy())]
-    options = {"lossless": True} if suffix == ".webp" else {}
+    options: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {}
     path = tmp_path / f"film{suffix}"
     first.save(path, save_all=True, append_images=rest, **options)
     try:

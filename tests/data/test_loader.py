@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from cornernet.config import Config, config_from_dict, with_overrides
 from cornernet.data.coco import CocoDataset
@@ -169,7 +170,7 @@ def test_resumed_run_sees_the_same_images(dataset: CocoDataset) -> None:
 
 
 def test_image_looks_different_in_each_epoch(dataset: CocoDataset) -> None:
-    looks = {}
+    looks: dict[tuple[int, str], Tensor] = {}
     for number, batch in enumerate(batches_of(dataset)):
         for path, image in zip(batch.paths, batch.images, strict=True):
             looks.setdefault((number // 4, path), image)
@@ -200,7 +201,9 @@ def test_broken_image_stops_with_its_name_and_no_traceback_of_a_worker(
     assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
 
 
-def test_batches_before_a_broken_image_still_come(dataset: CocoDataset, monkeypatch) -> None:
+def test_batches_before_a_broken_image_still_come(
+    dataset: CocoDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order = [index for batch in EpochBatches(IMAGES, 2, range(1), 0) for _, index in batch]
     load = dataset.load
 
@@ -234,7 +237,9 @@ def blank(height: int, width: int) -> Sample:
 @pytest.mark.parametrize(
     ("size", "wanted"), [((40, 80), (50, 100)), ((300, 200), (100, 67)), ((900, 2), (100, 1))]
 )
-def test_longer_side_is_brought_to_its_length(size, wanted) -> None:
+def test_longer_side_is_brought_to_its_length(
+    size: tuple[int, int], wanted: tuple[int, int]
+) -> None:
     found = scaled_to_long_side(blank(*size), 100)
     assert found.image.shape[:2] == wanted
     assert found.boxes.tolist() == [pytest.approx([0, 0, wanted[1], wanted[0]])]
@@ -281,7 +286,11 @@ def odd_images(directory: Path) -> dict[str, tuple[int, int]]:
     for name, image in made.items():
         image.save(directory / name)
     rgb.save(directory / "turned.jpg", exif=turned)
-    rgb.save(directory / "film.png", save_all=True, append_images=[rgb.transpose(0)])
+    rgb.save(
+        directory / "film.png",
+        save_all=True,
+        append_images=[rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT)],
+    )
     sizes = {name: image.size for name, image in made.items()}
     return sizes | {"turned.jpg": (48, 64), "film.png": (64, 48)}
 

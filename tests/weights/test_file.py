@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -131,7 +132,7 @@ class Trap:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self.path,)
 
 
@@ -183,7 +184,7 @@ def test_failed_write_leaves_the_old_file_alone(
 ) -> None:
     before = file.read_bytes()
 
-    def fail(*args, **_) -> None:
+    def fail(*args: Any, **_: Any) -> None:
         if moment == "save":
             args[1].write(b"half")
         raise OSError("no space left on device")

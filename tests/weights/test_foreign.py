@@ -200,7 +200,8 @@ model = dict(type='CornerNet', data_preprocessor=dict(
 @pytest.mark.parametrize("order", ["to_rgb=True", "bgr_to_rgb=True"])
 @pytest.mark.parametrize("key", ["cfg", "config"])
 def test_mean_and_deviation_are_read_from_the_files_configuration(key: str, order: str) -> None:
-    found = from_foreign(checkpoint(**{key: CONFIGURATION.format(order=order)}), "x.pth")
+    given: dict[str, Any] = {key: CONFIGURATION.format(order=order)}
+    found = from_foreign(checkpoint(**given), "x.pth")
     assert (found.model.pixel_mean, found.model.pixel_std) == ([10, 20, 30], [1, 2, 4])
 
 
@@ -397,7 +398,7 @@ def original() -> tuple[Weights, list[str]]:
     return read_weights(ORIGINAL / "CornerNet_small.pkl", classes=["a", "b", "c"])
 
 
-def test_original_network_gives_the_same_maps(original) -> None:
+def test_original_network_gives_the_same_maps(original: tuple[Weights, list[str]]) -> None:
     weights, notes = original
     assert notes[0] == "layout of names: CornerNet"
     with np.load(ORIGINAL / "CornerNet_small.npz") as content:
@@ -422,7 +423,7 @@ def lite_name(key: str) -> str:
     return f"{prefix}{renamed}.{rest}"
 
 
-def test_lite_holds_the_same_network_under_other_names(original) -> None:
+def test_lite_holds_the_same_network_under_other_names(original: tuple[Weights, list[str]]) -> None:
     state = torch.load(ORIGINAL / "CornerNet_small.pkl", weights_only=True)
     state = {lite_name(key): value for key, value in state.items()}
     found = from_foreign(state, "x.pkl", classes=["a", "b", "c"])

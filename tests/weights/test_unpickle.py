@@ -46,7 +46,7 @@ def test_tensors_and_plain_data_come_back(tmp_path: Path, zipped: bool) -> None:
 
 
 def test_containers_come_back_as_plain_ones(tmp_path: Path) -> None:
-    content = {
+    content: dict[str, Any] = {
         "milestones": collections.Counter([180, 180, 200]),
         "window": collections.deque([1, 2, 3], maxlen=5),
         "state": collections.defaultdict(dict, {"a": 1}),
