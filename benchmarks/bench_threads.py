@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -48,7 +49,7 @@ SETTINGS: dict[str, dict[str, str]] = {
 }
 _OPENMP = ("OMP_", "GOMP_", "KMP_")
 
-Work = Callable[[], float]
+Work = Callable[[], Any]
 
 
 def cases(device: torch.device, full: bool) -> Iterator[Case]:
@@ -111,7 +112,7 @@ def workers() -> Iterator[Callable[[str, Work], Call]]:
     def ask(setting: str, work: Work) -> Call:
         threads = SETTINGS[setting].get("OMP_NUM_THREADS")
 
-        def call() -> float:
+        def call() -> Any:
             pipes[setting].send((work, int(threads or torch.get_num_threads())))
             result = pipes[setting].recv()
             if isinstance(result, BaseException):

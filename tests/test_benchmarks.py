@@ -42,7 +42,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # Each setting of threads starts a process: its parts are tested below.
 @pytest.mark.parametrize("name", [name for name in command.names() if name != "threads"])
-def test_a_tiny_run_writes_table_json_and_plot(tiny, name, tmp_path: Path, capsys) -> None:
+def test_a_tiny_run_writes_table_json_and_plot(
+    tiny: None, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = ["--json", str(tmp_path / "run.json"), "--plot", str(tmp_path / "run.png")]
     assert command.main([name, "--threads", "1", *files]) == 0
     run = json.loads((tmp_path / "run.json").read_text())
@@ -89,7 +91,9 @@ def test_ratios_are_of_medians() -> None:
         (["--json", "/no/such/folder/x.json"], "expected its folder /no/such/folder to be there"),
     ],
 )
-def test_mistakes_are_answered_with_a_sentence(tiny, arguments, sentence, capsys) -> None:
+def test_mistakes_are_answered_with_a_sentence(
+    tiny: None, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command.main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("benchmarks: ") and sentence in error and error.count("\n") == 1

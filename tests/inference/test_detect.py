@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,10 +210,10 @@ def test_pixels_of_another_kind_are_refused(detector: CornerNet, image: np.ndarr
 
 def test_candidates_of_both_scales_count(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config(test={"pad_multiple": 16, "scales": [0.5, 1.0, 2.0]})
-    sizes = []
+    sizes: list[Any] = []
     original = FusedDetector.decode
 
-    def spy(model, maps, test, size):
+    def spy(model: FusedDetector, maps: Any, test: Any, size: Any) -> Any:
         sizes.append(size)
         return original(model, maps, test, size)
 

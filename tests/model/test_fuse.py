@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cornernet import CornerNet
 from cornernet.config import Config, ModelConfig, with_overrides
+from cornernet.data.coco import CocoDataset
 from cornernet.errors import UserError
 from cornernet.inference.evaluate import coco_evaluation, coco_results, detect_split
 from cornernet.model.detector import Detector
@@ -111,7 +112,9 @@ def same_boxes(found: dict[int, Detections], wanted: dict[int, Detections]) -> t
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_a_trained_network_finds_the_same_objects(overfitted, precision: str) -> None:
+def test_a_trained_network_finds_the_same_objects(
+    overfitted: tuple[Detector, CocoDataset, Config], precision: str
+) -> None:
     model, data, config = overfitted
     # By the mean, one strong corner carries a box with any weak one beside it, and which one that
     # is may change with rounding.
@@ -197,12 +200,17 @@ def test_optimize_does_each_time_what_it_is_asked() -> None:
 def test_optimize_compiles_a_network_that_it_has_made_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    compiled = []
-    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(1) or function)
+    compiled: list[Any] = []
+
+    def compile_nothing(function: Any) -> Any:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
     detector = CornerNet(network(), ["a", "b", "c"], Config()).optimize("fp32")
     detector.optimize("fp32", compile=True)
     maps_of(detector.model, pictures())
-    assert compiled == [1]
+    assert len(compiled) == 1
 
 
 def test_convolutions_are_joined_across_parts_and_come_back_in_order() -> None:

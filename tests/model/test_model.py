@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,8 +13,8 @@ from cornernet.model.detector import Detector, count_parameters
 from cornernet.parts.corners.structures import Outputs
 
 
-def small(**changes) -> ModelConfig:
-    sizes = {
+def small(**changes: Any) -> ModelConfig:
+    sizes: dict[str, Any] = {
         "stacks": 2,
         "stage_channels": [8, 8, 12],
         "stage_blocks": [1, 1, 2],
@@ -23,7 +25,7 @@ def small(**changes) -> ModelConfig:
     return ModelConfig(**{**sizes, **changes})
 
 
-def detector(classes: int = 3, seed: int = 0, **changes) -> Detector:
+def detector(classes: int = 3, seed: int = 0, **changes: Any) -> Detector:
     torch.manual_seed(seed)
     return Detector(small(**changes), classes)
 
@@ -54,7 +56,9 @@ def test_network_of_the_small_recipe_has_about_a_million_parameters() -> None:
 @pytest.mark.parametrize(
     ("size", "cells"), [((64, 64), (16, 16)), ((63, 95), (16, 24)), ((33, 70), (9, 18))]
 )
-def test_maps_have_a_quarter_of_the_resolution_rounded_up(size, cells) -> None:
+def test_maps_have_a_quarter_of_the_resolution_rounded_up(
+    size: tuple[int, int], cells: tuple[int, int]
+) -> None:
     outputs = corners(detector(classes=4, embedding_channels=2).train(), pictures(*size))
     assert len(outputs) == 2
     for maps in outputs:
@@ -76,7 +80,8 @@ def test_evaluation_gives_the_last_stack_alone() -> None:
 def test_evaluation_does_not_run_the_head_of_other_stacks() -> None:
     model = detector().eval()
     ran: list[int] = []
-    for stack, module in enumerate(model.head.tl_heat):
+    heads: Any = model.head
+    for stack, module in enumerate(heads.tl_heat):
         module.register_forward_hook(lambda *_, stack=stack: ran.append(stack))
     with torch.no_grad():
         model(pictures(32, 32))
@@ -134,7 +139,7 @@ def test_fresh_network_gives_every_class_the_prior_probability() -> None:
 
 
 def test_fresh_offsets_and_embeddings_do_not_carry_that_prior() -> None:
-    head = detector().head
+    head: Any = detector().head
     for branch in (*head.tl_off, *head.br_off, *head.tl_emb, *head.br_emb):
         assert float(branch.output.bias.detach().abs().max()) < 1.0
 
@@ -183,7 +188,7 @@ def test_batch_norm_learns_unless_frozen() -> None:
     norm = next(iter(batch_norms(model).values()))
     before = norm.running_mean.clone()
     model(pictures(32, 32))
-    assert not torch.equal(before, norm.running_mean)
+    assert norm.running_mean is not None and not torch.equal(before, norm.running_mean)
 
 
 @pytest.mark.parametrize("stacks", [1, 2])

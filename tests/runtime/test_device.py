@@ -48,7 +48,7 @@ def test_device_beyond_those_there_is_refused(
 
 
 @pytest.mark.parametrize("name", ["mps", "tpu", "", "cpu:first"])
-def test_device_that_is_not_there_is_refused_with_those_that_are(only_cpu, name: str) -> None:
+def test_device_that_is_not_there_is_refused_with_those_that_are(only_cpu: None, name: str) -> None:
     with pytest.raises(UserError, match=rf"device must .* \(cpu\), got '{name}'; use one of cpu"):
         resolve_device(name)
 

@@ -137,7 +137,7 @@ def test_bad_command_of_the_ops_is_refused_in_a_sentence(
     arguments: list[str], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        code = ops_command.main(arguments)
+        code: Any = ops_command.main(arguments)
     except SystemExit as stop:
         code = stop.code
     assert code == 2

@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import cornernet.train.loop as loop
-from cornernet.config import config_from_dict, with_overrides
+from cornernet.config import Config, config_from_dict, with_overrides
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
@@ -45,7 +46,7 @@ def records(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_eight_pictures_are_overfitted(overfitted) -> None:
+def test_eight_pictures_are_overfitted(overfitted: tuple[Detector, CocoDataset, Config]) -> None:
     model, data, config = overfitted
     found = detect_split(FusedDetector(model), data, config)
     metrics = coco_evaluation(data, coco_results(found, data.category_ids)).metrics
@@ -198,7 +199,7 @@ def test_a_loss_that_is_no_number_names_iteration_loss_and_images(
     original = Detector.losses
     calls = []
 
-    def poisoned(*args, **kwargs):
+    def poisoned(*args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
         calls.append(1)
         losses = original(*args, **kwargs)
         return losses if len(calls) < 3 else losses | {"push": losses["push"] * torch.nan}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,13 @@ from cornernet.config import TrainConfig
 from cornernet.train.schedule import learning_rate
 
 
-def config(**changes) -> TrainConfig:
-    settings = {"learning_rate": 1.0, "epochs": 10, "warmup_steps": 0, "milestones": [6, 8]}
+def config(**changes: Any) -> TrainConfig:
+    settings: dict[str, Any] = {
+        "learning_rate": 1.0,
+        "epochs": 10,
+        "warmup_steps": 0,
+        "milestones": [6, 8],
+    }
     return TrainConfig(**{**settings, **changes})
 
 

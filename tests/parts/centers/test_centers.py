@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor
@@ -94,7 +96,9 @@ def found_boxes() -> Candidates:
         ("mean", 0.0, 0.64),
     ],
 )
-def test_score_is_the_mean_of_three_points(pair_score, weight: float, wanted: float) -> None:
+def test_score_is_the_mean_of_three_points(
+    pair_score: Literal["mean", "geometric"], weight: float, wanted: float
+) -> None:
     heat = torch.full((1, 2, 8, 8), -20.0)
     heat[0, 1, 3, 2] = 0.0  # one cell beside the middle of the first box, of its class
     heat[0, 0, 6, 6] = 20.0  # in the middle of the second one, of another class

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -120,7 +121,7 @@ def test_perfect_maps_give_back_their_boxes() -> None:
     assert found == {(label, *box) for label, box in wanted}
 
 
-def sure(maps: Outputs, **settings) -> list[list[float]]:
+def sure(maps: Outputs, **settings: Any) -> list[list[float]]:
     boxes, scores, _ = decode(maps, Settings(**settings), (96, 128))
     return sorted(boxes[0][scores[0] > 0.9].round(decimals=3).tolist())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -65,7 +66,9 @@ def test_focal_of_a_perfect_heat_map_is_zero() -> None:
 
 @pytest.mark.parametrize("logit", [-1e4, -200.0, -40.0, 40.0, 200.0, 1e4])
 @pytest.mark.parametrize("target", [0.0, 0.6, 1.0])
-def test_focal_of_a_saturated_logit_is_finite_with_the_right_slope(logit, target) -> None:
+def test_focal_of_a_saturated_logit_is_finite_with_the_right_slope(
+    logit: float, target: float
+) -> None:
     value = torch.tensor([logit], requires_grad=True)
     loss = focal_loss(value, torch.tensor([target]))
     loss.backward()
@@ -74,7 +77,8 @@ def test_focal_of_a_saturated_logit_is_finite_with_the_right_slope(logit, target
     wanted = weight * abs(logit) if wrong else 0.0
     assert loss.item() == pytest.approx(wanted, rel=1e-5, abs=1e-12)
     slope = (-1 if target == 1 else 1) * weight if wrong else 0.0
-    assert float(value.grad) == pytest.approx(slope, rel=1e-5, abs=1e-12)
+    assert value.grad is not None
+    assert value.grad.item() == pytest.approx(slope, rel=1e-5, abs=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -94,7 +98,8 @@ def where(objects: list[list[int]]) -> Targets:
     index = torch.tensor(image, dtype=torch.int64)
     cells = torch.tensor(flat, dtype=torch.int64).view(-1, 2)
     counts = tuple(len(cells) // 2 for cells in objects)
-    return Targets(*([nothing] * 6), index, cells[:, 0], cells[:, 1], counts)
+    fields: list[Any] = [*[nothing] * 6, index, cells[:, 0], cells[:, 1], counts]
+    return Targets(*fields)
 
 
 def embeddings(*pictures: list[float]) -> Tensor:
@@ -139,7 +144,7 @@ def test_push_of_objects_with_one_embedding_has_a_finite_gradient() -> None:
     _, push = embedding_losses(both, both, where([[0, 0, 1, 1]]))
     push.backward()
     assert push.item() == pytest.approx(1.0)
-    assert torch.isfinite(both.grad).all()
+    assert both.grad.isfinite().all()
 
 
 def test_push_gradient_drives_means_apart() -> None:
@@ -234,8 +239,8 @@ def test_focal_and_offset_are_means_over_corner_cells_and_both_corners() -> None
 )
 def test_each_weight_scales_its_own_loss(setting: str, loss: str) -> None:
     maps, targets = [random_outputs(4)], targets_of(EVERY)
-    one = corner_losses(maps, targets, LossConfig(**{setting: 1.0}))
-    three = corner_losses(maps, targets, LossConfig(**{setting: 3.0}))
+    weights: list[dict[str, Any]] = [{setting: 1.0}, {setting: 3.0}]
+    one, three = (corner_losses(maps, targets, LossConfig(**weight)) for weight in weights)
     assert float(one[loss]) > 0
     for name in ("focal", "pull", "push", "offset"):
         factor = 3.0 if name == loss else 1.0
@@ -289,7 +294,7 @@ def test_batch_without_objects_still_learns_the_background() -> None:
     # No corner counts as one, lest the sum is divided by nothing.
     wanted = [focal_by_loops(m.detach(), targets.tl_heat, 2.0, 4.0) / 2 for m in maps[:2]]
     assert losses["focal"].item() == pytest.approx(sum(wanted), rel=1e-5)
-    assert all(torch.isfinite(item.grad).all() for item in maps)
+    assert all(item.grad.isfinite().all() for item in maps)
 
 
 def test_counts_tell_cells_per_class_cells_of_any_class_and_pictures() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +15,14 @@ from cornernet.parts.crowds import crowd_cells
 from cornernet_ops.corner_targets import draw_gaussians, gaussian_radius
 
 
-def targets(boxes: list[list[float]], labels: list[int], **settings) -> Targets:
+def targets(boxes: list[list[float]], labels: list[int], **settings: Any) -> Targets:
     """Targets of one picture; by default 64 × 64 pixels, 16 × 16 cells, 3 classes."""
-    given = {"num_classes": 3, "image_size": (64, 64), "map_size": (16, 16), **settings}
+    given: dict[str, Any] = {
+        "num_classes": 3,
+        "image_size": (64, 64),
+        "map_size": (16, 16),
+        **settings,
+    }
     return build_targets(
         [torch.tensor(boxes).reshape(-1, 4)], [torch.tensor(labels, dtype=torch.int64)], **given
     )
@@ -35,7 +41,9 @@ def overlaps(height: float, width: float, radius: float) -> list[float]:
 
 @pytest.mark.parametrize("overlap", [0.1, 0.3, 0.5, 0.7, 0.9])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 40), (12, 7), (100, 100), (128, 1)])
-def test_moving_corners_by_the_radius_leaves_just_the_overlap(height, width, overlap) -> None:
+def test_moving_corners_by_the_radius_leaves_just_the_overlap(
+    height: int, width: int, overlap: float
+) -> None:
     size = torch.tensor([float(height), float(width)], dtype=torch.float64)
     radius = float(gaussian_radius(size[0], size[1], overlap))
     assert min(overlaps(height, width, radius)) == pytest.approx(overlap, abs=1e-9)
