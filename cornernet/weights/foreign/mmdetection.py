@@ -46,6 +46,11 @@ def to_mmdet(
     Raises:
         UserError: MMDetection has no such network.
     """
+    if model.parts != ["corners"]:
+        raise UserError(
+            f"{source}: expected a network whose model.parts are ['corners'], as MMDetection's "
+            f"are, found {model.parts}; this network cannot go there"
+        )
     widths = (model.pool_channels, model.head_channels)
     if widths != (_POOL_CHANNELS, _HEAD_CHANNELS):
         raise UserError(

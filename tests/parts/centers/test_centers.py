@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
-from cornernet.config import LossConfig, ModelConfig
+from cornernet import CornerNet
+from cornernet.config import Config, LossConfig, ModelConfig
 from cornernet.config import TestConfig as Settings
+from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
@@ -19,9 +23,14 @@ from cornernet.parts.centers.losses import center_counts, center_losses
 from cornernet.parts.centers.structures import CenterMaps
 from cornernet.parts.centers.targets import build_targets
 from cornernet.parts.losses import focal_loss
+from cornernet.runtime.distributed import World
 from cornernet.structures import Batch, Candidates
+from cornernet.train.loop import train
+from cornernet.weights.file import Weights
+from cornernet.weights.foreign import to_mmdet
+from cornernet.weights.state import start_from
 from cornernet_ops import corner_pool
-from tests.small import SMALL_MODEL
+from tests.small import SMALL_MODEL, small_config
 
 BOXES = [torch.tensor([[4.0, 8.0, 20.0, 24.0], [0.0, 0.0, 30.0, 10.0]]), torch.zeros(0, 4)]
 LABELS = [torch.tensor([1, 0]), torch.zeros(0, dtype=torch.int64)]
@@ -153,3 +162,34 @@ def test_parts_that_make_no_detector_are_refused(parts: list[str]) -> None:
     with pytest.raises(UserError) as caught:
         network(parts=parts)
     assert caught.value.field == "model.parts"
+
+
+def test_a_run_learns_logs_resumes_and_detects_with_centres(tmp_path: Path) -> None:
+    shapes = synthesize(tmp_path / "shapes", train=4, val=2, min_side=64, max_side=96)
+    config = small_config("--model.parts", "[corners, centers]", "--train.epochs", "2")
+    run = tmp_path / "run"
+    train(config, shapes, run, World(torch.device("cpu")))
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all("loss/center" in line for line in lines if line["kind"] == "train")
+    # Nothing is left to do, but the whole state is read.
+    train(config, shapes, run, World(torch.device("cpu")), resume=True)
+    detector = CornerNet.from_pretrained(run / "best.pt", device="cpu")
+    assert [part.name for part in detector.model.parts] == ["corners", "centers"]
+    assert len(detector.predict(next((shapes / "val").iterdir()), score_threshold=0.0)) > 0
+
+
+def test_weights_of_other_classes_start_their_centres_again(tmp_path: Path) -> None:
+    model = network()
+    config = Config(model=model.config)
+    weights = Weights(model.state_dict(), ["a", "b"], config)
+    other = Detector(model.config, 3)
+    again = start_from(other, weights, model.config, ["x", "y", "z"], "w.pt")
+    assert "centers.heat.0.1.conv" in again
+    kept = "centers.off.0.1.conv.weight"
+    assert torch.equal(other.state_dict()[kept], model.state_dict()[kept])
+
+
+def test_mmdetection_has_no_such_network() -> None:
+    model = network(pool_channels=128, head_channels=256)
+    with pytest.raises(UserError, match="corners"):
+        to_mmdet(model.state_dict(), model.config, ["a", "b"], "w.pt")
