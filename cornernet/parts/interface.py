@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from cornernet.config import LossConfig, ModelConfig, TestConfig
+from cornernet.model.layers import recomputed
 from cornernet.structures import Batch, Candidates
 
 
@@ -42,6 +44,12 @@ class Head(nn.Module, ABC):
     """
 
     recompute: bool = False
+
+    def run(self, module: nn.Module, x: Tensor) -> Tensor:
+        """`module(x)`, of which only `x` is kept for backward where `recompute` says so."""
+        if self.recompute and torch.is_grad_enabled():
+            return recomputed(module, x)
+        return cast(Tensor, module(x))
 
     @abstractmethod
     def forward(self, features: list[Tensor]) -> list[Any]:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
-from cornernet.model.layers import recomputed
 from cornernet.parts.centers.structures import CenterMaps
 from cornernet.parts.interface import Head, SharedConvolution
 from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, initialise
@@ -71,13 +69,8 @@ class CenterHead(Head):
         return [self._stack(stack, features[stack]) for stack in stacks]
 
     def _stack(self, stack: int, feature: Tensor) -> CenterMaps:
-        def run(module: nn.Module, x: Tensor) -> Tensor:
-            if self.recompute and torch.is_grad_enabled():
-                return recomputed(module, x)
-            return cast(Tensor, module(x))
-
-        pooled = run(self.pool[stack], feature)
-        return CenterMaps(run(self.heat[stack], pooled), run(self.off[stack], pooled))
+        pooled = self.run(self.pool[stack], feature)
+        return CenterMaps(self.run(self.heat[stack], pooled), self.run(self.off[stack], pooled))
 
     def fused(self) -> tuple[list[SharedConvolution], nn.Module]:
         pool = cast(PoolingModule, self.pool[-1])

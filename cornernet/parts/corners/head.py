@@ -8,10 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
-from cornernet.model.layers import recomputed
 from cornernet.parts.corners.structures import Outputs
 from cornernet.parts.interface import Head, SharedConvolution
 from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, initialise
@@ -74,11 +72,7 @@ class CornerHead(Head):
         return [self._stack(stack, features[stack]) for stack in stacks]
 
     def _stack(self, stack: int, feature: Tensor) -> Outputs:
-        def run(module: nn.Module, x: Tensor) -> Tensor:
-            if self.recompute and torch.is_grad_enabled():
-                return recomputed(module, x)
-            return cast(Tensor, module(x))
-
+        run = self.run
         top_left = run(self.tl_pool[stack], feature)
         bottom_right = run(self.br_pool[stack], feature)
         return Outputs(
