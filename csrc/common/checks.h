@@ -1,5 +1,6 @@
 // Argument checks in the words of cornernet_ops/checks.py: one sentence that names the op, the
-// argument, what was expected and what was given. They arrive in Python as ValueError and TypeError.
+// argument, what was expected and what was given. They arrive in Python as ValueError and
+// TypeError.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -14,14 +14,14 @@ namespace cornernet {
 //
 // T: float, double, or an order_key of a narrower type.
 template <typename T>
-CORNERNET_HOST_DEVICE constexpr bool is_new_max(T x, T m) {
+CORNERNET_HOST_DEVICE_INLINE constexpr bool is_new_max(T x, T m) {
   return (x >= m) | (x != x);
 }
 
 // The bits of a floating value, a sign and a magnitude, as an integer in the order of the values:
 // both zeros are 0, every NaN is the largest. `infinity` is the bits of that.
 template <typename Bits, Bits infinity>
-CORNERNET_HOST_DEVICE constexpr Bits order_key(Bits bits) {
+CORNERNET_HOST_DEVICE_INLINE constexpr Bits order_key(Bits bits) {
   constexpr Bits kLargest = std::numeric_limits<Bits>::max();
   const Bits magnitude = static_cast<Bits>(bits & kLargest);
   const Bits negated = static_cast<Bits>(-magnitude);

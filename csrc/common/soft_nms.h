@@ -95,14 +95,13 @@ struct SoftNms {
     }
   }
 
-  // The score that a candidate is left with by a picked one of its class, -infinity if it is
-  // dropped. `first_score` is the one that it began with; `merged` collects what it gives to the
-  // picked box. Most boxes do not overlap, and then nothing changes.
+  // Whether a picked box lowers the score of one of its class: most boxes do not overlap.
+  CORNERNET_HOST_DEVICE bool lowers(T overlap) const { return overlap > 0 || iou_threshold <= 0; }
+
+  // The score that such a box is left with, -infinity if it is dropped. `first_score` is the one
+  // that it began with; `merged` collects what it gives to the picked box.
   CORNERNET_HOST_DEVICE T lowered_score(
       T overlap, const Box<T>& box, T first_score, T score, WeightedBoxes<T>& merged) const {
-    if (!(overlap > 0 || iou_threshold <= 0)) {
-      return score;
-    }
     const T by = factor(overlap);
     if (merges()) {
       merged.add(box, first_score * std::pow(1 - by, merge_exponent));

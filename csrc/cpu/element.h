@@ -48,7 +48,9 @@ CORNERNET_INLINE double key(double value) {
 // The rule of common/compare.h for elements.
 template <typename T>
 CORNERNET_INLINE bool is_new_max(T x, T m) {
-  return cornernet::is_new_max(key(x), key(m));
+  const auto key_x = key(x);
+  const auto key_m = key(m);
+  return cornernet::is_new_max(key_x, key_m);
 }
 
 // choice ? a : b, on the bits: a choice between structs would be one between their addresses, which

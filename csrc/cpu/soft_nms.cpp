@@ -92,9 +92,12 @@ class Candidates {
       if (i == range.best) {
         continue;
       }
-      const T score = nms_.lowered_score(overlap_[i], box(i), first_score_[i], score_[i], merged);
-      if (score == -INFINITY) {
-        continue;
+      T score = score_[i];
+      if (nms_.lowers(overlap_[i])) {
+        score = nms_.lowered_score(overlap_[i], box(i), first_score_[i], score, merged);
+        if (score == -INFINITY) {
+          continue;
+        }
       }
       keep(i, kept, score);
       if (score > score_[next]) {

@@ -128,10 +128,13 @@ __global__ void __launch_bounds__(kThreads) suppress(SoftNms<T> task, T* left) {
       }
       if (labels[i] == label) {
         const Box<T> other = box_at(boxes, i);
-        score = task.lowered_score(box_iou(box, other), other, scores[i], score, merged);
-        left[i] = score;
-        if (score == gone) {
-          continue;
+        const T overlap = box_iou(box, other);
+        if (task.lowers(overlap)) {
+          score = task.lowered_score(overlap, other, scores[i], score, merged);
+          left[i] = score;
+          if (score == gone) {
+            continue;
+          }
         }
       }
       const Best<T> own{score, i};
