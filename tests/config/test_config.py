@@ -30,6 +30,7 @@ from cornernet.config import (
 from cornernet.config import TestConfig as Settings
 from cornernet.config.settings import RENAMED
 from cornernet.errors import UserError
+from tests.errors import raises
 
 MMDETECTION = "cornernet_hourglass104_{}-210e-mstest_coco"
 PICTURES_PER_GPU = {"8xb6": 6, "10xb5-crop511": 5, "32xb3": 3}
@@ -125,15 +126,14 @@ def refused_file(folder: Path, text: str) -> UserError:
 
 def test_circle_of_bases_is_refused(tmp_path: Path) -> None:
     recipe_file(tmp_path, "base: mine", "other")
-    with pytest.raises(UserError, match="circle") as error:
+    with raises("circle", field="base") as error:
         load_recipe(recipe_file(tmp_path, "base: other"))
     assert error.value.field == "base" and "mine.yaml" in str(error.value)
 
 
 def test_unknown_recipe_names_the_nearest() -> None:
-    with pytest.raises(UserError, match="'tinny'.*'tiny'") as error:
+    with raises("'tinny'", "'tiny'", field="recipe"):
         load_recipe("tinny")
-    assert error.value.field == "recipe"
 
 
 def test_unknown_base_is_told_of_the_file_that_names_it(tmp_path: Path) -> None:
@@ -301,12 +301,12 @@ def test_every_type_of_the_schema_is_tried() -> None:
 def test_value_out_of_range_is_told_with_its_file(tmp_path: Path) -> None:
     recipe_file(tmp_path, "train: {epochs: 0}", "below")
     file = recipe_file(tmp_path, "base: below\ntrain: {batch_size: 2}")
-    with pytest.raises(UserError) as error:
+    with raises(field="train.epochs") as error:
         load_recipe(file)
     assert error.value.field == "train.epochs" and error.value.source == str(
         tmp_path / "below.yaml"
     )
-    with pytest.raises(UserError) as error:
+    with raises(field="train.epochs") as error:
         load_recipe(file, ["--train.epochs", "-1"])
     assert error.value.field == "train.epochs" and error.value.source is None
 
@@ -377,15 +377,13 @@ def test_later_words_win() -> None:
     ],
 )
 def test_value_out_of_range_is_refused_by_name(section: str, key: str, value: object) -> None:
-    with pytest.raises(UserError) as error:
+    with raises("must", field=f"{section}.{key}"):
         SECTIONS[section](**{key: value})
-    assert error.value.field == f"{section}.{key}" and "must" in error.value.message
 
 
 def test_as_many_blocks_as_channels_are_needed() -> None:
-    with pytest.raises(UserError, match=r"model\.stage_blocks") as error:
+    with raises("model.stage_blocks", field="model.stage_channels"):
         ModelConfig(stage_blocks=[1, 1])
-    assert error.value.field == "model.stage_channels"
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cornernet.data.coco import CocoDataset
 from cornernet.data.images import read_image, write_image
-from cornernet.errors import UserError
+from tests.errors import raises
 
 WIDTH, HEIGHT = 64, 48
 
@@ -58,12 +58,9 @@ def write(root: Path, data: Any) -> Path:
 
 def refused(root: Path, *words: str, field: str | None = None, **options: Any) -> str:
     """The sentence with which a dataset is refused; all `words` must be in it."""
-    with pytest.raises(UserError) as caught:
+    with raises(*words, field=field) as caught:
         CocoDataset(root, "train", **options)
-    assert caught.value.field == field
     sentence = str(caught.value)
-    for word in words:
-        assert word in sentence
     assert "\n" not in sentence
     return sentence
 
@@ -338,14 +335,14 @@ def test_an_annotation_of_an_unknown_image_is_named(tmp_path: Path) -> None:
 def test_an_image_of_another_size_is_refused_with_both_sizes(tmp_path: Path) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     write_image(tmp_path / "train" / "a.png", np.zeros((20, 30, 3), np.uint8))
-    with pytest.raises(UserError, match=r"a\.png: .*64x48 .*\.json.* 30x20"):
+    with raises("a.png:", "64x48", ".json", "30x20"):
         dataset.load(0)
 
 
 def test_a_turned_image_points_to_exif(tmp_path: Path) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     write_image(tmp_path / "train" / "a.png", np.zeros((WIDTH, HEIGHT, 3), np.uint8))
-    with pytest.raises(UserError, match=r"48x64.*EXIF"):
+    with raises("48x64", "EXIF"):
         dataset.load(0)
 
 
@@ -391,7 +388,7 @@ def test_a_turned_image_of_another_size_is_refused_with_both_of_its_sizes(
 ) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     photograph(tmp_path / "train" / "a.png", 20, 30, 6)
-    with pytest.raises(UserError, match=r"a\.png: .*20x30.*stored.*30x20"):
+    with raises("a.png:", "20x30", "stored", "30x20"):
         dataset.load(0)
 
 
@@ -399,7 +396,7 @@ def test_a_truncated_image_is_refused_by_name(tmp_path: Path) -> None:
     dataset = CocoDataset(write(tmp_path, content()), "train")
     path = tmp_path / "train" / "b.png"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(UserError, match=r"b\.png.*truncated"):
+    with raises("b.png", "truncated"):
         dataset.load(1)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from cornernet.data.coco import CocoDataset
 from cornernet.data.layouts import find_split
-from cornernet.errors import UserError
+from tests.errors import raises
 
 
 def make(root: Path, *names: str) -> Path:
@@ -29,13 +29,9 @@ def annotation_files(*splits: str) -> list[str]:
 
 def refused(root: Path, *words: str, split: str = "train", field: str | None = None) -> None:
     """A split is not found; the error has the field and all `words` in one line."""
-    with pytest.raises(UserError) as caught:
+    with raises(*words, field=field) as caught:
         find_split(root, split)
-    assert caught.value.field == field
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    for word in words:
-        assert word in sentence
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["train", "train2017", "train_mini"])
@@ -98,6 +94,5 @@ def test_several_directories_with_images_are_listed(tmp_path: Path) -> None:
 
 def test_a_dataset_says_which_setting_its_split_comes_from(tmp_path: Path) -> None:
     make(tmp_path, *annotation_files("val"))
-    with pytest.raises(UserError, match=r"^data\.train_split is 'train'") as caught:
+    with raises("'train'", field="data.train_split"):
         CocoDataset(tmp_path, "train", split_field="data.train_split")
-    assert caught.value.field == "data.train_split"

@@ -13,6 +13,7 @@ import pytest
 from cornernet.data.coco import CocoDataset
 from cornernet.data.synthetic import CLASSES, _fits, _outline, _rasterise, synthesize
 from cornernet.errors import UserError
+from tests.errors import raises
 
 
 @pytest.fixture(scope="module")
@@ -177,14 +178,14 @@ def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
 def test_a_directory_that_holds_something_is_refused_and_untouched(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "mine.txt").write_text("keep")
-    with pytest.raises(UserError, match=r"a: .*not empty"):
+    with raises("a:", "not empty"):
         synthesize(tmp_path / "a", train=1, val=1)
     assert files(tmp_path) == {"a/mine.txt": b"keep"}
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("keep")
-    with pytest.raises(UserError, match="a file"):
+    with raises("a file"):
         synthesize(tmp_path / "a", train=1, val=1)
 
 
@@ -201,7 +202,7 @@ def test_what_fails_half_way_leaves_nothing(
         written.append(path)
 
     monkeypatch.setattr(synthetic, "write_image", write_two)
-    with pytest.raises(UserError, match="no space"):
+    with raises("no space"):
         synthesize(tmp_path / "a", train=5, val=5)
     assert len(written) == 2
     assert not list(tmp_path.iterdir())
@@ -210,21 +211,20 @@ def test_what_fails_half_way_leaves_nothing(
 @pytest.mark.parametrize(
     ("arguments", "field", "words"),
     [
-        ({"train": 0}, "train", "at least 1.* 0"),
-        ({"val": -1}, "val", "at least 1.* -1"),
-        ({"classes": ["circle", "cow"]}, "classes", "circle, cow"),
-        ({"classes": []}, "classes", "none"),
-        ({"classes": ["star", "star"]}, "classes", "star, star"),
-        ({"seed": -1}, "seed", "-1"),
-        ({"min_side": 20}, "min_side", "64.* 20"),
-        ({"min_side": 200, "max_side": 100}, "max_side", "200.* 100"),
-        ({"max_side": 5000}, "max_side", "4096.* 5000"),
+        ({"train": 0}, "train", ["at least 1", "0"]),
+        ({"val": -1}, "val", ["at least 1", "-1"]),
+        ({"classes": ["circle", "cow"]}, "classes", ["circle, cow"]),
+        ({"classes": []}, "classes", ["none"]),
+        ({"classes": ["star", "star"]}, "classes", ["star, star"]),
+        ({"seed": -1}, "seed", ["-1"]),
+        ({"min_side": 20}, "min_side", ["64", "20"]),
+        ({"min_side": 200, "max_side": 100}, "max_side", ["200", "100"]),
+        ({"max_side": 5000}, "max_side", ["4096", "5000"]),
     ],
 )
 def test_an_argument_out_of_range_is_a_sentence(
-    tmp_path: Path, arguments: dict[str, Any], field: str, words: str
+    tmp_path: Path, arguments: dict[str, Any], field: str, words: list[str]
 ) -> None:
-    with pytest.raises(UserError, match=words) as caught:
+    with raises(*words, field=field):
         synthesize(tmp_path / "a", **arguments)
-    assert caught.value.field == field
     assert not list(tmp_path.iterdir())

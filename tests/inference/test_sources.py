@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from cornernet.errors import UserError
 from cornernet.inference.sources import expand_sources
+from tests.errors import raises
 
 
 def test_a_directory_gives_its_images_and_nothing_else(tmp_path: Path) -> None:
@@ -23,5 +21,5 @@ def test_a_directory_that_is_called_like_an_image_is_none(tmp_path: Path) -> Non
 
 
 def test_a_directory_without_images_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="found none"):
+    with raises("found none"):
         list(expand_sources([str(tmp_path)]))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from cornernet import CornerNet
 from cornernet.config import Config, ModelConfig, with_overrides
 from cornernet.data.coco import CocoDataset
-from cornernet.errors import UserError
 from cornernet.inference.evaluate import coco_evaluation, coco_results, detect_split
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector, SharedConvolutions
@@ -19,6 +18,7 @@ from cornernet.parts import SharedConvolution
 from cornernet.parts.corners import head
 from cornernet.structures import Detections
 from cornernet_ops.soft_nms import box_iou
+from tests.errors import raises
 from tests.small import SMALL_MODEL
 
 
@@ -135,9 +135,8 @@ def test_precision_that_the_device_lacks_is_refused(monkeypatch: pytest.MonkeyPa
         raise RuntimeError("\"conv\" not implemented for 'Half'")
 
     monkeypatch.setattr(head.FusedCornerHead, "forward", fail)
-    with pytest.raises(UserError, match="fp16 is not supported on cpu .* use fp32") as caught:
+    with raises("fp16 is not supported on cpu", "use fp32", field="precision"):
         FusedDetector(network(), "fp16")
-    assert caught.value.field == "precision"
 
 
 def test_compiler_that_fails_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:

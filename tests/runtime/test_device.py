@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cornernet.errors import UserError
 from cornernet.runtime.device import available_kinds, describe, resolve_device
 from cornernet_ops import devices
+from tests.errors import raises
 
 CPU = torch.device("cpu")
 
@@ -43,13 +43,13 @@ def test_chosen_device_becomes_the_current_one(two_accelerators: list[int]) -> N
 def test_device_beyond_those_there_is_refused(
     two_accelerators: list[int], name: str, rank: int
 ) -> None:
-    with pytest.raises(UserError, match="device must be one of the 2 xpu devices, got xpu:2; "):
+    with raises("2 xpu devices", "xpu:2", field="device"):
         resolve_device(name, rank)
 
 
 @pytest.mark.parametrize("name", ["mps", "tpu", "", "cpu:first"])
 def test_device_that_is_not_there_is_refused_with_those_that_are(only_cpu: None, name: str) -> None:
-    with pytest.raises(UserError, match=rf"device must .* \(cpu\), got '{name}'; use one of cpu"):
+    with raises("(cpu)", f"'{name}'", "use one of cpu", field="device"):
         resolve_device(name)
 
 
@@ -57,7 +57,7 @@ def test_missing_sdaa_names_the_plugin_to_install(
     no_accelerator: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="install Tecorigin's torch_sdaa from its Docker images"):
+    with raises("install", "torch_sdaa", "Docker images", field="device"):
         resolve_device("sdaa")
 
 
@@ -71,7 +71,7 @@ def broken_plugin(no_accelerator: None, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_broken_plugin_is_quoted_where_it_is_asked_for(broken_plugin: None) -> None:
-    with pytest.raises(UserError, match=r"torch_sdaa cannot be imported \(OSError: libsdaart"):
+    with raises("torch_sdaa cannot be imported (OSError: libsdaart", field="device"):
         resolve_device("sdaa")
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from cornernet.errors import UserError
 from cornernet.runtime import precision as module
 from cornernet.runtime.precision import autocast, grad_scaler, resolve_precision
+from tests.errors import raises
 
 CPU = torch.device("cpu")
 
@@ -75,5 +75,5 @@ def test_precision_that_autocast_lacks_is_a_sentence(monkeypatch: pytest.MonkeyP
         raise RuntimeError("unsupported dtype")
 
     monkeypatch.setattr(torch, "autocast", refuse)
-    with pytest.raises(UserError, match=r"train\.precision must .* 'fp16' \(unsupp.*; use fp32"):
+    with raises("cpu", "'fp16'", "unsupported dtype", "use fp32", field="train.precision"):
         autocast(CPU, "fp16")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from cornernet.errors import UserError
 from cornernet.runtime import probe as module
 from cornernet.runtime.probe import CHECKS, Check, Values, is_fit, main, probe, probe_op
 from cornernet_ops import __main__ as ops_command
 from cornernet_ops import devices
 from cornernet_ops.registration import OPS
+from tests.errors import raises
 
 CPU = torch.device("cpu")
 EXP = Check("aten::exp", lambda v: (v(3, 4),))
@@ -146,7 +146,7 @@ def test_bad_command_of_the_ops_is_refused_in_a_sentence(
 
 def test_missing_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="device .* 'sdaa'.* torch_sdaa is not installed"):
+    with raises("'sdaa'", "torch_sdaa is not installed", field="device"):
         module.find_device("sdaa")
 
 

@@ -9,6 +9,7 @@ from cornernet.config import Config, config_from_dict
 from cornernet.errors import OutOfMemory, UserError
 from cornernet.runtime.distributed import World
 from cornernet.train import batch_size
+from tests.errors import raises
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 8, 21, 64, 100])
@@ -41,7 +42,7 @@ def test_one_picture_too_much_is_an_error() -> None:
 
 
 def test_memory_of_the_host_is_not_tried_out() -> None:
-    with pytest.raises(UserError, match="device must .* memory of its own .* got cpu"):
+    with raises("memory of its own", "cpu", field="device"):
         batch_size.find_batch_size(Config(), World(torch.device("cpu")))
 
 

@@ -13,7 +13,6 @@ import torch
 
 from cornernet.config import Config, config_from_dict
 from cornernet.data.synthetic import synthesize
-from cornernet.errors import UserError
 from cornernet.runtime.distributed import World
 from cornernet.train.compare import (
     BatchComparison,
@@ -22,6 +21,7 @@ from cornernet.train.compare import (
     training_records,
 )
 from cornernet.train.trainer import Trainer
+from tests.errors import raises
 from tests.small import SMALL_MODEL
 
 CPU = World(torch.device("cpu"))
@@ -74,17 +74,17 @@ def test_steps_that_one_run_lacks_are_left_out() -> None:
 
 
 def test_runs_without_a_common_step_are_refused() -> None:
-    with pytest.raises(UserError, match="from 10 to 10 and from 15 to 15 with none in common"):
+    with raises("from 10 to 10", "from 15 to 15", "none in common"):
         compare_losses(records(1.0), records(1.0, first=15))
 
 
 def test_loss_that_is_no_number_is_refused() -> None:
-    with pytest.raises(UserError, match="finite losses, found another loss/total at step 20"):
+    with raises("finite losses", "loss/total", "step 20"):
         compare_losses(records(1.0, None), records(1.0, 1.0))
 
 
 def test_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected the losses of a run, found no such file"):
+    with raises("losses of a run", "no such file"):
         training_records(tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_runs_of_different_networks_are_refused() -> None:
     other = records(1.0)
     for record in other.values():
         record["loss/center"] = 1.0
-    with pytest.raises(UserError, match="the same losses.*center"):
+    with raises("the same losses", "center"):
         compare_losses(records(1.0), other)
 
 

@@ -6,10 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from cornernet.errors import UserError
 from cornernet.vendors.tecorigin.contribution import write_contribution
+from tests.errors import raises
 
 from .helpers import PACKAGE, write_run
 
@@ -83,7 +81,6 @@ def test_check_that_fails_decides(tmp_path: Path) -> None:
 def test_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "zoo").mkdir()
     (tmp_path / "zoo" / "mine").write_text("mine")
-    with pytest.raises(UserError, match="new or empty") as error:
+    with raises("new or empty", field="output"):
         write_contribution(write_run(tmp_path / "a"), tmp_path / "zoo", PACKAGE, "")
-    assert error.value.field == "output"
     assert [path.name for path in (tmp_path / "zoo").iterdir()] == ["mine"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cornernet.errors import UserError
 from cornernet.weights.foreign import mmdetection, original
 from cornernet.weights.foreign.names import Rule, inverse, matching, rename, renamed
 from cornernet.weights.foreign.sizes import sizes_of
+from tests.errors import raises
 
 RULES = (
     Rule("(hg.)?pre.0.*", "stem.0.*"),
@@ -43,7 +43,7 @@ def test_a_pattern_describes_whole_names() -> None:
 
 def test_two_tensors_may_not_get_the_same_name() -> None:
     tensors = {"tl_a.1.x": torch.ones(1), "tl_b.1.x": torch.ones(1)}
-    with pytest.raises(UserError, match=r"x\.pth.*tl\.1\.x.*tl_a\.1\.x.*tl_b\.1\.x"):
+    with raises("x.pth", "tl.1.x", "tl_a.1.x", "tl_b.1.x"):
         renamed(tensors, RULES, "x.pth")
 
 

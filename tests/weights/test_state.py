@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from cornernet.config import Config, ModelConfig
-from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.weights.file import Weights
 from cornernet.weights.state import load_state, start_from
+from tests.errors import raises
 from tests.small import SMALL_MODEL
 
 
@@ -34,9 +34,8 @@ def of_kind(kind: str) -> tuple[dict[str, Tensor], str]:
 @pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
 def test_tensors_that_do_not_fit_are_named(kind: str, field: str | None) -> None:
     state, name = of_kind(kind)
-    with pytest.raises(UserError, match=rf"mine\.pt.*1 {kind}.*{name}") as error:
+    with raises("mine.pt", f"1 {kind}", name, field=field):
         load_state(network(), state, "mine.pt", field=field)
-    assert error.value.field == field
 
 
 @pytest.mark.parametrize("kind", ["missing", "left over", "of another shape"])
@@ -44,7 +43,7 @@ def test_tensors_that_do_not_fit_change_nothing(kind: str) -> None:
     state, _ = of_kind(kind)
     model = network(seed=1)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(UserError):
+    with raises():
         load_state(model, state, "mine.pt")
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
@@ -91,14 +90,12 @@ def test_class_dependent_layers_are_those_whose_shape_depends_on_the_classes() -
 
 def test_weights_of_another_network_name_the_settings() -> None:
     given = weights(["a"], feature_channels=6)
-    with pytest.raises(UserError, match=r"w\.pt.*model\.feature_channels=6 \(here 8\)") as error:
+    with raises("w.pt", "model.feature_channels=6 (here 8)", field="train.init"):
         start(network(), given, ["a"])
-    assert error.value.field == "train.init"
 
 
 def test_weights_that_lack_a_tensor_are_no_start() -> None:
     given = weights(["a", "b"])
     del given.state_dict["backbone.stem.0.conv.weight"]
-    with pytest.raises(UserError, match=r"w\.pt.*1 missing") as error:
+    with raises("w.pt", "1 missing", field="train.init"):
         start(network(), given, ["a", "b"])
-    assert error.value.field == "train.init"

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from cornernet.errors import UserError
 from cornernet.weights.unpickle import _REBUILT, _STUBBED, Stub, read_tensors
+from tests.errors import raises
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -145,7 +145,7 @@ def test_what_would_be_called_is_named_and_not_called(
     function, *arguments = CALLS[name]
     content = {"state_dict": tensors(), "meta": Call(function, *arguments)}
     torch.save(content, "trap.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(UserError, match=rf"trap\.pth: .*{name}"):
+    with raises("trap.pth:", name):
         read_tensors(Path("trap.pth"))
     assert not Path("sprung").exists()
 
@@ -159,7 +159,7 @@ def test_a_bare_pickle_is_read_by_the_same_rules(
     parts = [0x1950A86A20F9469CFC6C, 1001] if header else []
     trap = Call(os.system, "touch sprung")
     Path("trap.pkl").write_bytes(b"".join(pickle.dumps(part, 2) for part in [*parts, trap]))
-    with pytest.raises(UserError, match="posix.system"):
+    with raises("posix.system"):
         read_tensors(Path("trap.pkl"))
     assert not Path("sprung").exists()
 
@@ -171,7 +171,7 @@ def test_getattr_of_an_allowed_name_gets_hold_of_nothing(
     monkeypatch.chdir(tmp_path)
     reach = Call(getattr, collections.OrderedDict, "__init__")
     torch.save({"state_dict": tensors(), "meta": Call(Call, reach)}, "trap.pth")
-    with pytest.raises(UserError, match="Call"):
+    with raises("Call"):
         read_tensors(Path("trap.pth"))
     torch.save({"state_dict": tensors(), "meta": reach}, "empty.pth")
     assert isinstance(read_tensors(Path("empty.pth"))["meta"], Stub)
@@ -198,7 +198,7 @@ def test_torchscript_is_not_run(
         file.write(tail)
     monkeypatch.setattr(torch.jit, "load", fail)
     monkeypatch.setattr(torch, "load", fail)
-    with pytest.raises(UserError, match="weights file"):
+    with raises("weights file"):
         read_tensors(tmp_path / "script.pt")
 
 
@@ -211,7 +211,7 @@ def test_archive_of_the_oldest_format_is_not_unpacked(tmp_path: Path, zipped: bo
     if zipped:
         with zipfile.ZipFile(tmp_path / "old.pth", "a") as other:
             other.writestr("a/b", b"x")
-    with pytest.raises(UserError, match="weights file"):
+    with raises("weights file"):
         read_tensors(tmp_path / "old.pth")
 
 
@@ -237,7 +237,7 @@ def test_nothing_known_can_be_changed(tmp_path: Path, name: str, kind: str) -> N
     """BUILD sets the attributes of what lies on the stack, here of the known name itself."""
     for state in (b"}S'__name__'\nS'/tmp/x'\ns", b"(N}S'__doc__'\nS'x'\nst"):
         hand_made(named(name) + state + b"b.", tmp_path / "x.pth", kind)
-        with pytest.raises(UserError, match="weights file"):
+        with raises("weights file"):
             read_tensors(tmp_path / "x.pth")
 
 
@@ -257,7 +257,7 @@ def test_references_to_anything_but_stored_numbers_are_refused(
     tmp_path: Path, reference: bytes, kind: str
 ) -> None:
     hand_made(reference + b"Q.", tmp_path / "x.pth", kind)
-    with pytest.raises(UserError, match="weights file"):
+    with raises("weights file"):
         read_tensors(tmp_path / "x.pth")
 
 
@@ -273,7 +273,7 @@ def test_tensors_beyond_their_numbers_are_refused(
         named("torch._utils._rebuild_tensor_v2") + b"(" + storage + call + b"R.",
         tmp_path / "x.pth", "zip",
     )  # fmt: skip
-    with pytest.raises(UserError, match="weights file"):
+    with raises("weights file"):
         read_tensors(tmp_path / "x.pth")
 
 
