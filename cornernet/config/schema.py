@@ -261,6 +261,9 @@ class TrainConfig:
             saved; 0 disables it.
         eval_every: epochs between evaluations; the last epoch is always evaluated; 0: only it.
         log_every: steps between lines in metrics.jsonl and in the log.
+        checkpoint_minutes: minutes between checkpoints within an epoch; 0: at the end of each
+            epoch alone.
+        keep_checkpoints: how many of the newest checkpoints are kept, beside the best weights.
         seed: seed of weights, order of images and augmentation.
         channels_last: keep activations in NHWC order, which convolutions prefer on most devices.
     """
@@ -282,14 +285,16 @@ class TrainConfig:
     ema_decay: float = 0.0
     eval_every: int = 1
     log_every: int = 50
+    checkpoint_minutes: float = 10.0
+    keep_checkpoints: int = 2
     seed: int = 0
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        _require_at_least(1, "train", self, "epochs", "batch_size", "log_every")
+        _require_at_least(1, "train", self, "epochs", "batch_size", "log_every", "keep_checkpoints")
         _require_at_least(
             0, "train", self, "weight_decay", "clip_norm", "warmup_steps", "gamma", "eval_every",
-            "seed", "micro_batch",
+            "seed", "micro_batch", "checkpoint_minutes",
         )  # fmt: skip
         _require(
             self.learning_rate > 0,

@@ -7,6 +7,7 @@ that is resumed, or that uses another number of processes, sees the same images.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -18,6 +19,7 @@ from cornernet.config import Config
 from cornernet.data.augment import augment, resize_sample, scaled_size
 from cornernet.data.coco import CocoDataset
 from cornernet.errors import UserError
+from cornernet.runtime.processes import STOP_SIGNALS, end_with_parent
 from cornernet.structures import Batch, Sample
 
 Key = tuple[int, int]  # epoch, index of the image
@@ -57,7 +59,7 @@ class AugmentedDataset(Dataset[Sample | UserError]):
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """The batches of one process in the remaining epochs.
+    """The batches of one process in the remaining steps.
 
     In each step, all processes together take `batch_size * processes` images from one permutation;
     the last step of an epoch is filled up from the start of the permutation.
@@ -69,6 +71,7 @@ class EpochBatches(Sampler[list[Key]]):
         seed: seed of the permutations.
         rank: of this process.
         processes: number of processes.
+        first_step: steps of the first epoch that are left out, because they are done.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class EpochBatches(Sampler[list[Key]]):
         seed: int,
         rank: int = 0,
         processes: int = 1,
+        first_step: int = 0,
     ) -> None:
         self.images = images
         self.batch_size = batch_size
@@ -86,20 +90,22 @@ class EpochBatches(Sampler[list[Key]]):
         self.seed = seed
         self.rank = rank
         self.processes = processes
+        self.first_step = first_step
 
     @property
     def steps_per_epoch(self) -> int:
         return -(-self.images // (self.batch_size * self.processes))
 
     def __len__(self) -> int:
-        return self.steps_per_epoch * len(self.epochs)
+        return max(0, self.steps_per_epoch * len(self.epochs) - self.first_step)
 
     def __iter__(self) -> Iterator[list[Key]]:
         joint = self.batch_size * self.processes
         for epoch in self.epochs:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.images)
             order = np.resize(order, self.steps_per_epoch * joint)
-            for step in range(self.steps_per_epoch):
+            first = self.first_step if epoch == self.epochs.start else 0
+            for step in range(first, self.steps_per_epoch):
                 start = step * joint + self.rank * self.batch_size
                 yield [(epoch, int(i)) for i in order[start : start + self.batch_size]]
 
@@ -122,8 +128,14 @@ def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
     )
 
 
-def _one_thread(_: int) -> None:
+def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
+    end_with_parent()
+    # What a terminal or a scheduler sends to all processes is for the one that trains: it still
+    # needs batches to finish its step.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
 
 
 def training_batches(
@@ -132,6 +144,7 @@ def training_batches(
     first_epoch: int = 0,
     rank: int = 0,
     processes: int = 1,
+    first_step: int = 0,
 ) -> tuple[Iterator[Batch], int]:
     """All batches of a run from `first_epoch` on, and the number of batches in an epoch.
 
@@ -143,6 +156,7 @@ def training_batches(
         first_epoch: 0, or the epoch at which a run is resumed.
         rank: of this process.
         processes: number of processes of the run.
+        first_step: steps of the first epoch that are done.
     """
     sampler = EpochBatches(
         len(source),
@@ -151,13 +165,18 @@ def training_batches(
         config.train.seed,
         rank,
         processes,
+        first_step,
     )
+    # The loader draws a number when it starts. A run that goes on has drawn it, so that here it
+    # must not come from the state which the checkpoint has restored.
+    goes_on = first_epoch > 0 or first_step > 0
     loader = DataLoader(
         AugmentedDataset(source, config),
         batch_sampler=sampler,
         num_workers=config.data.workers,
         collate_fn=collate,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator() if goes_on else None,
     )
 
     def batches() -> Iterator[Batch]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cornernet.runtime.processes import is_alive
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name to write under; on success it takes the place of `path`.
 
-    It lies in the same folder, because a rename is atomic only within one file system, and carries
-    the process id, because several processes may write the same file.
+    It lies in the same directory, because a rename is atomic only within one file system, and
+    carries the host's name and the process id, because several processes may write the same file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -26,8 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to fill; on success it becomes `path`, which is new or an empty folder."""
-    unfinished = path.absolute().with_name(f".{path.absolute().name}.{os.getpid()}.tmp")
+    """Yield a directory to fill; on success it becomes `path`, which is new or empty."""
+    unfinished = _temporary(path.absolute())
     try:
         unfinished.mkdir(parents=True)
         yield unfinished
@@ -36,3 +40,28 @@ def new_folder(path: Path) -> Iterator[Path]:
         unfinished.rename(path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def remove_stale(directory: Path) -> list[str]:
+    """Remove the temporary files that writers of this host have left by dying; return their names.
+
+    For a process that has not begun to write in the directory: what carries its own id is of a
+    dead process that had the same one.
+    """
+    pattern = re.compile(rf"\..+\.{re.escape(host_name())}\.(\d+)\.tmp")
+    removed = []
+    for path in directory.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and (int(match[1]) == os.getpid() or not is_alive(int(match[1]))):
+            path.unlink(missing_ok=True)
+            removed.append(path.name)
+    return sorted(removed)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{host_name()}.{os.getpid()}.tmp")
+
+
+def host_name() -> str:
+    """This host's name, of characters that may stand in a file's name."""
+    return re.sub(r"\W+", "-", socket.gethostname())

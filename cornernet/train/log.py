@@ -100,10 +100,17 @@ class RunLog:
         resume_step: drop the records of steps after this one: a run that was killed in mid-epoch
             does these steps again.
         losses: names of the losses.
+        validated: whether the validation after `resume_step` is done; if it is done again, its
+            record is dropped.
     """
 
     def __init__(
-        self, directory: Path, is_main: bool, resume_step: int = 0, losses: Sequence[str] = ()
+        self,
+        directory: Path,
+        is_main: bool,
+        resume_step: int = 0,
+        losses: Sequence[str] = (),
+        validated: bool = True,
     ) -> None:
         self.path = directory / "metrics.jsonl"
         self.is_main = is_main
@@ -112,7 +119,11 @@ class RunLog:
         self._sinks: list[Sink] = []
         if not is_main:
             return
-        self.records = [r for r in read_records(self.path) if r["step"] <= resume_step]
+        self.records = [
+            record
+            for record in read_records(self.path)
+            if record["step"] < resume_step + (validated or record["kind"] == "train")
+        ]
         # By way of another file: a run that dies just here keeps its records.
         kept = "".join(json.dumps(record) + "\n" for record in self.records)
         with replacing(self.path) as temporary:
@@ -144,8 +155,14 @@ class RunLog:
         sys.stdout.flush()
 
     @contextmanager
-    def epoch(self, title: str, steps: int) -> Iterator[Any]:
-        """Show the progress of one epoch; yields a function (text) → None to call at each step."""
+    def epoch(self, title: str, steps: int, done: int = 0) -> Iterator[Any]:
+        """Show the progress of one epoch; yields a function (text) → None to call at each step.
+
+        Args:
+            title: what is shown.
+            steps: of the whole epoch.
+            done: how many of them were made before.
+        """
         if not (self.is_main and self.console.is_terminal):
             yield lambda text: None
             return
@@ -158,7 +175,7 @@ class RunLog:
             TextColumn("{task.fields[text]}"),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(title, total=steps, text="")
+            task = progress.add_task(title, total=steps, completed=done, text="")
             yield lambda text: progress.update(task, advance=1, text=text)
 
     def close(self) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -22,12 +25,17 @@ from cornernet.report.curves import save_curves
 from cornernet.report.draw import draw_detections
 from cornernet.report.sheet import save_sheet
 from cornernet.runtime.distributed import World
+from cornernet.runtime.files import remove_stale
 from cornernet.runtime.memory import peak_memory
 from cornernet.structures import Batch
+from cornernet.train.checkpoints import Checkpoints
+from cornernet.train.lock import RunLock
 from cornernet.train.log import RunLog
-from cornernet.train.run_directory import RunDirectory
-from cornernet.train.trainer import Trainer
-from cornernet.weights.file import Weights, load_weights, save_weights
+from cornernet.train.run_directory import Checkpoint, RunDirectory
+from cornernet.train.schedule import learning_rate
+from cornernet.train.signals import RunStopped, StopRequest
+from cornernet.train.trainer import Requests, Trainer
+from cornernet.weights.file import Weights, load_weights
 from cornernet.weights.state import start_from
 
 _SHEET_IMAGES = 12
@@ -40,81 +48,184 @@ def train(
     data: str | Path,
     output: str | Path,
     world: World,
-    resume: bool = False,
+    resume: bool | Literal["auto"] = False,
 ) -> dict[str, float]:
     """Train a detector and leave the run in a directory.
 
-    The directory gets config.yaml, metrics.jsonl, last.pt (to resume from), best.pt (the weights of
-    the best AP), curves.png and predictions.png.
+    The directory gets config.yaml, metrics.jsonl, last.pt (to resume from) and older checkpoints,
+    best.pt (the weights of the best AP), curves.png and predictions.png. While the run lasts, a
+    file `lock` in it names the process.
+
+    Called in the main thread, it takes SIGTERM, SIGINT and SIGUSR1 as the wish to stop: it finishes
+    the step and saves its state. A second signal ends the process at once.
 
     Args:
         config: the recipe with its overrides.
         data: a dataset directory in COCO's format.
         output: the run's directory; must not hold a run, unless `resume`.
         world: this process, its device and its peers.
-        resume: continue the run in `output`.
+        resume: continue the run in `output`; "auto" continues it if there is one.
 
     Returns:
         The metrics of the best weights.
 
     Raises:
         UserError: bad data, settings or directory, found before anything is written; or a loss that
-            is not finite.
+            is not finite, or a file that cannot be written.
+        RunStopped: a signal asked for it.
     """
     directory = RunDirectory(Path(output))
-    if not resume:
+    resumes = directory.has_run() if resume == "auto" else resume
+    if not resumes:
         directory.check_free()
     training_split, validation_split = read_data(config, data)
     config = resolved(config, training_split)
-    checkpoint = directory.read_checkpoint(config) if resume else None
-    if checkpoint is not None and checkpoint.classes != training_split.classes:
+    with ExitStack() as stack:
+
+        def lock() -> None:
+            stack.callback(RunLock(directory.lock).release)
+            if not resumes:
+                directory.check_free()  # another run may have just been here
+
+        # A directory that is not there yet is made once nothing is wrong with what goes into it.
+        locks_early = directory.path.is_dir()
+        if world.is_main and locks_early:
+            lock()
+        checkpoint = directory.read_checkpoint(config) if resumes else None
+        run = _start(config, training_split, world, checkpoint, data)
+        if world.is_main:
+            directory.path.mkdir(parents=True, exist_ok=True)
+            if not locks_early:
+                lock()
+            remove_stale(directory.path)
+            save_config(config, directory.config)
+        return _finish(run, directory, training_split, validation_split, checkpoint)
+
+
+@dataclass
+class _Run:
+    """What a run's steps need.
+
+    Attributes:
+        trainer: its state.
+        batches: of all steps to come.
+        steps: in an epoch.
+        window: what was logged at the steps since the last line of the log.
+        notes: what to tell about the start.
+    """
+
+    trainer: Trainer
+    batches: Iterator[Batch]
+    steps: int
+    window: list[dict[str, float]]
+    notes: list[str]
+
+
+def _start(
+    config: Config,
+    dataset: CocoDataset,
+    world: World,
+    checkpoint: Checkpoint | None,
+    data: str | Path,
+) -> _Run:
+    """The state of a new run, or of one that goes on.
+
+    Raises:
+        UserError: the run was started with other data or another number of processes.
+    """
+    if checkpoint is not None and checkpoint.weights.classes != dataset.classes:
         raise UserError(
-            f"must continue with the classes of the run, {checkpoint.classes}, found "
-            f"{training_split.classes} in {data}; use the data the run was started with",
+            f"must continue with the classes of the run, {checkpoint.weights.classes}, found "
+            f"{dataset.classes} in {data}; use the data the run was started with",
             field="resume",
         )
     notes: list[str] = []
 
     def initialise(model: Detector) -> None:
         if config.train.init and checkpoint is None:
-            notes.extend(_initialise(model, config, training_split.classes))
+            notes.extend(_initialise(model, config, dataset.classes))
 
     trainer = Trainer(config, world, initialise)
+    window: list[dict[str, float]] = []
+    done = 0
     if checkpoint is not None:
-        trainer.load(checkpoint, str(directory.last))
-    batches, steps = training_batches(training_split, config, trainer.epoch, world.rank, world.size)
-    if trainer.step != trainer.epoch * steps:
+        training = checkpoint.training
+        processes = training.get("processes")
+        if processes is not None and len(processes) != world.size:
+            raise UserError(
+                f"must continue with the {len(processes)} processes of the run, found "
+                f"{world.size}; start as many as before",
+                field="resume",
+            )
+        own = None if processes is None else processes[world.rank]
+        window = [] if own is None else own["window"]
+        trainer.load(checkpoint.weights, str(checkpoint.path), own)
+        # Older versions made checkpoints at the end of epochs only.
+        steps_before = training.get("steps_per_epoch", trainer.step // max(1, trainer.epoch))
+        done = trainer.step - trainer.epoch * steps_before
+        notes.extend(_changes(checkpoint, config, steps_before))
+    batches, steps = training_batches(
+        dataset, config, trainer.epoch, world.rank, world.size, first_step=done
+    )
+    if checkpoint is not None and steps != steps_before:
         raise UserError(
-            f"must continue with {trainer.step // trainer.epoch} steps an epoch, on which the "
-            f"run's schedule rests, found {steps}; use as many processes and images as before",
+            f"must continue with {steps_before} steps an epoch, on which the run's schedule "
+            f"rests, found {steps}; use as many processes and images as before",
             field="resume",
         )
-    if world.is_main:
-        directory.path.mkdir(parents=True, exist_ok=True)
-        save_config(config, directory.config)
-    losses = trainer.model.loss_names
-    log = RunLog(directory.path, world.is_main, trainer.step, losses)
-    _introduce(log, trainer, training_split, validation_split, directory)
-    for note in notes:
-        log.say(note)
+    return _Run(trainer, batches, steps, window, notes)
+
+
+def _changes(checkpoint: Checkpoint, config: Config, steps: int) -> list[str]:
+    """What to tell of how a run goes on."""
+    notes = [f"{reason}; going on from {checkpoint.path}" for reason in checkpoint.damaged]
+    old, new = checkpoint.weights.config.train, config.train
+    if new.epochs > old.epochs:
+        effect = "the learning rate follows the same schedule"
+        if new.schedule == "cosine":
+            step = checkpoint.training["step"]
+            rates = [learning_rate(step, steps, train) for train in (old, new)]
+            effect = (
+                "the learning rate falls along the cosine of all epochs from here on: it is "
+                f"{rates[1]:.3g} at the next step, where the cosine of {old.epochs} epochs has "
+                f"{rates[0]:.3g}; a run started with {new.epochs} epochs would be elsewhere"
+            )
+        notes.append(f"train.epochs is raised from {old.epochs} to {new.epochs}; {effect}")
+    return notes
+
+
+def _finish(
+    run: _Run,
+    directory: RunDirectory,
+    training_split: CocoDataset,
+    validation_split: CocoDataset,
+    checkpoint: Checkpoint | None,
+) -> dict[str, float]:
+    """All epochs that are to come; returns the metrics of the best weights."""
+    trainer, world, config = run.trainer, run.trainer.world, run.trainer.config
+    # Older versions made their checkpoints after validation.
+    validated = checkpoint is None or checkpoint.training.get("validated", True)
+    log = RunLog(directory.path, world.is_main, trainer.step, trainer.model.loss_names, validated)
+    _introduce(log, run, training_split, validation_split, checkpoint)
+    is_last = checkpoint is not None and checkpoint.path == directory.last
+    checkpoints = Checkpoints(
+        directory, trainer, training_split.classes, run.steps, trainer.step if is_last else None
+    )
     started = time.perf_counter()
     try:
-        while trainer.epoch < config.train.epochs:
-            _train_epoch(trainer, batches, steps, log)
-            trainer.epoch += 1
-            trainer.synchronize()
-            metrics: dict[str, float] = {}
-            if _is_evaluated(trainer.epoch, config):
-                metrics = _validate(trainer, validation_split, log)
-            if world.is_main:
-                weights = trainer.weights(training_split.classes, metrics)
-                if metrics and metrics["AP"] > trainer.best:
-                    trainer.best = metrics["AP"]
-                    save_weights(weights, directory.best)
-                save_weights(dataclasses.replace(weights, training=trainer.state()), directory.last)
-                if metrics:
-                    save_curves(log.records, directory.curves)
+        with StopRequest("TORCHELASTIC_RUN_ID" in os.environ) as request:
+            if not validated and trainer.step == trainer.epoch * run.steps:
+                _validate_if_due(trainer, validation_split, checkpoints, log, request)
+            while trainer.epoch < config.train.epochs:
+                _train_epoch(run, log, checkpoints, request)
+                trainer.epoch += 1
+                trainer.synchronize()
+                checkpoints.save([])
+                _validate_if_due(trainer, validation_split, checkpoints, log, request)
+            checkpoints.wait()
     finally:
+        with suppress(UserError):  # where it matters, it has been raised
+            checkpoints.wait()
         log.close()
     if not world.is_main:
         return {}
@@ -124,6 +235,28 @@ def train(
     numbers = "  ".join(f"{name}={best.metrics[name]:.3f}" for name in ("AP", "AP50", "AP75"))
     log.say(f"best: {numbers}  ({directory.best})")
     return best.metrics
+
+
+def _validate_if_due(
+    trainer: Trainer,
+    dataset: CocoDataset,
+    checkpoints: Checkpoints,
+    log: RunLog,
+    request: StopRequest,
+) -> None:
+    """Evaluate after an epoch, where the recipe says so; the state before it is saved."""
+    if not _is_evaluated(trainer.epoch, trainer.config):
+        return
+    metrics = _validate(trainer, dataset, log, request)
+    if metrics is None:
+        checkpoints.wait()
+        raise RunStopped(checkpoints.directory.last, trainer.step)
+    is_best = bool(metrics) and metrics["AP"] > trainer.best
+    if is_best:
+        trainer.best = metrics["AP"]
+    if trainer.world.is_main:
+        save_curves(log.records, checkpoints.directory.curves)
+    checkpoints.save([], metrics, is_best)
 
 
 def read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDataset]:
@@ -190,11 +323,12 @@ def _is_evaluated(epoch: int, config: Config) -> bool:
 
 def _introduce(
     log: RunLog,
-    trainer: Trainer,
+    run: _Run,
     training_split: CocoDataset,
     validation_split: CocoDataset,
-    directory: RunDirectory,
+    checkpoint: Checkpoint | None,
 ) -> None:
+    trainer = run.trainer
     config, world = trainer.config, trainer.world
     for dataset in (training_split, validation_split):
         counts = dataset.summary()
@@ -207,40 +341,74 @@ def _introduce(
         f"{trainer.precision}, {world.size} process(es) on {world.device.type}, "
         f"{config.train.batch_size} images each per step"
     )
-    if trainer.epoch:
-        log.say(f"resuming {directory.last} after epoch {trainer.epoch}")
+    if checkpoint is not None:
+        done = trainer.step - trainer.epoch * run.steps
+        within = f" and {done} of {run.steps} steps" if done else ""
+        log.say(f"resuming {checkpoint.path} after epoch {trainer.epoch}{within}")
+    for note in run.notes:
+        log.say(note)
 
 
-def _train_epoch(trainer: Trainer, batches: Iterator[Batch], steps: int, log: RunLog) -> None:
+def _train_epoch(run: _Run, log: RunLog, checkpoints: Checkpoints, request: StopRequest) -> None:
+    """The steps of an epoch that are to come.
+
+    Raises:
+        RunStopped: a signal asked for it; the state is saved.
+    """
+    trainer, steps = run.trainer, run.steps
     config = trainer.config.train
     title = f"epoch {trainer.epoch + 1}/{config.epochs}"
-    window: list[dict[str, float]] = []
+    done = trainer.step - trainer.epoch * steps
+    timed = 0  # steps of the window, as the others' time is unknown
     waited = 0.0
     since = time.perf_counter()
-    with log.epoch(title, steps) as advance:
-        for step in range(1, steps + 1):
+
+    def requests() -> Requests:
+        return Requests(request.received is not None, checkpoints.is_due())
+
+    with log.epoch(title, steps, done) as advance:
+        for step in range(done + 1, steps + 1):
             before = time.perf_counter()
-            batch = next(batches)
+            batch = next(run.batches)
             waited += time.perf_counter() - before
-            window.append(trainer.train_step(batch, steps))
-            advance(f"loss {window[-1]['loss/total']:.3f}")
+            trainer.requests = requests()
+            run.window.append(trainer.train_step(batch, steps))
+            timed += 1
+            advance(f"loss {run.window[-1]['loss/total']:.3f}")
             if step % config.log_every == 0 or step == steps:
                 seconds = time.perf_counter() - since
-                record = _summary(trainer, window, seconds, waited, step / steps)
+                record = _summary(trainer, run.window, timed, seconds, waited, step / steps)
                 log.write("train", trainer.step, record)
                 if not log.console.is_terminal or step == steps:
                     log.say(_train_line(title, step, steps, record))
-                window, waited, since = [], 0.0, time.perf_counter()
+                run.window, timed, waited, since = [], 0, 0.0, time.perf_counter()
+            agreed = trainer.agreed if trainer.world.size > 1 else requests()
+            if agreed.stop or agreed.checkpoint:
+                checkpoints.save(run.window)
+            if agreed.stop:
+                checkpoints.wait()
+                raise RunStopped(checkpoints.directory.last, trainer.step)
+            checkpoints.check()
 
 
 def _summary(
     trainer: Trainer,
     window: list[dict[str, float]],
+    timed: int,
     seconds: float,
     waited: float,
     part: float,
 ) -> dict[str, Any]:
-    """Means over the steps since the last line, joined over processes."""
+    """Means over the steps since the last line, joined over processes.
+
+    Args:
+        trainer: after these steps.
+        window: what each step has logged.
+        timed: how many of the steps took the `seconds`; the others were made before a stop.
+        seconds: of these steps.
+        waited: seconds of them that went by until batches came.
+        part: of the epoch that is done.
+    """
     names = list(window[0])
     means = torch.tensor([[item[name] for name in names] for item in window]).mean(0)
     if trainer.world.size > 1:
@@ -250,7 +418,7 @@ def _summary(
     record: dict[str, Any] = {"epoch": round(trainer.epoch + part, 4)}
     record |= dict(zip(names, means.tolist(), strict=True))
     record["learning_rate"] = window[-1]["learning_rate"]
-    images = len(window) * trainer.config.train.batch_size * trainer.world.size
+    images = timed * trainer.config.train.batch_size * trainer.world.size
     record["images_per_second"] = round(images / seconds, 2)
     record["data_wait_share"] = round(waited / seconds, 4)
     memory = peak_memory(trainer.world.device)
@@ -273,20 +441,49 @@ def _train_line(title: str, step: int, steps: int, record: dict[str, Any]) -> st
     )
 
 
-def _validate(trainer: Trainer, dataset: CocoDataset, log: RunLog) -> dict[str, float]:
-    """Metrics on the validation split; empty in other processes than the first."""
-    share = -(-len(dataset) // trainer.world.size)
-    with log.epoch("validation", share) as advance:
+class _Interrupted(Exception):
+    """A signal has asked to stop during validation."""
+
+
+def _validate(
+    trainer: Trainer, dataset: CocoDataset, log: RunLog, request: StopRequest
+) -> dict[str, float] | None:
+    """Metrics on the validation split; empty in other processes than the first.
+
+    Returns:
+        None where a signal asked to stop; the same in all processes.
+    """
+    world = trainer.world
+    left = len(range(world.rank, len(dataset), world.size))
+
+    def check() -> None:
+        """End all processes' validation where one is asked to; each calls this once, at its end."""
+        stop = torch.full((1,), float(request.received is not None), device=world.device)
+        if world.size > 1:
+            torch.distributed.all_reduce(stop)
+        if stop.item():
+            raise _Interrupted
+
+    with log.epoch("validation", left) as advance:
 
         def progress(images: int) -> None:
+            nonlocal left
             for _ in range(images):
                 advance("")
+            left -= images
+            if not left or request.received is not None:
+                check()
 
         started = time.perf_counter()
         evaluation: Evaluation | None
-        evaluation, _ = evaluate(
-            trainer.inference_form(), dataset, trainer.config, trainer.world, progress
-        )
+        try:
+            if not left:
+                check()
+            evaluation, _ = evaluate(
+                trainer.inference_form(), dataset, trainer.config, world, progress
+            )
+        except _Interrupted:
+            return None
     if evaluation is None:
         return {}
     seconds = time.perf_counter() - started

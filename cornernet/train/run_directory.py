@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,32 @@ from cornernet.config import Config
 from cornernet.errors import UserError
 from cornernet.weights.file import Weights, load_weights
 
-# Settings that change how a run is done, not what it computes.
+# Settings that change how a run is done, not what it computes; `train.init` acts at the start only.
 _FREE_SETTINGS = {
-    "data.workers", "train.log_every", "train.eval_every", "test.batch_size", "runtime.threads",
+    "data.workers", "data.strict", "train.init", "train.log_every", "train.eval_every",
+    "train.checkpoint_activations", "train.checkpoint_minutes", "train.keep_checkpoints",
+    "test.batch_size", "runtime.threads",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state from which a run goes on.
+
+    Attributes:
+        weights: with `training`.
+        path: where it was read.
+        damaged: newer files that could not be read, each with the reason.
+    """
+
+    weights: Weights
+    path: Path
+    damaged: list[str]
+
+    @property
+    def training(self) -> dict[str, Any]:
+        assert self.weights.training is not None  # RunDirectory.read_checkpoint has checked
+        return self.weights.training
 
 
 @dataclass(frozen=True)
@@ -35,12 +58,39 @@ class RunDirectory:
         return self.path / "best.pt"
 
     @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
     def curves(self) -> Path:
         return self.path / "curves.png"
 
     @property
     def sheet(self) -> Path:
         return self.path / "predictions.png"
+
+    def older(self, step: int) -> Path:
+        """The name under which the checkpoint of a step is kept once it is not the last one."""
+        return self.path / f"checkpoint-{step}.pt"
+
+    def older_steps(self) -> list[int]:
+        """Steps of the older checkpoints, newest first."""
+        names = (path.name for path in self.path.glob("checkpoint-*.pt"))
+        matches = (re.fullmatch(r"checkpoint-(\d+)\.pt", name) for name in names)
+        return sorted((int(match[1]) for match in matches if match), reverse=True)
+
+    def has_run(self) -> bool:
+        """Whether there is a run to continue."""
+        return self.config.is_file() or bool(self._checkpoints())
+
+    def _checkpoints(self) -> list[Path]:
+        """Newest first."""
+        files = [self.last, *map(self.older, self.older_steps())]
+        return [file for file in files if file.is_file()]
 
     def check_free(self) -> None:
         """Refuse a directory that already holds a run.
@@ -53,7 +103,7 @@ class RunDirectory:
                 f"must be a directory, found the file {self.path}; choose another name",
                 field="output",
             )
-        for file in (self.config, self.last, self.best, self.path / "metrics.jsonl"):
+        for file in (self.config, self.last, self.best, self.metrics):
             if file.exists():
                 raise UserError(
                     f"must be a directory without a run, found {file}; continue that run with "
@@ -61,35 +111,55 @@ class RunDirectory:
                     field="output",
                 )
 
-    def read_checkpoint(self, config: Config) -> Weights | None:
-        """The run's last state; None where it stopped in its first epoch.
+    def read_checkpoint(self, config: Config) -> Checkpoint | None:
+        """The run's newest whole checkpoint; None where it stopped before it had one.
 
         Raises:
-            UserError: there is no run, or it was started with other settings.
+            UserError: there is no run, no checkpoint is whole, or the run was started with other
+                settings.
         """
-        if not self.last.is_file() and self.config.is_file():
+        files = self._checkpoints()
+        if not files and self.config.is_file():
             return None
-        if not self.last.is_file():
+        if not files:
             raise UserError(
                 f"must find the checkpoint of a run, but there is no {self.last}; start the run "
                 "without it",
                 field="resume",
             )
-        weights = load_weights(self.last)
-        if weights.training is None:
-            raise UserError(
-                f"must find a checkpoint of training, found in {self.last} weights alone",
-                field="resume",
-            )
-        changes = _differences(weights.config.to_dict(), config.to_dict())
-        if changes:
-            raise UserError(
-                "must continue with the settings the run was started with, found "
-                + "; ".join(f"{key}: {old!r} → {new!r}" for key, (old, new) in changes.items())
-                + "; undo these changes, or start a new run in another directory",
-                field="resume",
-            )
-        return weights
+        damaged: list[str] = []
+        for file in files:
+            try:
+                weights = load_weights(file)
+            except UserError as error:
+                damaged.append(str(error))
+                continue
+            if weights.training is None:
+                raise UserError(
+                    f"must find a checkpoint of training, found in {file} weights alone",
+                    field="resume",
+                )
+            _check_settings(weights.config, config)
+            return Checkpoint(weights, file, damaged)
+        raise UserError(
+            f"must find a whole checkpoint, but none can be read: {'; '.join(damaged)}; start a "
+            "new run in another directory",
+            field="resume",
+        )
+
+
+def _check_settings(old: Config, new: Config) -> None:
+    """Refuse settings that would change what the rest of a run computes; list both values."""
+    changes = _differences(old.to_dict(), new.to_dict())
+    if new.train.epochs > old.train.epochs:
+        changes.pop("train.epochs", None)
+    if changes:
+        raise UserError(
+            "must continue with the settings the run was started with, found "
+            + "; ".join(f"{key}: {old!r} → {new!r}" for key, (old, new) in changes.items())
+            + "; undo these changes, or start a new run in another directory",
+            field="resume",
+        )
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from cornernet.runtime.device import has_fused_optimizer
 from cornernet.runtime.distributed import World
 from cornernet.runtime.memory import is_out_of_memory
 from cornernet.runtime.precision import autocast, grad_scaler, resolve_precision
+from cornernet.runtime.random_state import random_states, restore_random_states
 from cornernet.structures import Batch
 from cornernet.train.ema import WeightAverage
 from cornernet.train.schedule import learning_rate
@@ -54,6 +55,13 @@ def build_optimizer(
     )
 
 
+class Requests(NamedTuple):
+    """What a process wants all processes to do after a step."""
+
+    stop: bool = False
+    checkpoint: bool = False
+
+
 class Trainer:
     """The state of a run and one step of it.
 
@@ -61,6 +69,13 @@ class Trainer:
         config: with `model.num_classes` set.
         world: this process and its device.
         initial: loads weights into the new network, which is on the CPU; None keeps it random.
+
+    Attributes:
+        epoch: epochs done.
+        step: steps done.
+        best: best AP so far.
+        requests: what this process asks for; sent with the next step.
+        agreed: what any process had asked for at the last step; the same in all.
     """
 
     def __init__(
@@ -86,9 +101,11 @@ class Trainer:
         self.optimizer = build_optimizer(self.model, config, world.device)
         self.precision = resolve_precision(config.train.precision, world.device)
         self.scaler = grad_scaler(world.device, self.precision)
-        self.epoch = 0  # epochs done
-        self.step = 0  # steps done
-        self.best = -math.inf  # best AP so far
+        self.epoch = 0
+        self.step = 0
+        self.best = -math.inf
+        self.requests = self.agreed = Requests()
+        self._asked = torch.empty(0, device=world.device)
         self.parallel: Any = self.model
         if world.size > 1:
             self.parallel = DistributedDataParallel(self.model)
@@ -122,8 +139,7 @@ class Trainer:
         by_part = [self.model.counts(target) for target in targets]
         counts = [torch.stack(counts).sum(0) for counts in zip(*by_part, strict=True)]
         if self.world.size > 1:
-            for count in counts:
-                torch.distributed.all_reduce(count)
+            counts = self._joint(counts)
         names = self.model.loss_names
         total = torch.zeros(len(names), device=self.world.device)
         for number, (part, wanted) in enumerate(zip(parts, targets, strict=True), start=1):
@@ -134,6 +150,15 @@ class Trainer:
                 self.scaler.scale(losses[TOTAL]).backward()
             total += torch.stack([losses[name].detach() for name in names])
         return total
+
+    def _joint(self, counts: list[Tensor]) -> list[Tensor]:
+        """Counts over all processes; what the processes ask for comes along."""
+        # Filled on the device: a copy from the host would wait for the device.
+        asked = [torch.full((1,), float(ask), device=self.world.device) for ask in self.requests]
+        joint = torch.cat([*counts, *asked])
+        torch.distributed.all_reduce(joint)
+        *counts, self._asked = joint.split([*map(len, counts), len(asked)])
+        return counts
 
     def train_step(self, batch: Batch, steps_per_epoch: int) -> dict[str, float]:
         """One step of the optimiser.
@@ -163,11 +188,14 @@ class Trainer:
         scale = self.scaler.scale(torch.ones_like(norm))
         # The one place of a step where the host waits for the device: before weights are changed.
         # What the scaler would ask for, whether a gradient overflowed and by what losses were
-        # multiplied, comes along.
-        *found, gradient_norm, factor = torch.cat(
-            [losses, torch.stack([norm.detach(), scale]).float()]
+        # multiplied, comes along, and what the processes ask for.
+        gradient_norm, factor, *found = torch.cat(
+            [torch.stack([norm.detach(), scale]).float(), losses, self._asked]
         ).tolist()
-        values = dict(zip(self.model.loss_names, found, strict=True))
+        names = self.model.loss_names
+        values = dict(zip(names, found[: len(names)], strict=True))
+        asked = [number > 0 for number in found[len(names) :]]
+        self.agreed = Requests(*asked) if asked else self.requests
         self._check_finite(values, batch)
         if math.isfinite(gradient_norm):
             self.optimizer.step()
@@ -198,7 +226,7 @@ class Trainer:
                 f"training stopped at iteration {self.step + 1}, epoch {self.epoch + 1}: expected "
                 f"finite losses, got {', '.join(bad)} for the images {', '.join(batch.paths)}; "
                 "lower train.learning_rate, look at these images, or set train.precision to fp32"
-                + ("; last.pt holds the state after the last whole epoch" if self.epoch else "")
+                + ("; last.pt holds the state of an earlier step" if self.epoch else "")
             )
 
     def inference_form(self) -> FusedDetector:
@@ -222,7 +250,7 @@ class Trainer:
         return Weights(self.evaluated.state_dict(), classes, self.config, metrics)
 
     def state(self) -> dict[str, Any]:
-        """What is needed to continue, as tensors and plain data."""
+        """What all processes need to continue, as tensors and plain data."""
         return {
             "model": self.model.state_dict(),
             "average_steps": self.average.steps if self.average is not None else 0,
@@ -234,8 +262,26 @@ class Trainer:
             "random_state": torch.get_rng_state(),
         }
 
-    def load(self, weights: Weights, source: str) -> None:
-        """Take up the state of a checkpoint."""
+    def own_state(self) -> dict[str, Any]:
+        """What this process needs besides: in mid-epoch, BatchNorm's statistics are its own."""
+        state: dict[str, Any] = {"random": random_states(self.world.device)}
+        if not self.world.is_main:
+            modules = {"model": self.model, "evaluated": self.evaluated}
+            state["buffers"] = {
+                name: {key: buffer.cpu() for key, buffer in module.named_buffers()}
+                for name, module in modules.items()
+            }
+        return state
+
+    def load(self, weights: Weights, source: str, own_state: dict[str, Any] | None = None) -> None:
+        """Take up the state of a checkpoint.
+
+        Args:
+            weights: with `training`.
+            source: the file, for messages.
+            own_state: what `own_state` returned in this process; None for the checkpoint of an
+                older version, which was made at the end of an epoch.
+        """
         training = weights.training
         assert training is not None  # RunDirectory.read_checkpoint has checked
         load_state(self.model, training["model"], source)
@@ -249,4 +295,12 @@ class Trainer:
         self.scaler.load_state_dict(training["scaler"])
         self.epoch, self.step = training["epoch"], training["step"]
         self.best = training["best"]
-        torch.set_rng_state(training["random_state"])
+        if own_state is None:
+            torch.set_rng_state(training["random_state"])
+            return
+        buffers = own_state.get("buffers", {})
+        modules = {"model": self.model, "evaluated": self.evaluated}
+        for name, values in buffers.items():
+            for key, buffer in modules[name].named_buffers():
+                buffer.copy_(values[key])
+        restore_random_states(own_state["random"], self.world.device)
