@@ -8,7 +8,7 @@ that is resumed, or that uses another number of processes, sees the same images.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -128,13 +128,18 @@ def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
     )
 
 
+# Seconds that a loader process outlives SIGTERM.
+_TERM_SECONDS = 30
+
+
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
     end_with_parent()
     # What a terminal or a scheduler sends to all processes is for the one that trains: it still
-    # needs batches to finish its step.
+    # needs batches to finish its step. But SIGTERM also ends a loader that does not end by itself.
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_TERM_SECONDS))
     signal.set_wakeup_fd(-1)
 
 
@@ -145,10 +150,11 @@ def training_batches(
     rank: int = 0,
     processes: int = 1,
     first_step: int = 0,
-) -> tuple[Iterator[Batch], int]:
+) -> tuple[Generator[Batch, None, None], int]:
     """All batches of a run from `first_epoch` on, and the number of batches in an epoch.
 
-    One loader serves all epochs, so that workers start once and prefetch across epochs.
+    One loader serves all epochs, so that workers start once and prefetch across epochs. Closing
+    the generator ends them.
 
     Args:
         source: the training split.
@@ -179,7 +185,7 @@ def training_batches(
         generator=torch.Generator() if goes_on else None,
     )
 
-    def batches() -> Iterator[Batch]:
+    def batches() -> Generator[Batch, None, None]:
         for batch in loader:
             if isinstance(batch, UserError):
                 raise batch

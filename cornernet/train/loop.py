@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,7 @@ def train(
             lock()
         checkpoint = directory.read_checkpoint(config) if resumes else None
         run = _start(config, training_split, world, checkpoint, data)
+        stack.callback(run.batches.close)
         if world.is_main:
             directory.path.mkdir(parents=True, exist_ok=True)
             if not locks_early:
@@ -115,7 +116,7 @@ class _Run:
     """
 
     trainer: Trainer
-    batches: Iterator[Batch]
+    batches: Generator[Batch, None, None]
     steps: int
     window: list[dict[str, float]]
     notes: list[str]
