@@ -1,7 +1,8 @@
 """The command line: finds the command, runs it, and turns errors into exit statuses.
 
 The status is 0 for success, 1 where a command finds that something does not pass, 2 with one
-sentence for bad input, 130 after an interruption.
+sentence for bad input, 75 where a signal has stopped a training and its state is saved, 130 after
+an interruption.
 """
 
 from __future__ import annotations

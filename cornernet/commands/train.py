@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from cornernet.commands.common import add_device
 from cornernet.commands.parser import Command
 from cornernet.config import Setting, load_recipe, recipes, section_titles, settings
+from cornernet.errors import UserError
+
+# The exit status of a run that a signal has stopped and whose state is saved: sysexits.h calls it
+# EX_TEMPFAIL, a failure after which the same should be tried again.
+STOPPED = 75
+
+
+class _Resume(argparse.Action):
+    """Stores True, or "auto" where that word follows."""
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, flag: Any = None) -> None:
+        if value not in (True, "auto"):
+            raise UserError(
+                f"{flag} must be followed by auto or by another argument, got {value!r}; put the "
+                "recipe first"
+            )
+        setattr(namespace, self.dest, value)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_device(parser)
     parser.add_argument(
-        "--resume", action="store_true", help="continue the run in --output after its last epoch"
+        "--resume",
+        nargs="?",
+        const=True,
+        default=False,
+        action=_Resume,
+        metavar="auto",
+        help="continue the run in --output from its last checkpoint; with auto, start it if there "
+        "is none, so that one command line does for both",
     )
     parser.add_argument(
         "--init",
@@ -44,11 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
     from cornernet.runtime.distributed import end_world, start_world
     from cornernet.runtime.threads import apply_threads
     from cornernet.train.batch_size import find_batch_size
     from cornernet.train.loop import read_data, resolved, train
+    from cornernet.train.signals import RunStopped
 
     config = load_recipe(arguments.recipe, words)
     apply_threads(config.runtime.threads)
@@ -64,8 +91,27 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
             )
         else:
             train(config, arguments.data, arguments.output, world, arguments.resume)
+    except RunStopped as stop:
+        if world.is_main:
+            again = continuing_command(arguments, words, world.size)
+            print(f"{stop}; continue with\n  {again}", flush=True)
+        return STOPPED
     finally:
         end_world()
+    return None
+
+
+def continuing_command(
+    arguments: argparse.Namespace, words: Sequence[str], processes: int = 1
+) -> str:
+    """The command line that continues a run; it would also start it."""
+    launcher = ["cornernet"]
+    if processes > 1:
+        launcher = ["torchrun", "--nproc_per_node", str(processes), "-m", "cornernet"]
+    command = [*launcher, "train", arguments.recipe, "--data", arguments.data,
+               "--output", arguments.output, "--device", arguments.device, *words,
+               "--resume", "auto"]  # fmt: skip
+    return shlex.join(command)
 
 
 def settings_help() -> str:
