@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from small import SMALL_MODEL
 
 from cornernet.config import config_from_dict
+from tests.small import SMALL_MODEL
 
 # Children start from a process that has loaded torch and nothing else: in a fraction of a second,
 # and without the threads of the tests.
@@ -207,7 +207,9 @@ def run(*args: Any, **kwargs: Any) -> list[int]:
 
 
 def said(output: Path, rank: int = 0) -> str:
-    return Path(f"{output}.{rank}.txt").read_text()
+    """What a process of a run has printed so far."""
+    file = Path(f"{output}.{rank}.txt")
+    return file.read_text() if file.exists() else ""
 
 
 def records(output: Path) -> list[dict[str, Any]]:

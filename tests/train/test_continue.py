@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import crash
 import pytest
 
 from cornernet.data.synthetic import synthesize
+from tests.train import crash
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +43,24 @@ def settings(processes: int) -> list[str]:
 
 
 MOMENTS: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {
-    "start": (crash.at_step, (0,)),
     "mid-epoch": (crash.at_step, (6, crash.kill_self, True)),
-    "first step of an epoch": (crash.at_step, (4, crash.kill_self, True)),
     "while writing": (crash.in_writing, (4,)),
-    "before renaming": (crash.before_renaming, (4,)),
     "while validating": (crash.in_validation, ()),
+    "start": (crash.at_step, (0,)),
+    "first step of an epoch": (crash.at_step, (4, crash.kill_self, True)),
+    "before renaming": (crash.before_renaming, (4,)),
     "after validation": (crash.after_validation, ()),
 }
+QUICK = 3  # of them are tried without `slow`
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(moment, marks=[pytest.mark.slow] if number >= QUICK else [])
+        for number, moment in enumerate(MOMENTS)
+    ],
+)
 def test_a_killed_run_is_continued_bit_by_bit(
     shapes: Path, tmp_path: Path, undisturbed: Callable[[int], Path], moment: str
 ) -> None:
@@ -70,15 +77,13 @@ def test_two_processes_are_continued_bit_by_bit(
     shapes: Path, tmp_path: Path, undisturbed: Callable[[int], Path]
 ) -> None:
     words = settings(2)
-    for step in (6, 11):
-        arguments = (step, crash.kill_self, True)
-        crash.run(
-            shapes, tmp_path / "run", *words, processes=2,
-            prepare=crash.at_step, arguments=arguments, prepared=[0],
-        )  # fmt: skip
-    assert "and 2 of 4 steps" in crash.said(tmp_path / "run")
+    arguments = (6, crash.kill_self, True)
+    crash.run(
+        shapes, tmp_path / "run", *words, processes=2,
+        prepare=crash.at_step, arguments=arguments, prepared=[0],
+    )  # fmt: skip
     assert crash.run(shapes, tmp_path / "run", *words, processes=2) == [0, 0]
-    assert "after epoch 2 and 3 of 4 steps" in crash.said(tmp_path / "run")
+    assert "and 2 of 4 steps" in crash.said(tmp_path / "run")
     assert crash.differing(tmp_path / "run", undisturbed(2)) == []
 
 
