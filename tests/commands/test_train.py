@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from cornernet.cli import main, parse
+from cornernet.commands.train import continuing_command
 from cornernet.config import load_recipe, settings
 
 from .helpers import SMALL_MODEL, mmdet_file, refusal, train_words
@@ -202,3 +204,40 @@ def test_batch_is_not_searched_on_the_cpu(
 ) -> None:
     error = refusal(capsys, *train_words(shapes, tmp_path / "run", "--find-batch"))
     assert "cpu" in error and "--train.batch_size" in error and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "resume"),
+    [((), False), (("--resume",), True), (("--resume", "auto"), "auto")],
+)
+def test_resume_takes_auto_or_nothing(words: tuple[str, ...], resume: object) -> None:
+    assert parse(train_words("data", "run", *words))[0].resume == resume
+    assert parse(train_words("data", "run", *words, "--train.epochs", "3"))[0].resume == resume
+
+
+def test_resume_takes_no_other_word(capsys: pytest.CaptureFixture[str]) -> None:
+    error = refusal(capsys, "train", "--resume", "tiny", "--data", "d", "--output", "o")
+    assert "--resume" in error and "auto" in error and "'tiny'" in error
+
+
+def test_the_command_that_continues_has_the_same_settings() -> None:
+    words = train_words("my data", "run", "--train.epochs", "3", "--init", "w.pt")
+    arguments, changes = parse(words)
+    command = shlex.split(continuing_command(arguments, changes))
+    again, again_changes = parse(command[1:])
+    assert command[0] == "cornernet" and again.resume == "auto"
+    assert vars(again) | {"resume": 0, "parser": 0, "train.init": 0} == vars(arguments) | {
+        "resume": 0, "parser": 0, "train.init": 0
+    }  # fmt: skip
+    assert load_recipe("tiny", again_changes) == load_recipe("tiny", changes)
+    assert continuing_command(arguments, changes, 4).startswith(
+        "torchrun --nproc_per_node 4 -m cornernet train tiny"
+    )
+
+
+def test_a_refused_lock_names_the_flag(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lock").write_text('{"host": "elsewhere", "pid": 1, "started": "today"}')
+    error = refusal(capsys, *train_words(shapes, tmp_path, "--resume", "auto"))
+    assert error.startswith("cornernet train: --output must be ") and "elsewhere" in error
