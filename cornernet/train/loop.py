@@ -74,6 +74,7 @@ def train(
             is not finite, or a file that cannot be written.
         RunStopped: a signal asked for it.
     """
+    request = StopRequest("TORCHELASTIC_RUN_ID" in os.environ)
     directory = RunDirectory(Path(output))
     resumes = directory.has_run() if resume == "auto" else resume
     if not resumes:
@@ -100,7 +101,7 @@ def train(
                 lock()
             remove_stale(directory.path)
             save_config(config, directory.config)
-        return _finish(run, directory, training_split, validation_split, checkpoint)
+        return _finish(run, directory, training_split, validation_split, checkpoint, request)
 
 
 @dataclass
@@ -201,6 +202,7 @@ def _finish(
     training_split: CocoDataset,
     validation_split: CocoDataset,
     checkpoint: Checkpoint | None,
+    request: StopRequest,
 ) -> dict[str, float]:
     """All epochs that are to come; returns the metrics of the best weights."""
     trainer, world, config = run.trainer, run.trainer.world, run.trainer.config
@@ -214,7 +216,7 @@ def _finish(
     )
     started = time.perf_counter()
     try:
-        with StopRequest("TORCHELASTIC_RUN_ID" in os.environ) as request:
+        with request:
             if not validated and trainer.step == trainer.epoch * run.steps:
                 _validate_if_due(trainer, validation_split, checkpoints, log, request)
             while trainer.epoch < config.train.epochs:

@@ -40,13 +40,16 @@ class StopRequest:
 
     Args:
         is_rank: whether a launcher like torchrun started this process. Its death is then a signal,
-            too, and `_ORPHAN_SECONDS` later the process ends.
+            too, and `_ORPHAN_SECONDS` later the process ends. Outside the context it ends the
+            process at once.
 
     Attributes:
         received: the first signal; None before it.
     """
 
     def __init__(self, is_rank: bool = False) -> None:
+        if is_rank:
+            end_with_parent()
         self.received: signal.Signals | None = None
         self._is_rank = is_rank
         self._parent = os.getppid()
@@ -75,6 +78,8 @@ class StopRequest:
     ) -> None:
         if not self._installed:
             return
+        if self._is_rank:
+            end_with_parent()
         signal.set_wakeup_fd(self._old_wakeup)
         for number, handler in self._old_handlers.items():
             signal.signal(number, handler)

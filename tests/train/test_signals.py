@@ -50,7 +50,10 @@ def send_twice() -> None:
     time.sleep(60)
 
 
-@pytest.mark.parametrize("send", [send_term, send_int, send_usr1])
+@pytest.mark.parametrize(
+    "send", [pytest.param(send_term, marks=pytest.mark.slow), send_int,
+             pytest.param(send_usr1, marks=pytest.mark.slow)]
+)  # fmt: skip
 def test_a_signal_ends_a_run_after_its_step(
     shapes: Path, tmp_path: Path, send: Callable[[], None]
 ) -> None:
@@ -100,6 +103,7 @@ def test_processes_agree_on_the_step(shapes: Path, tmp_path: Path) -> None:
     assert training is not None and training["step"] == 7 and len(training["processes"]) == 2
 
 
+@pytest.mark.slow
 def test_processes_agree_during_validation(shapes: Path, tmp_path: Path) -> None:
     statuses = crash.run(
         shapes, tmp_path / "run", "--train.batch_size=1", processes=2,
