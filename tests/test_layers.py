@@ -45,10 +45,10 @@ CONFINED = {
     "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",
             "cornernet.data.synthetic"},
     "matplotlib": {"cornernet.report.draw", "cornernet.report.curves"},
-    "PIL": {"cornernet.report.draw", "cornernet.report.sheet"},
+    "PIL": {"cornernet.data.images", "cornernet.report.draw", "cornernet.report.sheet"},
     "pycocotools": {"cornernet.inference.evaluate"},
     "rich": {"cornernet.train.log", "cornernet.commands.evaluate", "cornernet.commands.compare"},
-    "yaml": {"cornernet.config.parse"},
+    "yaml": {"cornernet.config.parse", "cornernet.data.formats.yolo"},
     "tcap_dllogger": {"cornernet.train.log", "cornernet.vendors.tecorigin.logger"},
 }  # fmt: skip
 

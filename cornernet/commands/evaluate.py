@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from cornernet.commands.common import add_inference, check_writable, inference_config, write_json
 from cornernet.commands.parser import Command
+
+_NO_PATHS: dict[str, Any] = dict.fromkeys(
+    ("train_annotations", "train_images", "val_annotations", "val_images"), ""
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
     from rich.table import Table
+    from rich.text import Text
 
-    from cornernet.data.coco import CocoDataset
-    from cornernet.inference.evaluate import coco_results, evaluate
+    from cornernet.data.splits import evaluation_split
+    from cornernet.inference.evaluate import coco_results, evaluate, shown_metric
     from cornernet.model.fuse import FusedDetector
     from cornernet.runtime.device import resolve_device
     from cornernet.runtime.distributed import World
@@ -33,14 +41,11 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from cornernet.weights.file import load_weights
 
     weights = load_weights(arguments.weights)
-    config = inference_config(weights.config, words)
+    # The paths of the dataset that was learnt say nothing about the one to evaluate on.
+    data = dataclasses.replace(weights.config.data, **_NO_PATHS)
+    config = inference_config(dataclasses.replace(weights.config, data=data), words)
     apply_threads(config.runtime.threads)
-    dataset = CocoDataset(
-        arguments.data,
-        arguments.split or config.data.val_split,
-        strict=config.data.strict,
-        classes=weights.classes,
-    )
+    dataset = evaluation_split(config, arguments.data, arguments.split, weights.classes)
     for file in (arguments.json, arguments.metrics):
         check_writable(file)
     device = resolve_device(arguments.device)
@@ -48,7 +53,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     model = FusedDetector(weights.build_model().to(device), precision, arguments.compile)
     console = Console(highlight=False)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(dataset.annotation_path.name, total=len(dataset))
+        task = progress.add_task(escape(dataset.annotation_path.name), total=len(dataset))
         evaluation, found = evaluate(
             model,
             dataset,
@@ -58,18 +63,22 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
         )
     assert evaluation is not None  # there is one process
     if arguments.json:
-        write_json(arguments.json, coco_results(found, dataset.category_ids))
+        write_json(arguments.json, dataset.as_given(coco_results(found, dataset.category_ids)))
     if arguments.metrics:
         write_json(arguments.metrics, evaluation.metrics)
-    table = Table("class", "boxes", "AP", title=dataset.annotation_path.name, title_justify="left")
+    for note in dataset.notes:
+        console.print(Text(note))
+    # Names come from files: in a Text they are not read as markup.
+    title = Text(dataset.annotation_path.name)
+    table = Table("class", "boxes", "AP", title=title, title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     counts = dataset.summary()
     for name, value in evaluation.class_ap.items():
-        table.add_row(name, str(counts[f"class {name}"]), f"{value:.3f}")
+        table.add_row(Text(name), str(counts[f"class {name}"]), shown_metric(value))
     console.print(table)
     for name, value in evaluation.metrics.items():
-        console.print(f"{name:<6}{value:.3f}")
+        console.print(f"{name:<6}{shown_metric(value)}")
 
 
 COMMAND = Command(

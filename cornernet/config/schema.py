@@ -109,8 +109,15 @@ class DataConfig:
     """What is read and how it is loaded.
 
     Attributes:
-        train_split: split to learn from: `annotations/instances_<split>*.json`, `<split>*/`.
+        train_split: split to learn from, as the dataset calls it or as the start of its name.
         val_split: split to evaluate on during training.
+        train_annotations: annotations to learn from instead of a split: a JSON file, a directory
+            of XML files or a data.yaml; "" finds them by the dataset's layout.
+        train_images: directory of the images to learn from; "" finds it by the layout.
+        val_annotations: as `train_annotations`, for evaluation during training.
+        val_images: as `train_images`, for evaluation during training.
+        val_share: share of the training images that is held out for validation if the dataset has
+            no validation split, drawn with `train.seed`.
         strict: make a bad box (negative size, outside its image, unknown category) an error
             instead of dropping it with a warning.
         filter_empty: leave images without any box out of training.
@@ -122,6 +129,11 @@ class DataConfig:
 
     train_split: str = "train"
     val_split: str = "val"
+    train_annotations: str = ""
+    train_images: str = ""
+    val_annotations: str = ""
+    val_images: str = ""
+    val_share: float = 0.2
     strict: bool = False
     filter_empty: bool = True
     min_size: int = 32
@@ -130,6 +142,11 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _require_at_least(0, "data", self, "min_size", "long_side", "workers")
+        _require(
+            0 <= self.val_share < 1,
+            "data.val_share",
+            f"must be from 0 to below 1, got {self.val_share}",
+        )
 
 
 @dataclass(frozen=True)

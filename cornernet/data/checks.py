@@ -1,12 +1,12 @@
 """What may be wrong with the entries of an annotation file, and what follows from it.
 
 A reader leaves out what it cannot use and returns one `Issue` for each kind of fault that it met.
-A dataset to train on or to evaluate with refuses errors and warns about what was dropped.
+A dataset to train on or to evaluate with refuses errors, warns about what was dropped and passes
+notes on to the log.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import reprlib
 import warnings
@@ -16,10 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cornernet.data.fields import Identity, identity, number
 from cornernet.errors import UserError
 
-Severity = Literal["error", "dropped"]
-"""error: the split cannot be used. dropped: the entry is left out, or is an error if strict."""
+Severity = Literal["error", "dropped", "note"]
+"""error: the split cannot be used. dropped: the entry is left out, or is an error if strict.
+note: the entry is used, but in another way than it is written."""
 
 _IDS_IN_WARNING = 5
 
@@ -31,7 +33,7 @@ class Kind:
     Attributes:
         name: the fault in a few words.
         severity: what follows from it.
-        advice: what to do about it.
+        advice: what to do about it; of a note, what was done.
     """
 
     name: str
@@ -41,10 +43,11 @@ class Kind:
 
 NOT_AN_OBJECT = Kind("not an object", "error", "convert the annotations to COCO's format")
 MISSING_KEY = Kind("missing key", "error", "complete the entry")
-BAD_ID = Kind("id that is not a whole number", "error", "correct the entry")
+BAD_ID = Kind("id that is neither a whole number nor text", "error", "correct the entry")
 REPEATED_ID = Kind("repeated id", "error", "renumber or remove one of them")
 NO_CATEGORIES = Kind("no categories", "error", "fill in 'categories'")
-REPEATED_NAME = Kind("repeated category name", "error", "rename or join them")
+REPEATED_NAME = Kind("repeated category name", "note", "they are joined to one class")
+UNUSED_CATEGORY = Kind("category without a box", "note", "it is no class of the network")
 BAD_SIZE = Kind("image size that is not in whole pixels", "error", "correct the entry")
 BAD_FILE_NAME = Kind("file name that is not text", "error", "correct the entry")
 MISSING_FILE = Kind(
@@ -52,10 +55,20 @@ MISSING_FILE = Kind(
     "error",
     "complete the directory or remove such images from the annotation file",
 )
+OUTSIDE_FILE = Kind(
+    "file name outside the data directory",
+    "error",
+    "write it relative to the directory of the images, or set the directory of the images",
+)
+WRONG_SIZE = Kind("annotated image size that is wrong", "error", "correct the annotations")
+UNREADABLE = Kind("unreadable annotation", "error", "correct the file")
 UNKNOWN_IMAGE = Kind("unknown image", "error", "remove the annotation or add the image")
 UNKNOWN_CATEGORY = Kind("unknown category", "dropped", "correct or remove it")
 NOT_A_BOX = Kind("not four finite numbers", "dropped", "correct or remove it")
 EMPTY_BOX = Kind("zero or negative width or height", "dropped", "correct or remove it")
+IGNORED = Kind("object with ignore = 1", "note", "they are not learnt")
+COMPUTED_AREA = Kind("area that is not a size", "note", "they are computed from the boxes")
+POLYGON_BOX = Kind("no bbox", "note", "the boxes are those of the polygons")
 OUTSIDE = Kind("wholly outside its image", "dropped", "correct or remove it")
 
 
@@ -76,12 +89,12 @@ class Issue:
     section: str
     count: int
     total: int
-    ids: tuple[int, ...]
+    ids: tuple[Identity, ...]
     text: str
 
     def __str__(self) -> str:
-        number = f" ({self.count} of {self.total} {self.section})" if self.count > 1 else ""
-        return f"{self.text}{number}; {self.kind.advice}"
+        count = f" ({self.count} of {self.total} {self.section})" if self.count > 1 else ""
+        return f"{self.text}{count}; {self.kind.advice}"
 
 
 class Section:
@@ -97,12 +110,12 @@ class Section:
         self.name = name
         self.entries = entries
         self.keys = keys
-        self._ids: dict[Kind, list[int | None]] = {}
+        self._ids: dict[Kind, list[Identity | None]] = {}
         self._texts: dict[Kind, str] = {}
 
-    def add(self, kind: Kind, identity: int | None, text: str) -> None:
+    def add(self, kind: Kind, entry_id: Identity | None, text: str) -> None:
         """Note a fault of the entry with this id."""
-        self._ids.setdefault(kind, []).append(identity)
+        self._ids.setdefault(kind, []).append(entry_id)
         self._texts.setdefault(kind, text)
 
     def issues(self) -> list[Issue]:
@@ -113,48 +126,49 @@ class Section:
                 self.name,
                 len(ids),
                 len(self.entries),
-                tuple(identity for identity in ids if identity is not None),
+                tuple(entry_id for entry_id in ids if entry_id is not None),
                 self._texts[kind],
             )
             for kind, ids in self._ids.items()
         ]
 
-    def sound_entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def sound_entries(self) -> Iterator[tuple[Identity, dict[str, Any]]]:
         """Yield id and entry of all that are objects with every key and an id of their own."""
-        seen: set[int] = set()
+        seen: set[Identity] = set()
         for position, entry in enumerate(self.entries):
             place = f"{self.name}[{position}]"
             if not isinstance(entry, dict):
                 found = type(entry).__name__
                 self.add(NOT_AN_OBJECT, None, f"expected {place} to be an object, found a {found}")
                 continue
-            identity = whole_number(entry.get("id"))
+            entry_id = identity(entry.get("id"))
             missing = [key for key in self.keys if key not in entry]
             if missing:
                 if "id" in entry:
                     place += f" (id {shown(entry['id'])})"
                 self.add(
                     MISSING_KEY,
-                    identity,
+                    entry_id,
                     f"expected {place} to have the keys {quoted(self.keys)}, "
                     f"found no {quoted(missing)}",
                 )
-            elif identity is None:
+            elif entry_id is None:
                 self.add(
                     BAD_ID,
                     None,
-                    f"expected {place} to have a whole number as id, found {shown(entry['id'])}",
+                    f"expected {place} to have a whole number or text as id, "
+                    f"found {shown(entry['id'])}",
                 )
-            elif identity in seen:
+            elif entry_id in seen:
                 self.add(
                     REPEATED_ID,
-                    identity,
+                    entry_id,
                     f"expected every entry of '{self.name}' to have its own id, "
-                    f"found id {identity} twice",
+                    f"found id {entry_id} twice",
                 )
             else:
-                seen.add(identity)
-                yield identity, entry
+                seen.add(entry_id)
+                yield entry_id, entry
 
 
 def checked_box(bbox: Any, width: int, height: int) -> tuple[float, ...] | Kind:
@@ -164,11 +178,10 @@ def checked_box(bbox: Any, width: int, height: int) -> tuple[float, ...] | Kind:
         bbox: as found in the annotation file.
         width, height: of the image, in pixels.
     """
-    if not isinstance(bbox, list) or len(bbox) != 4:
+    given = box_numbers(bbox)
+    if given is None:
         return NOT_A_BOX
-    if not all(_is_finite_number(value) for value in bbox):
-        return NOT_A_BOX
-    x, y, box_width, box_height = map(float, bbox)
+    x, y, box_width, box_height = given
     if box_width <= 0 or box_height <= 0:
         return EMPTY_BOX
     x1, x2 = max(x, 0.0), min(x + box_width, float(width))
@@ -181,20 +194,14 @@ def checked_box(bbox: Any, width: int, height: int) -> tuple[float, ...] | Kind:
     return x1, y1, x2, y2
 
 
-def whole_number(value: Any) -> int | None:
-    """A whole number, also when written as 7.0; None for anything else."""
-    if not _is_finite_number(value) or value != int(value):
+def box_numbers(bbox: Any) -> tuple[float, float, float, float] | None:
+    """COCO's `x y width height` as numbers; None if they are not four finite ones."""
+    if not isinstance(bbox, list) or len(bbox) != 4:
         return None
-    return int(value)
-
-
-def _is_finite_number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond the range of float
-        return False
+    x, y, width, height = map(number, bbox)
+    if x is None or y is None or width is None or height is None:
+        return None
+    return float(x), float(y), float(width), float(height)
 
 
 def refuse_errors(path: str | os.PathLike[str], issues: Sequence[Issue], strict: bool) -> None:
@@ -211,9 +218,10 @@ def refuse_errors(path: str | os.PathLike[str], issues: Sequence[Issue], strict:
     for issue in issues:
         if issue.kind.severity == "error":
             raise UserError(f"{path}: {issue}")
-    if issues and strict:
+    dropped = _of_severity(issues, "dropped")
+    if dropped and strict:
         raise UserError(
-            f"{path}: {issues[0]}, or set data.strict to false to drop such boxes with a warning"
+            f"{path}: {dropped[0]}, or set data.strict to false to drop such boxes with a warning"
         )
 
 
@@ -222,12 +230,14 @@ def warn_dropped(path: str | os.PathLike[str], issues: Sequence[Issue], stacklev
 
     Args:
         path: the annotation file.
-        issues: what its reader found; none is an error.
+        issues: what its reader found.
         stacklevel: the code that the warning points to: 1 is the caller, 2 is the caller's caller.
     """
+    issues = _of_severity(issues, "dropped")
     if not issues:
         return
-    ids = sorted(identity for issue in issues for identity in issue.ids)
+    ids = [entry_id for issue in issues for entry_id in issue.ids]
+    ids.sort(key=lambda entry_id: (isinstance(entry_id, str), entry_id))
     reasons = ", ".join(
         f"{issue.count} {issue.kind.name}"
         for issue in sorted(issues, key=lambda issue: issue.kind.name)
@@ -240,6 +250,16 @@ def warn_dropped(path: str | os.PathLike[str], issues: Sequence[Issue], stacklev
         UserWarning,
         stacklevel=stacklevel + 1,
     )
+
+
+def notes(path: str | os.PathLike[str], issues: Sequence[Issue]) -> list[str]:
+    """One line for each kind of entry that is used in another way than it is written."""
+    name = os.path.basename(path)
+    return [f"{name}: {issue}" for issue in _of_severity(issues, "note")]
+
+
+def _of_severity(issues: Sequence[Issue], severity: Severity) -> list[Issue]:
+    return [issue for issue in issues if issue.kind.severity == severity]
 
 
 shown = reprlib.repr

@@ -1,212 +1,25 @@
-"""Data in COCO's format: an annotation file parsed into images with checked objects."""
+"""The images and objects of a split, as training and evaluation take them."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cornernet.data import checks
-from cornernet.data.checks import Issue, Section, quoted, shown, whole_number
+from cornernet.data.checks import quoted
 from cornernet.data.images import read_image
 from cornernet.data.layouts import find_split
+from cornernet.data.parse import ImageInfo, ParsedSplit, Record
+from cornernet.data.reader import Split, read_split
 from cornernet.errors import UserError
 from cornernet.structures import Sample
 
-# The sections of an annotation file, and what each of their entries must have.
-_KEYS = {
-    "images": ("id", "file_name", "width", "height"),
-    "annotations": ("id", "image_id", "category_id", "bbox"),
-    "categories": ("id", "name"),
-}
-
-
-@dataclass(frozen=True)
-class ImageInfo:
-    """One image of a dataset: its name in the annotation file, path, size in pixels, id."""
-
-    file_name: str
-    path: str
-    width: int
-    height: int
-    id: int
-
-
-@dataclass(frozen=True)
-class Record:
-    """An image with its checked objects.
-
-    Attributes:
-        info: the image.
-        boxes: `[n, 4]` float32, `x1 y1 x2 y2` in pixels, clipped to the image.
-        labels: `[n]` int64, indices of the split's classes.
-        crowd_boxes, crowd_labels: the same of objects with `iscrowd` = 1.
-    """
-
-    info: ImageInfo
-    boxes: np.ndarray
-    labels: np.ndarray
-    crowd_boxes: np.ndarray
-    crowd_labels: np.ndarray
-
-
-@dataclass(frozen=True)
-class ParsedSplit:
-    """What a reader makes of a split.
-
-    Attributes:
-        classes: class names by label.
-        category_ids: category ids of the annotation file by label.
-        records: all images, with the objects that can be used.
-    """
-
-    classes: list[str]
-    category_ids: list[int]
-    records: list[Record]
-
-
-def read_coco(annotation_path: Path, image_directory: Path) -> tuple[ParsedSplit, list[Issue]]:
-    """Parse and check an annotation file in COCO's format, without reading an image.
-
-    Entries with a fault are left out and make an issue. Boxes that reach over the edge of their
-    image are clipped to it; this is no fault. Labels number the categories by ascending id.
-
-    Args:
-        annotation_path: the annotation file.
-        image_directory: the directory that its file names start from.
-
-    Returns:
-        The split and what is wrong with it. If one of the issues is an error, the split is not
-        complete.
-
-    Raises:
-        UserError: if the file cannot be read, is not JSON or lacks a section.
-    """
-    content = _read_json(annotation_path)
-    categories, images, annotations = (
-        Section(name, _entries(annotation_path, content, name), _KEYS[name])
-        for name in ("categories", "images", "annotations")
-    )
-    names = _parse_categories(categories)
-    infos = _parse_images(images, image_directory)
-    category_ids = sorted(names)
-    records = _parse_annotations(annotations, category_ids, infos, _listed_ids(images))
-    parsed = ParsedSplit([names[category] for category in category_ids], category_ids, records)
-    return parsed, [*categories.issues(), *images.issues(), *annotations.issues()]
-
-
-def _parse_categories(section: Section) -> dict[int, str]:
-    """Names by id."""
-    names = {identity: str(entry["name"]) for identity, entry in section.sound_entries()}
-    seen: set[str] = set()
-    for identity, name in names.items():
-        if name in seen:
-            section.add(
-                checks.REPEATED_NAME,
-                identity,
-                "expected categories with different names, found more than one called "
-                f"{quoted([name])}",
-            )
-        seen.add(name)
-    if not section.entries:
-        section.add(checks.NO_CATEGORIES, None, "expected at least one category, found none")
-    return names
-
-
-def _parse_images(section: Section, directory: Path) -> dict[int, ImageInfo]:
-    """Images by id."""
-    infos: dict[int, ImageInfo] = {}
-    for identity, entry in section.sound_entries():
-        width, height = whole_number(entry["width"]), whole_number(entry["height"])
-        file_name = entry["file_name"]
-        if width is None or height is None or width < 1 or height < 1:
-            section.add(
-                checks.BAD_SIZE,
-                identity,
-                f"expected image {identity} to have a width and a height in whole pixels, "
-                f"found {shown(entry['width'])} and {shown(entry['height'])}",
-            )
-            continue
-        if not isinstance(file_name, str):
-            section.add(
-                checks.BAD_FILE_NAME,
-                identity,
-                f"expected image {identity} to have a file_name, found {shown(file_name)}",
-            )
-            continue
-        path = os.path.join(directory, file_name)
-        if not os.path.isfile(path):
-            section.add(checks.MISSING_FILE, identity, f"expected the image {path}, found no file")
-        infos[identity] = ImageInfo(file_name, path, width, height, identity)
-    return infos
-
-
-def _listed_ids(images: Section) -> set[int]:
-    """Ids of all images, also of those whose entry has a fault."""
-    ids = {whole_number(entry.get("id")) for entry in images.entries if isinstance(entry, dict)}
-    return {identity for identity in ids if identity is not None}
-
-
-def _parse_annotations(
-    section: Section,
-    category_ids: Sequence[int],
-    infos: Mapping[int, ImageInfo],
-    listed_images: set[int],
-) -> list[Record]:
-    """All images with their good objects, in the order of `infos`."""
-    label_of = {category: label for label, category in enumerate(category_ids)}
-    boxes: dict[int, list[tuple[float, ...]]] = {image_id: [] for image_id in infos}
-    labels: dict[int, list[int]] = {image_id: [] for image_id in infos}
-    crowds: dict[int, list[tuple[float, ...]]] = {image_id: [] for image_id in infos}
-    crowd_labels: dict[int, list[int]] = {image_id: [] for image_id in infos}
-    for identity, entry in section.sound_entries():
-        image_id = whole_number(entry["image_id"])
-        info = None if image_id is None else infos.get(image_id)
-        if image_id is None or info is None:
-            if image_id not in listed_images:
-                section.add(
-                    checks.UNKNOWN_IMAGE,
-                    identity,
-                    f"expected annotation {identity} to belong to a listed image, "
-                    f"found image_id {shown(entry['image_id'])}",
-                )
-            continue
-        box = checks.checked_box(entry["bbox"], info.width, info.height)
-        category_id = whole_number(entry["category_id"])
-        label = None if category_id is None else label_of.get(category_id)
-        if isinstance(box, checks.Kind):
-            found = f"bbox {shown(entry['bbox'])} in {info.file_name}"
-            section.add(box, identity, _bad(identity, box, found))
-        elif label is None:
-            found = f"category_id {shown(entry['category_id'])}"
-            section.add(
-                checks.UNKNOWN_CATEGORY, identity, _bad(identity, checks.UNKNOWN_CATEGORY, found)
-            )
-        elif entry.get("iscrowd", 0):
-            crowds[image_id].append(box)
-            crowd_labels[image_id].append(label)
-        else:
-            boxes[image_id].append(box)
-            labels[image_id].append(label)
-    return [
-        Record(
-            info,
-            np.array(boxes[image_id], np.float32).reshape(-1, 4),
-            np.array(labels[image_id], np.int64),
-            np.array(crowds[image_id], np.float32).reshape(-1, 4),
-            np.array(crowd_labels[image_id], np.int64),
-        )
-        for image_id, info in infos.items()
-    ]
-
-
-def _bad(identity: int, kind: checks.Kind, found: str) -> str:
-    return f"annotation {identity} is bad ({kind.name}): {found}"
+_IMAGE_KEYS = ("id", "file_name", "width", "height")
 
 
 class CocoDataset:
@@ -215,16 +28,16 @@ class CocoDataset:
     Boxes that reach over the edge of their image are clipped to it. Boxes that are not four finite
     numbers, have no positive size, lie wholly outside or have an unknown category are bad: they
     are dropped with one warning, or are an error if `strict`. Objects with `iscrowd` = 1 are kept
-    apart, as `Sample.crowd_boxes`.
+    apart, as `Sample.crowd_boxes`; objects with `ignore` = 1 are only part of the ground truth.
 
     Args:
-        root: a data directory, see `layouts.find_split`.
-        split: "train", "val", "val2017", ...
+        root: a data directory in any of `layouts.LAYOUTS`.
+        split: "train", "val", "val2017", ...; or a split that has been read.
         strict: make a bad box an error.
         filter_empty: leave out images without any good box that is not a crowd.
         min_size: leave out images whose shorter side is below this many pixels.
-        classes: class names of a network; labels then are indices into it, and the data must have
-            exactly these categories. None numbers the categories by ascending id.
+        classes: class names of a network; labels then are indices into it, and the data may have
+            no objects of others. None numbers the categories as the annotations do.
         classes_of: where `classes` come from, for errors.
         split_field: setting or argument that `split` comes from, for errors.
 
@@ -232,7 +45,8 @@ class CocoDataset:
         annotation_path: the annotation file.
         image_folder: the directory with the images.
         classes: class names by label.
-        category_ids: category ids of the annotation file by label.
+        category_ids: category ids by label, as `ground_truth` has them.
+        notes: one line for each kind of entry that is used in another way than it is written.
 
     Raises:
         UserError: if the data is not as described here, in one sentence that names the file.
@@ -241,7 +55,7 @@ class CocoDataset:
     def __init__(
         self,
         root: str | os.PathLike[str],
-        split: str,
+        split: str | Split,
         *,
         strict: bool = False,
         filter_empty: bool = False,
@@ -250,19 +64,22 @@ class CocoDataset:
         classes_of: str = "the weights",
         split_field: str = "split",
     ) -> None:
-        files = find_split(root, split, split_field)
-        self.annotation_path = files.annotations
-        self.image_folder = files.images
-        parsed, issues = read_coco(files.annotations, files.images)
-        checks.refuse_errors(files.annotations, issues, strict)
+        if isinstance(split, str):
+            split = read_split(find_split(root, split, split_field))
+        path, parsed = split.files.annotations, split.parsed
+        self.annotation_path = path
+        self.image_folder = split.files.images
+        checks.refuse_errors(path, split.issues, strict)
+        self.notes = checks.notes(path, split.issues)
         if classes is not None:
-            parsed = _with_classes(files.annotations, parsed, classes, classes_of)
-        checks.warn_dropped(files.annotations, issues, stacklevel=2)
+            parsed, unused = _with_classes(path, parsed, classes, classes_of)
+            self.notes += unused
+        checks.warn_dropped(path, split.issues, stacklevel=2)
         self.classes = parsed.classes
         self.category_ids = parsed.category_ids
-        self._records = _selected(files.annotations, parsed.records, min_size, filter_empty)
-        # The issues that are left are all about boxes that were dropped.
-        self._dropped = {identity for issue in issues for identity in issue.ids}
+        self._given_category_ids = parsed.given_category_ids
+        self._all_records = parsed.records
+        self._records = _selected(path, parsed.records, min_size, filter_empty)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -326,42 +143,108 @@ class CocoDataset:
         return totals | {f"class {name}": count for name, count in per_class}
 
     def ground_truth(self) -> dict[str, Any]:
-        """The annotation file's content as pycocotools wants it, for evaluation.
+        """The annotations as pycocotools wants them, for evaluation.
 
         Bad boxes are left out, since no detector can find them; `area` and `iscrowd`, which
-        pycocotools needs and some tools do not write, are filled in. Boxes stay unclipped and
-        images that were filtered out stay in, so that numbers compare with everybody else's.
+        pycocotools needs and some tools do not write, are filled in. Boxes stay unclipped, images
+        that were filtered out stay in and objects with `ignore` count, as pycocotools itself does
+        it, so that numbers compare with everybody else's. Ids are our own where pycocotools could
+        not keep those of the annotations.
         """
-        content = _read_json(self.annotation_path)
+        images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for entry in content["annotations"]:
-            if entry["id"] not in self._dropped:
-                width, height = entry["bbox"][2:]
-                given = {key: value for key, value in entry.items() if value is not None}
-                # Ids start from 1 again: pycocotools takes an object with id 0 for one never found.
-                identity = {"id": len(annotations) + 1}
-                annotations.append({"area": width * height, "iscrowd": 0} | given | identity)
-        return content | {"annotations": annotations}
+        for record in self._all_records:
+            info = record.info
+            images.append({key: getattr(info, key) for key in _IMAGE_KEYS})
+            truth = record.truth
+            for box, area, label, crowd in zip(
+                truth.boxes.tolist(),
+                truth.areas.tolist(),
+                truth.labels.tolist(),
+                truth.crowds.tolist(),
+                strict=True,
+            ):
+                annotations.append(
+                    {
+                        # From 1: pycocotools takes an object with id 0 for one never found.
+                        "id": len(annotations) + 1,
+                        "image_id": info.id,
+                        "category_id": self.category_ids[label],
+                        "bbox": box,
+                        "area": area,
+                        "iscrowd": int(crowd),
+                    }
+                )
+        named = zip(self.category_ids, self.classes, strict=True)
+        categories = [{"id": identity, "name": name} for identity, name in named]
+        return {"images": images, "annotations": annotations, "categories": categories}
+
+    def as_given(self, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Detections in COCO's result format with the ids of the annotation file.
+
+        Detections of a class that the annotations do not list are left out: it has no id there.
+        """
+        images = {record.info.id: record.info.given_id for record in self._all_records}
+        categories = dict(zip(self.category_ids, self._given_category_ids, strict=True))
+        return [
+            item | {"image_id": images[item["image_id"]], "category_id": category}
+            for item in results
+            if (category := categories[item["category_id"]]) is not None
+        ]
+
+    def has_truth(self) -> bool:
+        """Whether there is an object to be found, so that AP can be computed."""
+        return any(not record.truth.crowds.all() for record in self._records)
+
+
+def used_classes(parsed: ParsedSplit) -> list[str]:
+    """Names of the classes with an object, also one that is not learnt."""
+    used = np.zeros(len(parsed.classes), bool)
+    for record in parsed.records:
+        used[record.truth.labels] = True
+    return [name for name, is_used in zip(parsed.classes, used, strict=True) if is_used]
 
 
 def _with_classes(
     path: Path, parsed: ParsedSplit, classes: Sequence[str], classes_of: str
-) -> ParsedSplit:
-    """The same split with labels that are indices into `classes`."""
-    if set(classes) != set(parsed.classes):
+) -> tuple[ParsedSplit, list[str]]:
+    """The same split with labels that are indices into `classes`, and a note on what is left out.
+
+    A class that the annotations do not list gets an id of its own.
+    """
+    extra = [name for name in parsed.classes if name not in classes]
+    if not set(classes) & set(parsed.classes) or set(extra) & set(used_classes(parsed)):
         raise UserError(
             f"{path}: expected the {len(classes)} classes of {classes_of} ({quoted(classes)}), "
             f"found {len(parsed.classes)} categories ({quoted(parsed.classes)}); "
             "use data and weights with the same categories, or rename them"
         )
-    id_of = dict(zip(parsed.classes, parsed.category_ids, strict=True))
     label_of = {name: label for label, name in enumerate(classes)}
-    labels = np.array([label_of[name] for name in parsed.classes], np.int64)
+    labels = np.array([label_of.get(name, -1) for name in parsed.classes], np.int64)
     records = [
-        replace(record, labels=labels[record.labels], crowd_labels=labels[record.crowd_labels])
+        replace(
+            record,
+            labels=labels[record.labels],
+            crowd_labels=labels[record.crowd_labels],
+            truth=replace(record.truth, labels=labels[record.truth.labels]),
+        )
         for record in parsed.records
     ]
-    return ParsedSplit(list(classes), [id_of[name] for name in classes], records)
+    place = {name: index for index, name in enumerate(parsed.classes)}
+    free = max(parsed.category_ids) + 1
+    own, given = [], []
+    for label, name in enumerate(classes):
+        index = place.get(name)
+        own.append(free + label if index is None else parsed.category_ids[index])
+        given.append(None if index is None else parsed.given_category_ids[index])
+    notes = []
+    if extra:
+        kind = checks.UNUSED_CATEGORY
+        notes.append(f"{path.name}: {kind.name}: {quoted(extra)}; {kind.advice}")
+    missing = [name for name in classes if name not in place]
+    if missing:
+        notes.append(f"{path.name}: does not list {quoted(missing)}; AP is n/a there")
+    return ParsedSplit(list(classes), own, given, records), notes
 
 
 def _selected(
@@ -387,44 +270,3 @@ def _selected(
             field="data.filter_empty",
         )
     return kept
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(
-            f"{path}: expected a readable annotation file, got the system's error "
-            f"'{error.strerror or error}'; check the file and its permissions"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: expected JSON, found at line {error.lineno}, column {error.colno}: "
-            f"{error.msg}; the file may be truncated or of another kind: replace it"
-        ) from None
-    except UnicodeDecodeError:
-        raise UserError(
-            f"{path}: expected JSON, found bytes that are not text; replace the file"
-        ) from None
-    if not isinstance(content, dict):
-        raise UserError(
-            f"{path}: expected a JSON object with the keys {quoted(_KEYS)}, found a "
-            f"{type(content).__name__}; convert the annotations to COCO's format"
-        )
-    return content
-
-
-def _entries(path: Path, content: Mapping[str, Any], section: str) -> list[Any]:
-    """A section of an annotation file's content."""
-    if section not in content:
-        raise UserError(
-            f"{path}: expected the keys {quoted(_KEYS)}, found no '{section}' among "
-            f"{quoted(content)}; convert the annotations to COCO's format"
-        )
-    entries = content[section]
-    if not isinstance(entries, list):
-        raise UserError(
-            f"{path}: expected '{section}' to be a list, found a {type(entries).__name__}; "
-            "convert the annotations to COCO's format"
-        )
-    return entries

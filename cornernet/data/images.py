@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _JPEG_END = b"\xff\xd9"
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_EXIF_ORIENTATION = 0x0112
 _TIFF_PHOTOMETRIC = 262  # the tag for the colour space
 _TIFF_WHITE_IS_ZERO = 0
 _TIFF_LAB = (8, 9, 10)
@@ -97,6 +99,26 @@ def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.
             "the file is damaged or of another kind: replace it or take it out"
         )
     return image
+
+
+def image_size(path: str | os.PathLike[str], *, apply_exif: bool = False) -> tuple[int, int] | None:
+    """Width and height in pixels from the header of an image file; None if it cannot be read.
+
+    Args:
+        path: the file.
+        apply_exif: the size of the image as it is seen, turned as its EXIF orientation says.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns about very large images
+            with Image.open(path) as image:
+                width, height = image.size
+                turned = apply_exif and image.getexif().get(_EXIF_ORIENTATION, 1) in range(5, 9)
+    except Exception:  # Pillow raises many kinds of errors for damaged files
+        return None
+    return (height, width) if turned else (width, height)
 
 
 def _decoded(path: str | os.PathLike[str], data: bytes, flags: int) -> np.ndarray | None:

@@ -88,6 +88,11 @@ def detect_split(
     return found
 
 
+def shown_metric(value: float) -> str:
+    """One of COCO's numbers with three digits; n/a where the data holds no such object."""
+    return "n/a" if value < 0 else f"{value:.3f}"
+
+
 def coco_results(found: dict[int, Detections], category_ids: Sequence[int]) -> list[dict[str, Any]]:
     """Detections in COCO's result format: image_id, category_id, bbox [x, y, w, h], score."""
     results = []

@@ -150,7 +150,7 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """A line for people, above the progress bar if there is one."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(text, markup=False, emoji=False, soft_wrap=True)
         # A log file shows lines when they are said, not when a buffer is full.
         sys.stdout.flush()
 

@@ -16,9 +16,10 @@ import torch
 from cornernet.config import Config, save_config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
+from cornernet.data.splits import training_splits
 from cornernet.errors import UserError
 from cornernet.inference.detect import detect
-from cornernet.inference.evaluate import Evaluation, evaluate
+from cornernet.inference.evaluate import Evaluation, evaluate, shown_metric
 from cornernet.model.detector import Detector, count_parameters, size_multiple
 from cornernet.model.fuse import FusedDetector
 from cornernet.report.curves import save_curves
@@ -38,6 +39,8 @@ from cornernet.train.trainer import Requests, Trainer
 from cornernet.weights.file import Weights, load_weights
 from cornernet.weights.state import start_from
 
+# The numbers that are told about the best weights.
+_BEST = ("AP", "AP50", "AP75")
 _SHEET_IMAGES = 12
 # A box that one strong corner alone could carry is left out.
 _SHEET_SCORE = 0.4
@@ -61,7 +64,7 @@ def train(
 
     Args:
         config: the recipe with its overrides.
-        data: a dataset directory in COCO's format.
+        data: a dataset directory.
         output: the run's directory; must not hold a run, unless `resume`.
         world: this process, its device and its peers.
         resume: continue the run in `output`; "auto" continues it if there is one.
@@ -235,7 +238,7 @@ def _finish(
     log.say(f"trained in {_duration(time.perf_counter() - started)}")
     best = load_weights(directory.best)
     _draw_sheet(best, validation_split, world, directory.sheet)
-    numbers = "  ".join(f"{name}={best.metrics[name]:.3f}" for name in ("AP", "AP50", "AP75"))
+    numbers = "  ".join(f"{name}={shown_metric(best.metrics[name])}" for name in _BEST)
     log.say(f"best: {numbers}  ({directory.best})")
     return best.metrics
 
@@ -254,8 +257,9 @@ def _validate_if_due(
     if metrics is None:
         checkpoints.wait()
         raise RunStopped(checkpoints.directory.last, trainer.step)
-    is_best = bool(metrics) and metrics["AP"] > trainer.best
-    if is_best:
+    # Without an AP (-1) the latest weights are as good as any, but not the best.
+    is_best = bool(metrics) and (metrics["AP"] > trainer.best or trainer.best < 0)
+    if is_best and metrics["AP"] >= 0:
         trainer.best = metrics["AP"]
     if trainer.world.is_main:
         save_curves(log.records, checkpoints.directory.curves)
@@ -264,23 +268,7 @@ def _validate_if_due(
 
 def read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDataset]:
     """The training and the validation split of a dataset, as a recipe wants them."""
-    training = CocoDataset(
-        data,
-        config.data.train_split,
-        split_field="data.train_split",
-        strict=config.data.strict,
-        filter_empty=config.data.filter_empty,
-        min_size=config.data.min_size,
-    )
-    validation = CocoDataset(
-        data,
-        config.data.val_split,
-        split_field="data.val_split",
-        strict=config.data.strict,
-        classes=training.classes,
-        classes_of=training.annotation_path.name,
-    )
-    return training, validation
+    return training_splits(config, data)
 
 
 def resolved(config: Config, dataset: CocoDataset) -> Config:
@@ -338,6 +326,8 @@ def _introduce(
         log.say(
             f"{dataset.annotation_path.name}: {counts['images']} images, {counts['boxes']} boxes"
         )
+        for note in dataset.notes:
+            log.say(note)
     log.say(f"classes: {', '.join(training_split.classes)}")
     log.say(
         f"{config.recipe or 'network'}: {count_parameters(trainer.model):,} parameters, "
@@ -495,9 +485,10 @@ def _validate(
         trainer.step,
         {"epoch": trainer.epoch, **evaluation.metrics, "seconds": round(seconds, 2)},
     )
-    numbers = "  ".join(f"{name} {value:.3f}" for name, value in evaluation.metrics.items())
+    metrics = evaluation.metrics
+    numbers = "  ".join(f"{name} {shown_metric(value)}" for name, value in metrics.items())
     log.say(f"epoch {trainer.epoch}/{trainer.config.train.epochs}  validation  {numbers}")
-    return evaluation.metrics
+    return metrics
 
 
 def _draw_sheet(weights: Weights, dataset: CocoDataset, world: World, path: Path) -> None:

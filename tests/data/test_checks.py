@@ -11,7 +11,9 @@ import pytest
 
 from cornernet.data import checks
 from cornernet.data.checks import Issue, Kind
-from cornernet.data.coco import ParsedSplit, read_coco
+from cornernet.data.formats.coco import read_coco
+from cornernet.data.parse import ParsedSplit, parse_content
+from cornernet.data.paths import ImageFinder
 
 
 def annotation(identity: int, **values: Any) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def read(
     }
     path = root / "annotations.json"
     path.write_text(json.dumps(content))
-    return read_coco(path, root)
+    return parse_content(read_coco(path), ImageFinder([root], root))
 
 
 def test_good_data_has_no_issue(tmp_path: Path) -> None:
@@ -76,18 +78,18 @@ FAULTS: dict[str, tuple[dict[str, Any], Kind, tuple[int, ...]]] = {
         checks.MISSING_KEY,
         (2,),
     ),
-    "id as text": ({"images": [image(1), image(2, id="2")]}, checks.BAD_ID, ()),
+    "id": ({"images": [image(1), image(2, id=1.5)]}, checks.BAD_ID, ()),
+    "image twice, once as text": (
+        {"images": [image(1), image(1, id="1")]},
+        checks.REPEATED_ID,
+        (1,),
+    ),
     "image twice": ({"images": [image(1), image(1)]}, checks.REPEATED_ID, (1,)),
-    "size as text": ({"images": [image(1), image(2, width="64")]}, checks.BAD_SIZE, (2,)),
+    "size in words": ({"images": [image(1), image(2, width="wide")]}, checks.BAD_SIZE, (2,)),
     "file name": ({"images": [image(1), image(2, file_name=5)]}, checks.BAD_FILE_NAME, (2,)),
     "no file": ({"images": [image(1), image(3), image(4)]}, checks.MISSING_FILE, (3, 4)),
     "image": ({"annotations": [annotation(6, image_id=9)]}, checks.UNKNOWN_IMAGE, (6,)),
     "no category": ({"categories": [], "annotations": []}, checks.NO_CATEGORIES, ()),
-    "name twice": (
-        {"categories": [{"id": 1, "name": "cup"}, {"id": 2, "name": "cup"}]},
-        checks.REPEATED_NAME,
-        (2,),
-    ),
 }
 
 

@@ -284,24 +284,18 @@ def test_an_id_that_occurs_twice_is_named(tmp_path: Path, section: str) -> None:
     refused(write(tmp_path, data), f"'{section}'", f"id {data[section][0]['id']} twice")
 
 
-@pytest.mark.parametrize("identity", ["7", None, 1.5, True])
-def test_an_id_that_is_no_whole_number_is_named(tmp_path: Path, identity: Any) -> None:
+@pytest.mark.parametrize("identity", ["", None, 1.5, True, [7]])
+def test_an_id_that_is_neither_a_number_nor_text_is_named(tmp_path: Path, identity: Any) -> None:
     data = content()
     data["images"][1]["id"] = identity
     refused(write(tmp_path, data), "images[1]", repr(identity))
-
-
-def test_two_categories_of_one_name_are_refused(tmp_path: Path) -> None:
-    data = content()
-    data["categories"][1]["name"] = "cup"
-    refused(write(tmp_path, data), "'cup'", "rename or join")
 
 
 def test_no_categories_is_a_sentence(tmp_path: Path) -> None:
     refused(write(tmp_path, content() | {"categories": []}), "at least one category")
 
 
-@pytest.mark.parametrize("side", [0, -4, "64", 10.5, None])
+@pytest.mark.parametrize("side", [0, -4, "wide", 10.5, None])
 def test_an_image_without_a_real_size_is_named(tmp_path: Path, side: Any) -> None:
     data = content()
     data["images"][1]["width"] = side
@@ -409,13 +403,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "right of the image": ({"bbox": [WIDTH, 5, 3, 9]}, "wholly outside its image"),
     "above the image": ({"bbox": [5, -9, 3, 9]}, "wholly outside its image"),
     "three numbers": ({"bbox": [5, 5, 3]}, "not four finite numbers"),
-    "text": ({"bbox": [5, 5, "3", 9]}, "not four finite numbers"),
+    "text": ({"bbox": [5, 5, "three", 9]}, "not four finite numbers"),
     "null": ({"bbox": None}, "not four finite numbers"),
     "nan": ({"bbox": [5, 5, float("nan"), 9]}, "not four finite numbers"),
     "infinity": ({"bbox": [5, 5, float("inf"), 9]}, "not four finite numbers"),
     "huge": ({"bbox": [5, 5, 10**400, 9]}, "not four finite numbers"),
     "category": ({"category_id": 55}, "unknown category"),
-    "category as text": ({"category_id": "2"}, "unknown category"),
+    "category as text": ({"category_id": "cat"}, "unknown category"),
     "crowd": ({"bbox": [5, 5, -3, 9], "iscrowd": 1}, "zero or negative width or height"),
 }
 

@@ -1,0 +1,149 @@
+"""Pascal VOC: one XML file for each image.
+
+Pixels count from 1 and a box includes the pixels of both of its corners, as the VOC development kit
+defines it: `xmin ymin xmax ymax` is the region from (xmin - 1, ymin - 1) to (xmax, ymax).
+Classes have no ids; their names are numbered in alphabetical order. `difficult` is `ignore`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from cornernet.data import checks
+from cornernet.data.checks import Issue, Section
+from cornernet.data.fields import number, whole_number
+from cornernet.data.images import IMAGE_SUFFIXES, image_size
+from cornernet.data.paths import ImageFinder
+from cornernet.errors import UserError
+
+
+class _Refused(Exception):
+    """The XML declares an entity."""
+
+
+def read_voc(
+    source: Path, directory: Path, finder: ImageFinder
+) -> tuple[dict[str, list[Any]], list[Issue]]:
+    """The annotations of a split as COCO's sections, not checked yet, and files that are broken.
+
+    Args:
+        source: a list of images, as in `ImageSets/Main`, or `directory` for all of its files.
+        directory: where the XML files are.
+        finder: finds the image files.
+
+    Raises:
+        UserError: the list cannot be read.
+    """
+    files = _listed(source, directory) if source != directory else _visible(directory)
+    content: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
+    section = Section("files", list(files), ())
+    found: list[tuple[str, list[dict[str, Any]]]] = []
+    names: set[str] = set()
+    for file in files:
+        try:
+            root = parse_xml(file)
+        except (OSError, expat.ExpatError, _Refused) as error:
+            reason = getattr(error, "strerror", None) or error
+            text = f"{file}: expected an annotation in XML, found '{reason}'"
+            section.add(checks.UNREADABLE, file.name, text)
+            continue
+        content["images"].append(_image(file, root, finder))
+        objects = [_object(item) for item in root.findall("object")]
+        found.append((file.stem, objects))
+        names |= {item["name"] for item in objects if item["name"]}
+    ids = {name: label for label, name in enumerate(sorted(names), 1)}
+    content["categories"] = [{"id": label, "name": name} for name, label in ids.items()]
+    for image_id, (stem, objects) in enumerate(found, 1):
+        for place, item in enumerate(objects, 1):
+            entry = {"id": f"{stem}.xml:{place}", "image_id": image_id}
+            entry["category_id"] = ids.get(item.pop("name"))
+            content["annotations"].append(entry | item)
+    for image_id, entry in enumerate(content["images"], 1):
+        entry["id"] = image_id
+    return content, section.issues()
+
+
+def _visible(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.glob("*.xml") if not path.name.startswith("."))
+
+
+def parse_xml(path: Path) -> Element:
+    """The root of an XML file that declares no entities.
+
+    Entities are how a small file makes a parser read other files or fill the memory; annotations
+    need none.
+    """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+
+    def refuse(*_: object) -> None:
+        raise _Refused("a declaration of an entity")
+
+    parser.EntityDeclHandler = refuse
+    parser.Parse(path.read_bytes(), True)
+    return builder.close()
+
+
+def _listed(source: Path, directory: Path) -> list[Path]:
+    """The XML files of a list with one stem in each line."""
+    try:
+        lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(
+            f"{source}: expected a list of images, got the system's error "
+            f"'{error.strerror or error}'; check the file and its permissions"
+        ) from None
+    words = (line.split() for line in lines)
+    stems = (Path(line[0].replace("\\", "/")).name for line in words if line)
+    return [directory / f"{_without_suffix(stem)}.xml" for stem in stems]
+
+
+def _without_suffix(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in (*IMAGE_SUFFIXES, ".xml") else name
+
+
+def _text(element: Element | None, *path: str) -> str:
+    """The text below an element; "" if there is none."""
+    for name in path:
+        element = None if element is None else element.find(name)
+    return "" if element is None else (element.text or "").strip()
+
+
+def _image(file: Path, root: Element, finder: ImageFinder) -> dict[str, Any]:
+    """COCO's entry of the image. A size that is missing or 0 is read from the image file."""
+    name = _text(root, "filename")
+    spellings = [name] if name else []
+    spellings += [file.stem + suffix for suffix in IMAGE_SUFFIXES]
+    spellings += [file.stem + suffix.upper() for suffix in IMAGE_SUFFIXES]
+    file_name, path = _first(spellings, finder)
+    width, height = (whole_number(_text(root, "size", key)) for key in ("width", "height"))
+    if path is not None and not (width and height):
+        width, height = image_size(path) or (width, height)
+    return {"file_name": file_name, "width": width, "height": height}
+
+
+def _first(spellings: Sequence[str], finder: ImageFinder) -> tuple[str, str | None]:
+    for name in spellings:
+        path = finder.find(name)
+        if path is not None:
+            return name, path
+    return spellings[0], None
+
+
+def _object(item: Element) -> dict[str, Any]:
+    corners = [_text(item, "bndbox", key) for key in ("xmin", "ymin", "xmax", "ymax")]
+    x1, y1, x2, y2 = map(number, corners)
+    bbox: Any = corners[:3]  # not a box, which the checks will say
+    if x1 is not None and y1 is not None and x2 is not None and y2 is not None:
+        bbox = [x1 - 1, y1 - 1, x2 - (x1 - 1), y2 - (y1 - 1)]
+    return {"name": _text(item, "name"), "bbox": bbox, "ignore": _text(item, "difficult")}

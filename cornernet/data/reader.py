@@ -1,0 +1,53 @@
+"""A split of a data directory, read in the format that it has and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from cornernet.data.checks import Issue
+from cornernet.data.formats.coco import read_coco
+from cornernet.data.formats.voc import read_voc
+from cornernet.data.formats.yolo import read_yolo
+from cornernet.data.layouts import SplitFiles, yolo_sources
+from cornernet.data.parse import ParsedSplit, parse_content
+from cornernet.data.paths import ImageFinder
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split and what is wrong with it.
+
+    Attributes:
+        files: where it lies.
+        parsed: its classes and images.
+        issues: what its reader found.
+    """
+
+    files: SplitFiles
+    parsed: ParsedSplit
+    issues: list[Issue]
+
+
+def read_split(files: SplitFiles) -> Split:
+    """Read and check the annotations of a split, without decoding an image.
+
+    Raises:
+        UserError: if a file cannot be read at all.
+    """
+    finder = ImageFinder(files.bases, files.root)
+    issues: list[Issue] = []
+    if files.format == "coco":
+        content = read_coco(files.annotations)
+    elif files.format == "voc":
+        assert files.labels is not None
+        content, issues = read_voc(files.annotations, files.labels, finder)
+    else:
+        content, issues = read_yolo(files.annotations, yolo_sources(files), files.root)
+    parsed, more = parse_content(content, finder)
+    return Split(files, parsed, [*issues, *more])
+
+
+def with_images(split: Split, indices: list[int]) -> Split:
+    """The same split with some of its images."""
+    records = [split.parsed.records[index] for index in indices]
+    return replace(split, parsed=replace(split.parsed, records=records))
