@@ -48,7 +48,8 @@ CONFINED = {
     "PIL": {"cornernet.data.images", "cornernet.report.draw", "cornernet.report.sheet"},
     "pycocotools": {"cornernet.inference.evaluate"},
     "rich": {"cornernet.train.log", "cornernet.commands.evaluate", "cornernet.commands.compare"},
-    "yaml": {"cornernet.config.parse", "cornernet.data.formats.yolo"},
+    "yaml": {"cornernet.config.parse", "cornernet.data.export",
+             "cornernet.data.formats.yolo"},
     "tcap_dllogger": {"cornernet.train.log", "cornernet.vendors.tecorigin.logger"},
 }  # fmt: skip
 

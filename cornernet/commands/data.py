@@ -1,4 +1,4 @@
-"""`cornernet data`: make datasets."""
+"""`cornernet data`: make datasets, and write them in another layout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cornernet.commands.parser import Command
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    for kind in (SYNTHESIZE,):
+    for kind in (CONVERT, SYNTHESIZE):
         kinds.add_parser(
             kind.name, help=kind.summary, description=kind.summary, command=kind, epilog=kind.epilog
         )
@@ -30,10 +30,31 @@ def synthesize(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     print(f"{arguments.root}: {arguments.train} training and {arguments.val} validation images")
 
 
+def _add_convert_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help="dataset in any known layout")
+    parser.add_argument("target", metavar="DST", help="new directory")
+    parser.add_argument(
+        "--to", choices=("coco", "voc", "yolo"), default="coco", help="layout (default coco)"
+    )
+
+
+def convert(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    from cornernet.data.export import convert
+
+    for line in convert(arguments.source, arguments.target, arguments.to):
+        print(line)
+
+
+CONVERT = Command(
+    "convert",
+    "Copy a dataset in any known layout to a new directory as COCO, Pascal VOC or YOLO.",
+    _add_convert_arguments,
+    convert,
+)
 SYNTHESIZE = Command(
     "synthesize",
     "Write a COCO dataset of drawn shapes, the same for the same seed.",
     _add_synthesize_arguments,
     synthesize,
 )
-COMMAND = Command("data", "Make data.", add_arguments, None)
+COMMAND = Command("data", "Make and convert datasets.", add_arguments, None)

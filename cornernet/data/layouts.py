@@ -274,6 +274,21 @@ def try_split(root: str | os.PathLike[str], split: str, field: str) -> SplitFile
     return None if name is None else _files(layout, directory, sources[name], name, split)
 
 
+def all_splits(root: str | os.PathLike[str]) -> dict[str, SplitFiles]:
+    """The files of every split of a data directory, by the name that this package gives it.
+
+    Raises:
+        UserError: the layout is not recognised.
+    """
+    directory = Path(root)
+    layout, sources = recognise(directory)
+    found = {}
+    for name, source in sources.items():
+        same = next((names for names in _SAME if name.lower() in names), (name or "train",))
+        found[same[0]] = _files(layout, directory, source, name, name)
+    return found
+
+
 def recognise(root: Path) -> tuple[Layout, dict[str, Path]]:
     """The layout of a data directory, and the annotations of its splits.
 

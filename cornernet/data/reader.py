@@ -40,7 +40,7 @@ def read_split(files: SplitFiles) -> Split:
         content = read_coco(files.annotations)
     elif files.format == "voc":
         assert files.labels is not None
-        content, issues = read_voc(files.annotations, files.labels, finder)
+        content, issues = read_voc(files.annotations, files.labels, finder, files.root)
     else:
         content, issues = read_yolo(files.annotations, yolo_sources(files), files.root)
     parsed, more = parse_content(content, finder)

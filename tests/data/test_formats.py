@@ -117,6 +117,15 @@ def test_a_listed_image_without_its_file_is_named(tmp_path: Path) -> None:
         CocoDataset(tmp_path, "train")
 
 
+def test_a_list_of_labels_gives_their_order(tmp_path: Path) -> None:
+    objects = "".join(voc_object(name, 1, 1, 9, 9) for name in ("ant", "bee", "cup"))
+    voc(tmp_path, f"<annotation>{SIZE}{objects}</annotation>")
+    (tmp_path / "labels.txt").write_text("cup\n\nbee\n")
+    dataset = CocoDataset(tmp_path, "train")
+    assert dataset.classes == ["cup", "bee", "ant"]
+    assert dataset.load(0).labels.tolist() == [2, 1, 0]
+
+
 # YOLO
 
 

@@ -2,7 +2,8 @@
 
 Pixels count from 1 and a box includes the pixels of both of its corners, as the VOC development kit
 defines it: `xmin ymin xmax ymax` is the region from (xmin - 1, ymin - 1) to (xmax, ymax).
-Classes have no ids; their names are numbered in alphabetical order. `difficult` is `ignore`.
+Classes have no ids: their names are numbered in the order of `labels.txt` or `classes.txt`, if the
+dataset has one, then in alphabetical order. `difficult` is `ignore`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class _Refused(Exception):
 
 
 def read_voc(
-    source: Path, directory: Path, finder: ImageFinder
+    source: Path, directory: Path, finder: ImageFinder, root: Path
 ) -> tuple[dict[str, list[Any]], list[Issue]]:
     """The annotations of a split as COCO's sections, not checked yet, and files that are broken.
 
@@ -35,6 +36,7 @@ def read_voc(
         source: a list of images, as in `ImageSets/Main`, or `directory` for all of its files.
         directory: where the XML files are.
         finder: finds the image files.
+        root: the data directory.
 
     Raises:
         UserError: the list cannot be read.
@@ -46,17 +48,17 @@ def read_voc(
     names: set[str] = set()
     for file in files:
         try:
-            root = parse_xml(file)
+            tree = parse_xml(file)
         except (OSError, expat.ExpatError, _Refused) as error:
             reason = getattr(error, "strerror", None) or error
             text = f"{file}: expected an annotation in XML, found '{reason}'"
             section.add(checks.UNREADABLE, file.name, text)
             continue
-        content["images"].append(_image(file, root, finder))
-        objects = [_object(item) for item in root.findall("object")]
+        content["images"].append(_image(file, tree, finder))
+        objects = [_object(item) for item in tree.findall("object")]
         found.append((file.stem, objects))
         names |= {item["name"] for item in objects if item["name"]}
-    ids = {name: label for label, name in enumerate(sorted(names), 1)}
+    ids = {name: label for label, name in enumerate(_in_order(names, root), 1)}
     content["categories"] = [{"id": label, "name": name} for name, label in ids.items()]
     for image_id, (stem, objects) in enumerate(found, 1):
         for place, item in enumerate(objects, 1):
@@ -66,6 +68,15 @@ def read_voc(
     for image_id, entry in enumerate(content["images"], 1):
         entry["id"] = image_id
     return content, section.issues()
+
+
+def _in_order(names: set[str], root: Path) -> list[str]:
+    for file in ("labels.txt", "classes.txt"):
+        if (root / file).is_file():
+            lines = (root / file).read_text(encoding="utf-8", errors="replace").splitlines()
+            listed = [line.strip() for line in lines if line.strip()]
+            return list(dict.fromkeys([*listed, *sorted(names)]))
+    return sorted(names)
 
 
 def _visible(directory: Path) -> list[Path]:
