@@ -1,16 +1,17 @@
-"""`cornernet data`: make datasets, and write them in another layout."""
+"""`cornernet data`: make datasets, check them, and write them in another layout."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
+from cornernet.commands.common import check_writable, write_json
 from cornernet.commands.parser import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    for kind in (CONVERT, SYNTHESIZE):
+    for kind in (CHECK, CONVERT, SYNTHESIZE):
         kinds.add_parser(
             kind.name, help=kind.summary, description=kind.summary, command=kind, epilog=kind.epilog
         )
@@ -30,6 +31,48 @@ def synthesize(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     print(f"{arguments.root}: {arguments.train} training and {arguments.val} validation images")
 
 
+def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", metavar="DIR", help="dataset in any known layout")
+    parser.add_argument("--json", metavar="FILE", help="write everything that was found")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="images to decode at a time (default: processors)"
+    )
+
+
+def check(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    import dataclasses
+    import os
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from cornernet.data.survey import count_images, survey
+
+    check_writable(arguments.json)
+    splits, images = count_images(arguments.root)
+    console = Console(highlight=False, stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("images", total=images)
+        threads = arguments.threads if arguments.threads > 0 else os.cpu_count() or 1
+        found = survey(splits, threads, lambda: progress.advance(task))
+    for name, counts in found.splits.items():
+        print(f"{name}: {counts['images']} images, {counts['objects']} objects")
+        for title in ("objects by class", "objects by size"):
+            numbers = ", ".join(f"{key} {count}" for key, count in counts[title].items())
+            print(f"  {title}: {numbers}")
+        if counts["images without objects"]:
+            print(f"  images without objects: {counts['images without objects']}")
+    for finding in found.findings:
+        print(
+            f"{finding.severity}: {finding.split}: {finding.count} {finding.kind}: {finding.text}"
+        )
+    verdict = "can be trained on" if found.usable else "correct the errors before training"
+    print(f"{arguments.root} ({found.layout}): {verdict}")
+    if arguments.json:
+        write_json(arguments.json, dataclasses.asdict(found) | {"usable": found.usable})
+    return 0 if found.usable else 1
+
+
 def _add_convert_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SRC", help="dataset in any known layout")
     parser.add_argument("target", metavar="DST", help="new directory")
@@ -45,6 +88,13 @@ def convert(arguments: argparse.Namespace, _: Sequence[str]) -> None:
         print(line)
 
 
+CHECK = Command(
+    "check",
+    "Read all annotations and images of a dataset and say what it holds and what is wrong.",
+    _add_check_arguments,
+    check,
+    epilog="The exit status is 1 if a training would stop at an error.",
+)
 CONVERT = Command(
     "convert",
     "Copy a dataset in any known layout to a new directory as COCO, Pascal VOC or YOLO.",
@@ -57,4 +107,4 @@ SYNTHESIZE = Command(
     _add_synthesize_arguments,
     synthesize,
 )
-COMMAND = Command("data", "Make and convert datasets.", add_arguments, None)
+COMMAND = Command("data", "Make, check and convert datasets.", add_arguments, None)

@@ -99,7 +99,7 @@ class CocoDataset:
         """
         record = self._records[index]
         info = record.info
-        image = self._read(info)
+        image = read_annotated(info, self.annotation_path)
         return Sample(
             image=image,
             boxes=record.boxes.copy(),
@@ -108,25 +108,6 @@ class CocoDataset:
             path=info.path,
             crowd_boxes=record.crowd_boxes.copy(),
             crowd_labels=record.crowd_labels.copy(),
-        )
-
-    def _read(self, info: ImageInfo) -> np.ndarray:
-        wanted = (info.width, info.height)
-        found: list[tuple[int, int]] = []
-        for apply_exif in (True, False):
-            image = read_image(info.path, apply_exif=apply_exif)
-            found.append((image.shape[1], image.shape[0]))
-            if found[-1] == wanted:
-                return image
-        sizes = " or, as stored, ".join(
-            f"{width}x{height}" for width, height in dict.fromkeys(found)
-        )
-        turned = ""
-        if wanted[::-1] in found:
-            turned = " (annotated before it lost an EXIF orientation, or was turned?)"
-        raise UserError(
-            f"{info.path}: expected {info.width}x{info.height} pixels as {self.annotation_path} "
-            f"says, found {sizes}{turned}; correct the annotations or replace the image"
         )
 
     def summary(self) -> dict[str, int]:
@@ -195,6 +176,33 @@ class CocoDataset:
     def has_truth(self) -> bool:
         """Whether there is an object to be found, so that AP can be computed."""
         return any(not record.truth.crowds.all() for record in self._records)
+
+
+def read_annotated(info: ImageInfo, annotations: Path) -> np.ndarray:
+    """Read an image, turned as its EXIF orientation says if its annotated size wants that.
+
+    Args:
+        info: the image.
+        annotations: where its size is annotated, for errors.
+
+    Raises:
+        UserError: if the image cannot be read or has another size than the annotations say.
+    """
+    wanted = (info.width, info.height)
+    found: list[tuple[int, int]] = []
+    for apply_exif in (True, False):
+        image = read_image(info.path, apply_exif=apply_exif)
+        found.append((image.shape[1], image.shape[0]))
+        if found[-1] == wanted:
+            return image
+    sizes = " or, as stored, ".join(f"{width}x{height}" for width, height in dict.fromkeys(found))
+    turned = ""
+    if wanted[::-1] in found:
+        turned = " (annotated before it lost an EXIF orientation, or was turned?)"
+    raise UserError(
+        f"{info.path}: expected {info.width}x{info.height} pixels as {annotations} "
+        f"says, found {sizes}{turned}; correct the annotations or replace the image"
+    )
 
 
 def used_classes(parsed: ParsedSplit) -> list[str]:

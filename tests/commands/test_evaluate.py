@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cornernet.cli import main
+from cornernet.data.images import write_image
 from cornernet.data.synthetic import CLASSES
 from cornernet.inference.evaluate import METRICS
 
@@ -27,6 +29,37 @@ def test_evaluate_writes_metrics_and_detections(
     assert results and set(results[0]) == {"image_id", "category_id", "bbox", "score"}
     table = capsys.readouterr().out
     assert all(name in table for name in CLASSES)
+
+
+NAMES = ["box [/open]", "[red]", ":phone:", "[bold]x[/bold]"]
+
+
+def test_class_names_are_never_markup_and_absent_classes_have_no_ap(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images" / "[red].png", np.zeros((64, 64, 3), np.uint8))
+    content = {
+        "images": [{"id": "x", "file_name": "[red].png", "width": 64, "height": 64}],
+        "annotations": [
+            {"id": place, "image_id": "x", "category_id": place, "bbox": [4 * place, 4, 20, 20]}
+            for place in (0, 1, 2)
+        ],
+        "categories": [{"id": place, "name": name} for place, name in enumerate(NAMES)],
+    }
+    (tmp_path / "[red].json").write_text(json.dumps(content))
+    weights = save_random_weights(tmp_path / "w.pt", NAMES)
+    detections = tmp_path / "found" / "detections.json"
+    detections.parent.mkdir()
+    main(["evaluate", str(weights), "--data", str(tmp_path), "--split", "all", "--device", "cpu",
+          "--json", str(detections)])  # fmt: skip
+    out = capsys.readouterr().out
+    rows = [line for line in out.splitlines() if line.startswith("│")]
+    assert len(rows) == len(NAMES)
+    assert all(name in row for name, row in zip(NAMES, rows, strict=True))
+    assert "[red].json" in out
+    assert "n/a" in rows[3] and "-1" not in out
+    assert {item["image_id"] for item in json.loads(detections.read_text())} == {"x"}
 
 
 def test_detections_file_is_what_pycocotools_reads(

@@ -8,12 +8,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from cornernet.cli import main, parse
 from cornernet.commands.train import continuing_command
 from cornernet.config import load_recipe, settings
+from cornernet.data.synthetic import CLASSES
+from cornernet.weights.file import load_weights
 
-from .helpers import SMALL_MODEL, mmdet_file, refusal, train_words
+from .helpers import SMALL_MODEL, mmdet_file, refusal, small_recipe, train_words
 
 
 def test_train_runs_a_recipe_file_with_settings(shapes: Path, tmp_path: Path) -> None:
@@ -241,3 +244,55 @@ def test_a_refused_lock_names_the_flag(
     (tmp_path / "lock").write_text('{"host": "elsewhere", "pid": 1, "started": "today"}')
     error = refusal(capsys, *train_words(shapes, tmp_path, "--resume", "auto"))
     assert error.startswith("cornernet train: --output must be ") and "elsewhere" in error
+
+
+def test_without_validation_objects_there_is_no_best_ap_but_a_best_file(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(shapes, tmp_path / "data")
+    file = data / "annotations" / "instances_val.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"annotations": []}))
+    recipe = small_recipe(tmp_path, {"train": {"epochs": 2, "batch_size": 2}})
+    run = tmp_path / "run"
+    main(["train", str(recipe), "--data", str(data), "--output", str(run), "--device", "cpu"])
+    out = capsys.readouterr().out
+    assert out.index("no object to validate on") < out.index("epoch 1/2")
+    assert "AP n/a" in out and "best: AP=n/a" in out and "-1.000" not in out
+    last, best = load_weights(run / "last.pt"), load_weights(run / "best.pt")
+    for name, value in last.state_dict.items():
+        assert torch.equal(value, best.state_dict[name]), name
+
+
+def test_ap_that_is_not_there_is_never_the_best(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cornernet.inference.evaluate import METRICS, Evaluation
+
+    values = iter([-1.0, 0.0, -1.0])
+
+    def evaluate(*_: object) -> tuple[Evaluation, dict[int, object]]:
+        return Evaluation(dict.fromkeys(METRICS, next(values)), {}), {}
+
+    monkeypatch.setattr("cornernet.train.loop.evaluate", evaluate)
+    recipe = small_recipe(tmp_path, {"train": {"epochs": 3, "batch_size": 2}})
+    run = tmp_path / "run"
+    main(["train", str(recipe), "--data", str(shapes), "--output", str(run), "--device", "cpu"])
+    assert load_weights(run / "best.pt").metrics["AP"] == 0.0
+
+
+def test_a_category_without_a_box_is_no_class_of_the_network(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(shapes, tmp_path / "data")
+    for split in ("train", "val"):
+        file = data / "annotations" / f"instances_{split}.json"
+        content = json.loads(file.read_text())
+        content["categories"].insert(0, {"id": 0, "name": "[shapes]", "supercategory": "none"})
+        file.write_text(json.dumps(content))
+    recipe = small_recipe(tmp_path, {})
+    run = tmp_path / "run"
+    main(["train", str(recipe), "--data", str(data), "--output", str(run), "--device", "cpu"])
+    out = capsys.readouterr().out
+    assert out.count("category without a box: '[shapes]'") == 2
+    assert load_weights(run / "best.pt").classes == list(CLASSES)
+    main(["evaluate", str(run / "best.pt"), "--data", str(shapes), "--device", "cpu"])
