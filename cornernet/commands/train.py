@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         required=True,
         metavar="DIR",
-        help="holds annotations/instances_<split>*.json and the images in <split>*/",
+        help="dataset as COCO, Roboflow, CVAT, Label Studio, Pascal VOC or YOLO have it",
     )
     parser.add_argument(
         "--output",
@@ -152,7 +152,7 @@ def _text(value: object) -> str:
 
 COMMAND = Command(
     "train",
-    "Train a detector on a dataset in COCO's format.",
+    "Train a detector on a dataset in any common layout.",
     add_arguments,
     run,
     takes_settings=True,

@@ -17,7 +17,9 @@ import numpy as np
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
 
-IMAGE_SUFFIXES: tuple[str, ...] = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+JPEG_SUFFIXES: tuple[str, ...] = (".jfif", ".jpe", ".jpeg", ".jpg")
+"""Suffixes of JPEG files, in lower case; browsers on Windows write the first."""
+IMAGE_SUFFIXES: tuple[str, ...] = (".bmp", *JPEG_SUFFIXES, ".png", ".tif", ".tiff", ".webp")
 """Suffixes, in lower case, of the files that are taken for images."""
 
 _JPEG_START = b"\xff\xd8\xff"
@@ -216,8 +218,11 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray, *, jpeg_quality: 
             f"write_image: expected rgb to have shape [H, W, 3] and dtype uint8, "
             f"got {list(rgb.shape)} and {rgb.dtype}"
         )
-    options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if suffix in (".jpg", ".jpeg") else []
-    done, encoded = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    is_jpeg = suffix in JPEG_SUFFIXES
+    options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if is_jpeg else []
+    # OpenCV does not know all of the suffixes.
+    kind = ".jpg" if is_jpeg else suffix
+    done, encoded = cv2.imencode(kind, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise UserError(f"{target}: this OpenCV cannot encode '{suffix}'; choose another suffix")
 

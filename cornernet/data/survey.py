@@ -16,7 +16,7 @@ import numpy as np
 
 from cornernet.data.checks import Severity
 from cornernet.data.coco import read_annotated
-from cornernet.data.images import read_image
+from cornernet.data.images import JPEG_SUFFIXES, read_image
 from cornernet.data.layouts import all_splits
 from cornernet.data.parse import ImageInfo, Record
 from cornernet.data.reader import Split, read_split
@@ -26,7 +26,7 @@ from cornernet.errors import UserError
 _SMALL, _LARGE = 32**2, 96**2
 # The first bytes of files, and the suffixes that files which start like that have.
 _STARTS = {
-    b"\xff\xd8\xff": (".jpg", ".jpeg"),
+    b"\xff\xd8\xff": JPEG_SUFFIXES,
     b"\x89PNG": (".png",),
     b"BM": (".bmp",),
     b"RIFF": (".webp",),
@@ -179,7 +179,7 @@ def _look(info: ImageInfo, annotations: Path) -> _Look:
     suffix = Path(info.path).suffix.lower()
     for start, suffixes in _STARTS.items():
         if data.startswith(start) and suffix not in suffixes:
-            text = f"{info.path}: the content is that of a {suffixes[0]} file"
+            text = f"{info.path}: the content is that of a {suffixes[-1]} file"
             return _Look(content, "wrong suffix", "note", text)
     return _Look(content)
 

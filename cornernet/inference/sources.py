@@ -19,9 +19,9 @@ def expand_sources(sources: Sequence[str]) -> Iterator[Path]:
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            found = sorted(
-                p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir()
-            )
+            # Hidden files are the system's own, such as macOS's `._a.jpg`.
+            files = (p for p in path.iterdir() if not p.is_dir() and not p.name.startswith("."))
+            found = sorted(p for p in files if p.suffix.lower() in IMAGE_SUFFIXES)
             if not found:
                 raise UserError(
                     f"{source}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in this "

@@ -108,10 +108,10 @@ def test_predict_takes_the_settings_that_lower_memory(
 
 def test_a_image_of_a_kind_that_is_not_written_becomes_png(weights: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", np.full((40, 50, 3), 90, np.uint8))
-    source = (tmp_path / "a.png").rename(tmp_path / "a.jfif")
+    source = (tmp_path / "a.png").rename(tmp_path / "a.image")
     main(["predict", str(weights), str(source), "--output", str(tmp_path / "out"),
           "--device", "cpu", "--score", "1"])  # fmt: skip
-    assert (read_image(tmp_path / "out" / "a.jfif.png") == 90).all()
+    assert (read_image(tmp_path / "out" / "a.image.png") == 90).all()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")

@@ -23,3 +23,9 @@ def test_a_directory_that_is_called_like_an_image_is_none(tmp_path: Path) -> Non
 def test_a_directory_without_images_is_an_error(tmp_path: Path) -> None:
     with raises("found none"):
         list(expand_sources([str(tmp_path)]))
+
+
+def test_other_suffixes_of_jpeg_are_images_and_hidden_files_are_not(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jfif", "c.JPE", "._a.jpg"):
+        (tmp_path / name).touch()
+    assert [path.name for path in expand_sources([str(tmp_path)])] == ["a.jpg", "b.jfif", "c.JPE"]
