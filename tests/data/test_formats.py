@@ -163,6 +163,15 @@ def test_an_image_without_a_label_file_has_no_objects(tmp_path: Path) -> None:
     assert [len(record.boxes) for record in read(root).parsed.records] == [1, 0]
 
 
+def test_a_directory_above_the_dataset_may_be_called_images(tmp_path: Path) -> None:
+    root = tmp_path / "images" / "mine"
+    yolo(root, "0 0.5 0.5 0.5 0.5\n")
+    (root / "images").rename(root / "photos")
+    (root / "labels" / "a.txt").rename(root / "photos" / "a.txt")
+    (root / "data.yaml").write_text("train: photos\nnames: [cat]\n")
+    assert [len(record.boxes) for record in read(root).parsed.records] == [1]
+
+
 def test_a_turned_photograph_is_as_it_is_seen(tmp_path: Path) -> None:
     root = yolo(tmp_path, "0 0.5 0.5 0.5 0.5\n")
     exif = Image.Exif()

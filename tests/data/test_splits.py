@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from cornernet.config import Config, config_from_dict
 from cornernet.data.coco import CocoDataset
+from cornernet.data.export import convert
 from cornernet.data.images import write_image
 from cornernet.data.splits import evaluation_split, training_splits
 from cornernet.errors import UserError
@@ -142,6 +144,28 @@ def test_settings_name_annotations_and_images_anywhere(tmp_path: Path) -> None:
     assert (len(training), len(validation)) == (10, 4)
     assert training.annotation_path == learnt
     assert validation.load(0).path == str(tmp_path / "elsewhere" / "01.png")
+
+
+def test_settings_name_a_directory_of_xml_or_a_data_yaml(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "labels.json", tmp_path / "in" / "images")
+    for layout in ("voc", "yolo"):
+        convert(tmp_path / "in", tmp_path / layout, layout)
+        shutil.rmtree(tmp_path / layout / "ImageSets", ignore_errors=True)
+    (tmp_path / "voc" / "JPEGImages").rename(tmp_path / "voc" / "photos")
+    (tmp_path / "voc" / "Annotations").rename(tmp_path / "voc" / "xml")
+    (tmp_path / "empty").mkdir()
+    config = settings(
+        train_annotations=str(tmp_path / "voc" / "xml"),
+        train_images=str(tmp_path / "voc" / "photos"),
+        val_annotations=str(tmp_path / "yolo" / "data.yaml"),
+        val_split="train",
+    )
+    training, validation = training_splits(config, tmp_path / "empty")
+    assert len(training) == len(validation) == 10
+    for index in range(10):
+        first, second = training.load(index), validation.load(index)
+        np.testing.assert_array_equal(first.boxes, second.boxes)
+        np.testing.assert_array_equal(first.labels, second.labels)
 
 
 def test_without_validation_annotations_a_share_of_those_named_is_held_out(tmp_path: Path) -> None:

@@ -118,10 +118,11 @@ def read_yolo(
         content["images"].append(
             {"id": image_id, "file_name": file_name, "width": size[0], "height": size[1]}
         )
-        for line, category, bbox in _objects(_label_file(image), size):
+        labels = _label_file(image, root)
+        for line, category, bbox in _objects(labels, size):
             content["annotations"].append(
                 {
-                    "id": f"{_label_file(image).name}:{line}",
+                    "id": f"{labels.name}:{line}",
                     "image_id": image_id,
                     "category_id": category,
                     "bbox": bbox,
@@ -149,14 +150,15 @@ def _images(sources: list[Path], root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _label_file(image: Path) -> Path:
+def _label_file(image: Path, root: Path) -> Path:
     """The label file of an image: in `labels` where the image is in `images`, or beside it."""
-    parts = list(image.with_suffix(".txt").parts)
+    beside = image.with_suffix(".txt")
+    parts = list(Path(os.path.relpath(beside, root)).parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":
             parts[place] = "labels"
-            break
-    return Path(*parts)
+            return root.joinpath(*parts)
+    return beside
 
 
 def _objects(path: Path, size: tuple[int, int]) -> Iterator[tuple[int, int | str, Any]]:
