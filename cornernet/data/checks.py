@@ -171,14 +171,15 @@ class Section:
                 yield entry_id, entry
 
 
-def checked_box(bbox: Any, width: int, height: int) -> tuple[float, ...] | Kind:
+def checked_box(
+    given: tuple[float, float, float, float] | None, width: int, height: int
+) -> tuple[float, ...] | Kind:
     """COCO's `x y width height` as `x1 y1 x2 y2`, clipped to the image; or what is wrong with it.
 
     Args:
-        bbox: as found in the annotation file.
+        given: what `box_numbers` makes of the annotation.
         width, height: of the image, in pixels.
     """
-    given = box_numbers(bbox)
     if given is None:
         return NOT_A_BOX
     x, y, box_width, box_height = given
@@ -198,7 +199,7 @@ def box_numbers(bbox: Any) -> tuple[float, float, float, float] | None:
     """COCO's `x y width height` as numbers; None if they are not four finite ones."""
     if not isinstance(bbox, list) or len(bbox) != 4:
         return None
-    x, y, width, height = map(number, bbox)
+    x, y, width, height = number(bbox[0]), number(bbox[1]), number(bbox[2]), number(bbox[3])
     if x is None or y is None or width is None or height is None:
         return None
     return float(x), float(y), float(width), float(height)
