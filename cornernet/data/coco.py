@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -239,11 +240,12 @@ def _with_classes(
         for record in parsed.records
     ]
     place = {name: index for index, name in enumerate(parsed.classes)}
-    free = max(parsed.category_ids) + 1
+    taken = set(parsed.category_ids)
+    free = (number for number in itertools.count(1) if number not in taken)
     own, given = [], []
-    for label, name in enumerate(classes):
+    for name in classes:
         index = place.get(name)
-        own.append(free + label if index is None else parsed.category_ids[index])
+        own.append(next(free) if index is None else parsed.category_ids[index])
         given.append(None if index is None else parsed.given_category_ids[index])
     notes = []
     if extra:

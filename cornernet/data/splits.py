@@ -142,7 +142,9 @@ def _read_both(config: Config, data: Path) -> tuple[Split, Split, list[str]]:
     training = read_split(_train_files(config, data))
     files = _val_files(config, data)
     if files is None:
-        return _shared(config, data, training)
+        learnt, held_out, note = _shared(config, data, training)
+        # What is wrong was found in one file: it is said of the images to learn from.
+        return learnt, replace(held_out, issues=[]), note
     return training, read_split(files), []
 
 

@@ -258,6 +258,14 @@ def test_a_class_that_the_split_does_not_list_has_no_ap(tmp_path: Path) -> None:
     assert any("'cat', 'dog'" in note and "n/a" in note for note in dataset.notes)
 
 
+def test_a_class_without_an_id_gets_one_that_is_free(tmp_path: Path) -> None:
+    data = content(categories=[{"id": 1, "name": "cup"}, {"id": 2**63 - 1, "name": "cat"}])
+    write(tmp_path, data)
+    dataset = CocoDataset(tmp_path, "train", classes=["dog", "cup", "cat"])
+    assert dataset.category_ids == [2, 1, 2**63 - 1]
+    assert score(dataset).class_ap == {"dog": -1, "cup": pytest.approx(1), "cat": -1}
+
+
 # Sizes
 
 

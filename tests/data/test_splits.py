@@ -75,6 +75,19 @@ def test_a_share_is_held_out_and_said(tmp_path: Path) -> None:
     assert len(validation.ground_truth()["images"]) == 3
 
 
+def test_what_is_wrong_with_one_file_is_said_once(tmp_path: Path) -> None:
+    write(tmp_path / "labels.json", tmp_path / "images", labels=(1, 77))
+    with pytest.warns(UserWarning, match="dropped 5 of 10") as caught:
+        training, validation = training_splits(settings(), tmp_path)
+    assert len(caught) == 1
+    notes = [*training.notes, *validation.notes]
+    assert len(notes) == len(set(notes))
+    with pytest.warns(UserWarning, match="dropped 5 of 10"):
+        evaluation_split(settings(), tmp_path, None, training.classes)
+    with pytest.raises(UserError, match="unknown category"):
+        training_splits(settings(strict=True), tmp_path)
+
+
 def test_the_seed_draws_the_share(tmp_path: Path) -> None:
     write(tmp_path / "labels.json", tmp_path / "images")
 
