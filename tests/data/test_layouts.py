@@ -30,7 +30,7 @@ def make(root: Path, *names: str) -> Path:
     return root
 
 
-def annotations(*splits: str) -> list[str]:
+def annotation_files(*splits: str) -> list[str]:
     return [f"annotations/instances_{split}.json" for split in splits]
 
 
@@ -47,28 +47,28 @@ def refused(root: Path, *words: str, split: str = "train", field: str | None = N
 
 @pytest.mark.parametrize("name", ["train", "train2017", "train_mini"])
 def test_a_split_is_found_by_the_start_of_its_name(tmp_path: Path, name: str) -> None:
-    files = find_split(make(tmp_path, *annotations(name, "val"), f"{name}/", "val/"), "train")
+    files = find_split(make(tmp_path, *annotation_files(name, "val"), f"{name}/", "val/"), "train")
     assert files.annotations == tmp_path / "annotations" / f"instances_{name}.json"
     assert files.images == tmp_path / name
 
 
 def test_an_exact_name_wins_over_longer_ones(tmp_path: Path) -> None:
     names = ["train2014", "train", "train2017"]
-    make(tmp_path, *annotations(*names), *(f"{name}/" for name in names))
+    make(tmp_path, *annotation_files(*names), *(f"{name}/" for name in names))
     for name in names:
         files = find_split(tmp_path, name)
         assert (files.annotations.stem, files.images.name) == (f"instances_{name}", name)
 
 
 def test_several_annotation_files_are_listed(tmp_path: Path) -> None:
-    make(tmp_path, *annotations("train2014", "train2017"))
+    make(tmp_path, *annotation_files("train2014", "train2017"))
     refused(
         tmp_path, "instances_train2014.json, instances_train2017.json", "in full", field="split"
     )
 
 
 def test_without_the_split_the_others_are_listed(tmp_path: Path) -> None:
-    make(tmp_path, *annotations("val"))
+    make(tmp_path, *annotation_files("val"))
     refused(tmp_path, "'train'", "COCO", "only val", field="split")
 
 
@@ -85,16 +85,16 @@ def test_a_directory_without_annotations_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_empty_split_name_is_refused(tmp_path: Path) -> None:
-    refused(make(tmp_path, *annotations("train"), "train/"), "name", split="", field="split")
+    refused(make(tmp_path, *annotation_files("train"), "train/"), "name", split="", field="split")
 
 
 def test_the_only_directory_that_starts_like_the_split_holds_the_images(tmp_path: Path) -> None:
-    make(tmp_path, *annotations("train2017"), "train_images/", "val/")
+    make(tmp_path, *annotation_files("train2017"), "train_images/", "val/")
     assert find_split(tmp_path, "train").images == tmp_path / "train_images"
 
 
 def test_a_dataset_says_which_setting_its_split_comes_from(tmp_path: Path) -> None:
-    make(tmp_path, *annotations("val"))
+    make(tmp_path, *annotation_files("val"))
     with pytest.raises(UserError, match=r"^data\.train_split is 'train'") as caught:
         CocoDataset(tmp_path, "train", split_field="data.train_split")
     assert caught.value.field == "data.train_split"
@@ -104,7 +104,7 @@ def test_a_dataset_says_which_setting_its_split_comes_from(tmp_path: Path) -> No
 
 
 WIDTH, HEIGHT = 64, 48
-BOXES = {
+BOXES: dict[str, list[tuple[str, list[float]]]] = {
     "a": [("cat", [4, 5, 20, 10]), ("dog", [30.5, 8.25, 10, 20])],
     "b": [("dog", [1, 2, 8, 9])],
 }

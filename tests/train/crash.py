@@ -54,9 +54,9 @@ def at_step(number: int, act: Callable[[], None] = kill_self, written: bool = Fa
         original_save(self, *args)
         self.wait()
 
-    Trainer.train_step = step  # type: ignore[method-assign]
+    Trainer.train_step = step  # type: ignore
     if written:
-        Checkpoints.save = save  # type: ignore[method-assign]
+        Checkpoints.save = save  # type: ignore
 
 
 def in_writing(number: int) -> None:
@@ -73,7 +73,7 @@ def in_writing(number: int) -> None:
         file.flush()
         kill_self()
 
-    torch.save = save
+    torch.save = save  # type: ignore
 
 
 def before_renaming(number: int) -> None:
@@ -114,7 +114,7 @@ def after_validation() -> None:
         original(*args)
         kill_self()
 
-    loop.save_curves = save_curves
+    loop.save_curves = save_curves  # type: ignore
 
 
 def _child(
