@@ -5,11 +5,21 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from cornernet.commands.common import add_device
 from cornernet.commands.parser import Command
-from cornernet.config import Setting, load_recipe, recipes, section_titles, settings
+from cornernet.config import (
+    Config,
+    Setting,
+    load_config,
+    load_recipe,
+    recipes,
+    section_titles,
+    settings,
+    with_overrides,
+)
 from cornernet.errors import UserError
 
 # The exit status of a run that a signal has stopped and whose state is saved: sysexits.h calls it
@@ -77,7 +87,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
     from cornernet.train.loop import read_data, resolved, train
     from cornernet.train.signals import RunStopped
 
-    config = load_recipe(arguments.recipe, words)
+    config = _configuration(arguments, words)
     apply_threads(config.runtime.threads)
     world = start_world(arguments.device)
     try:
@@ -99,6 +109,20 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
     finally:
         end_world()
     return None
+
+
+def _configuration(arguments: argparse.Namespace, words: Sequence[str]) -> Config:
+    """The recipe with its settings.
+
+    A recipe of the package may change from one version to the next. So a run of such a recipe that
+    is continued keeps the settings it was started with, but for those that are given again.
+    """
+    stored = Path(arguments.output, "config.yaml")
+    if arguments.resume and arguments.recipe in recipes() and stored.is_file():
+        config = load_config(stored)
+        if config.recipe == arguments.recipe:
+            return with_overrides(config, words)
+    return load_recipe(arguments.recipe, words)
 
 
 def continuing_command(

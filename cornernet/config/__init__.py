@@ -2,6 +2,7 @@
 
 from cornernet.config.parse import (
     config_from_dict,
+    load_config,
     load_recipe,
     recipes,
     save_config,
@@ -33,6 +34,7 @@ __all__ = [
     "TestConfig",
     "TrainConfig",
     "config_from_dict",
+    "load_config",
     "load_recipe",
     "nearest",
     "recipes",

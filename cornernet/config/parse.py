@@ -66,6 +66,15 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
     return _build(Path(name_or_path).stem, _read_recipe(name_or_path, None, ()), overrides)
 
 
+def load_config(path: Path) -> Config:
+    """Read a whole configuration, as `save_config` writes it; the recipe's name is kept.
+
+    Raises:
+        UserError: no such file, not YAML, or not a configuration.
+    """
+    return config_from_dict(_read_yaml(path), source=str(path))
+
+
 def recipes() -> dict[str, Path]:
     """The recipes that travel with the package, by name."""
     directory = Path(str(resources.files("cornernet") / "recipes"))
@@ -261,11 +270,7 @@ def _read_recipe(
         raise UserError(
             "must end in a recipe without a base, found a circle", field="base", source=str(path)
         )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
-    values = {} if values is None else values
+    values = _read_yaml(path)
     base = values.pop("base", None) if isinstance(values, dict) else None
     given = _flatten(values, str(path))
     if base is None:
@@ -273,3 +278,12 @@ def _read_recipe(
     sibling = path.parent / f"{base}.yaml"
     below = str(sibling) if sibling.is_file() else str(base)
     return {**_read_recipe(below, path, (*seen, path)), **given}
+
+
+def _read_yaml(path: Path) -> Any:
+    """A YAML file's content; an empty one holds no settings."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
+    return {} if values is None else values

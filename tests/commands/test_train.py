@@ -296,3 +296,23 @@ def test_a_category_without_a_box_is_no_class_of_the_network(
     assert out.count("category without a box: '[shapes]'") == 2
     assert load_weights(run / "best.pt").classes == list(CLASSES)
     main(["evaluate", str(run / "best.pt"), "--data", str(shapes), "--device", "cpu"])
+
+
+def test_a_run_that_goes_on_keeps_its_settings_when_the_recipe_has_changed(
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = small_recipe(tmp_path, {}).rename(tmp_path / "small.yaml")
+    run = tmp_path / "run"
+    words = ["train", "small", "--data", str(shapes), "--output", str(run), "--device", "cpu"]
+    monkeypatch.setattr("cornernet.config.parse.recipes", lambda: {"small": recipe})
+    monkeypatch.setattr("cornernet.commands.train.recipes", lambda: {"small": recipe})
+    main([*words, "--train.epochs", "1"])
+    small_recipe(tmp_path, {"loss": {"focal_beta": 3.0}}).rename(recipe)
+    main([*words, "--resume", "--train.epochs", "2"])
+    weights = load_weights(run / "last.pt")
+    assert weights.config.loss.focal_beta == 4.0 and weights.config.train.epochs == 2
+    error = refusal(capsys, *words, "--resume", "--loss.focal_beta", "3")
+    assert "loss.focal_beta" in error and "4.0" in error and "3.0" in error
