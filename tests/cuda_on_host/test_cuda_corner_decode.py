@@ -14,14 +14,12 @@ from tests.cuda_on_host.conftest import OnHost
 
 
 def test_pairs_are_the_cpus(on_host: OnHost) -> None:
-    for case in testing.corner_decode_cases():
-        try:
-            testing.assert_identical(
-                on_host.corner_decode(*case.args, **case.kwargs),
-                corner_decode(*case.args, **case.kwargs),
-            )
-        except AssertionError as error:
-            raise AssertionError(f"case {case}: {error}") from None
+    testing.check_cases(
+        testing.corner_decode_cases(),
+        lambda case: testing.assert_identical(
+            case.call(on_host.corner_decode), case.call(corner_decode)
+        ),
+    )
 
 
 # Pairs for one list, for several, and for more than are merged at once; 1024 of them, the most that

@@ -14,14 +14,12 @@ from tests.cuda_on_host.conftest import OnHost
 
 
 def test_peaks_are_the_cpus(on_host: OnHost) -> None:
-    for case in testing.corner_peaks_cases():
-        try:
-            testing.assert_identical(
-                on_host.corner_peaks(*case.args, **case.kwargs),
-                corner_peaks(*case.args, **case.kwargs),
-            )
-        except AssertionError as error:
-            raise AssertionError(f"case {case}: {error}") from None
+    testing.check_cases(
+        testing.corner_peaks_cases(),
+        lambda case: testing.assert_identical(
+            case.call(on_host.corner_peaks), case.call(corner_peaks)
+        ),
+    )
 
 
 # Cells for one list, for several, and for more than are merged at once; 1024 peaks, the most that

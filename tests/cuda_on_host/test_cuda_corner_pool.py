@@ -18,21 +18,21 @@ LENGTHS = [1, 7, 8, 31, 33, 64, 128, 129, 260, 521, 1029]
 
 
 def test_values_are_the_cpus(on_host: OnHost) -> None:
-    for case in testing.corner_pool_cases():
-        try:
-            testing.assert_identical(on_host.corner_pool(*case.args), corner_pool(*case.args))
-        except AssertionError as error:
-            raise AssertionError(f"case {case}: {error}") from None
+    testing.check_cases(
+        testing.corner_pool_cases(),
+        lambda case: testing.assert_identical(
+            case.call(on_host.corner_pool), case.call(corner_pool)
+        ),
+    )
 
 
 def test_gradients_are_the_cpus(on_host: OnHost) -> None:
-    for case in testing.corner_pool_backward_cases():
-        try:
-            testing.assert_identical(
-                on_host.corner_pool_backward(*case.args), corner_pool_backward(*case.args)
-            )
-        except AssertionError as error:
-            raise AssertionError(f"case {case}: {error}") from None
+    testing.check_cases(
+        testing.corner_pool_backward_cases(),
+        lambda case: testing.assert_identical(
+            case.call(on_host.corner_pool_backward), case.call(corner_pool_backward)
+        ),
+    )
 
 
 def maps(

@@ -14,24 +14,21 @@ from tests.cuda_on_host.conftest import OnHost
 
 
 def test_values_are_the_cpus(on_host: OnHost) -> None:
-    for case in testing.corner_pool_pair_cases():
-        try:
-            testing.assert_identical(
-                on_host.corner_pool_pair(*case.args), corner_pool_pair(*case.args)
-            )
-        except AssertionError as error:
-            raise AssertionError(f"case {case}: {error}") from None
+    testing.check_cases(
+        testing.corner_pool_pair_cases(),
+        lambda case: testing.assert_identical(
+            case.call(on_host.corner_pool_pair), case.call(corner_pool_pair)
+        ),
+    )
 
 
 def test_gradients_are_the_cpus(on_host: OnHost) -> None:
-    for case in testing.corner_pool_pair_backward_cases():
-        try:
-            testing.assert_identical(
-                on_host.corner_pool_pair_backward(*case.args),
-                corner_pool_pair_backward(*case.args),
-            )
-        except AssertionError as error:
-            raise AssertionError(f"case {case}: {error}") from None
+    testing.check_cases(
+        testing.corner_pool_pair_backward_cases(),
+        lambda case: testing.assert_identical(
+            case.call(on_host.corner_pool_pair_backward), case.call(corner_pool_pair_backward)
+        ),
+    )
 
 
 # Planes narrower and wider than a warp's vectors and than what is kept of a tile's columns, lower

@@ -20,14 +20,12 @@ SETTINGS: dict[str, Any] = {
 
 # Exponentials are each library's own in their last bits.
 def test_targets_are_the_cpus(on_host: OnHost) -> None:
-    for case in testing.corner_targets_cases("cpu"):
-        try:
-            testing.assert_close(
-                on_host.corner_targets(*case.args, **case.kwargs),
-                corner_targets(*case.args, **case.kwargs),
-            )
-        except AssertionError as error:
-            raise AssertionError(f"case {case}: {error}") from None
+    testing.check_cases(
+        testing.corner_targets_cases("cpu"),
+        lambda case: testing.assert_close(
+            case.call(on_host.corner_targets), case.call(corner_targets)
+        ),
+    )
 
 
 def test_the_last_of_a_cells_boxes_stands_whatever_the_turns(

@@ -23,12 +23,10 @@ def compare(
 
 
 def test_picks_are_the_cpus(on_host: OnHost) -> None:
-    for case in testing.soft_nms_cases("cpu"):
-        actual = on_host.soft_nms(*case.args, **case.kwargs)
-        try:
-            compare(actual, soft_nms(*case.args, **case.kwargs), case.kwargs)
-        except AssertionError as error:
-            raise AssertionError(f"case {case}: {error}") from None
+    testing.check_cases(
+        testing.soft_nms_cases("cpu"),
+        lambda case: compare(case.call(on_host.soft_nms), case.call(soft_nms), case.kwargs),
+    )
 
 
 # Fewer candidates than a block has threads, and several for each.
