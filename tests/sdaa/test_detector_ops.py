@@ -50,6 +50,11 @@ def test_every_op_that_the_detector_calls_is_probed(
         for precision, layout in (("fp32", "true"), ("fp16", "false")):
             main(["train", "tiny", *common, "--output", str(tmp_path / precision), *model, *short,
                   "--train.precision", precision, "--train.channels_last", layout])  # fmt: skip
+        main(["train", "tiny", *common, "--output", str(tmp_path / "centers"), *model, *short,
+              "--train.precision", "fp32", "--model.parts", "[corners, centers]"])  # fmt: skip
+        centers = str(tmp_path / "centers" / "best.pt")
+        main(["evaluate", centers, *common, "--test.pair_score", "geometric"])
+        main(["evaluate", centers, *common, "--test.pair_score", "mean"])
         main(["train", "tiny", *common, "--output", str(tmp_path / "fp32"), "--resume", *model,
               *short, "--train.precision", "fp32", "--train.channels_last", "true"])  # fmt: skip
         main(["evaluate", weights, *common, "--flip", "--scales", "0.5,1"])

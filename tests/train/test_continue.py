@@ -51,13 +51,13 @@ MOMENTS: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {
     "before renaming": (crash.before_renaming, (4,)),
     "after validation": (crash.after_validation, ()),
 }
-QUICK = 3  # of them are tried without `slow`
+QUICK = 3  # of them are tried without `stress`
 
 
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param(moment, marks=[pytest.mark.slow] if number >= QUICK else [])
+        pytest.param(moment, marks=[pytest.mark.stress] if number >= QUICK else [])
         for number, moment in enumerate(MOMENTS)
     ],
 )
@@ -87,7 +87,7 @@ def test_two_processes_are_continued_bit_by_bit(
     assert crash.differing(tmp_path / "run", undisturbed(2)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.parametrize("processes", [1, 2])
 def test_random_moments(
     shapes: Path, tmp_path: Path, undisturbed: Callable[[int], Path], processes: int

@@ -51,8 +51,8 @@ def send_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    "send", [pytest.param(send_term, marks=pytest.mark.slow), send_int,
-             pytest.param(send_usr1, marks=pytest.mark.slow)]
+    "send", [pytest.param(send_term, marks=pytest.mark.stress), send_int,
+             pytest.param(send_usr1, marks=pytest.mark.stress)]
 )  # fmt: skip
 def test_a_signal_ends_a_run_after_its_step(
     shapes: Path, tmp_path: Path, send: Callable[[], None]
@@ -103,7 +103,7 @@ def test_processes_agree_on_the_step(shapes: Path, tmp_path: Path) -> None:
     assert training is not None and training["step"] == 7 and len(training["processes"]) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 def test_processes_agree_during_validation(shapes: Path, tmp_path: Path) -> None:
     statuses = crash.run(
         shapes, tmp_path / "run", "--train.batch_size=1", processes=2,
@@ -211,7 +211,7 @@ def test_loader_processes_end_when_their_parent_is_killed(shapes: Path, tmp_path
     assert ended(children, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_ranks_stop_with_their_launcher(shapes: Path, tmp_path: Path, number: int) -> None:
     """torchrun passes SIGTERM on; when it is killed, its ranks notice; they save in both cases."""

@@ -20,6 +20,7 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <tuple>
@@ -39,6 +40,15 @@ std::unordered_map<std::string, int64_t> counts;
 void count(const std::string& name) {
   const std::lock_guard<std::mutex> lock(counts_mutex);
   ++counts[name];
+}
+
+// What the fallback copies has nothing to do with waiting: a card's kernels would not.
+thread_local bool in_fallback = false;
+
+void count_wait() {
+  if (!in_fallback) {
+    count_host_wait();
+  }
 }
 
 // A tensor on the CPU that is the device's memory itself.
@@ -84,7 +94,7 @@ Tensor copy_from(const Tensor& self, const Tensor& dst, bool) {
   const Tensor& on_device = dst.is_privateuseone() ? dst : self;
   const c10::DeviceGuard guard(on_device.device());
   if (!dst.is_privateuseone()) {
-    count_host_wait();
+    count_wait();
   }
   const bool same = self.dtype() == dst.dtype() && self.sizes() == dst.sizes() &&
                     self.strides() == dst.strides() && self.is_non_overlapping_and_dense() &&
@@ -110,7 +120,7 @@ Tensor copy_from_and_resize(const Tensor& self, const Tensor& dst) {
 }
 
 at::Scalar local_scalar_dense(const Tensor& self) {
-  count_host_wait();
+  count_wait();
   return at::_local_scalar_dense(host_view(self));
 }
 
@@ -383,6 +393,11 @@ class Call {
 
 void fallback(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack) {
   count(op.schema().name());
+  const bool before = in_fallback;
+  in_fallback = true;
+  // Also where the op throws.
+  const auto restore = [before](void*) { in_fallback = before; };
+  const std::unique_ptr<void, decltype(restore)> guard(stack, restore);
   Call(op).run(stack);
 }
 
