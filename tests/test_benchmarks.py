@@ -100,7 +100,7 @@ def test_mistakes_are_answered_with_a_sentence(
 
 
 def test_settings_of_threads_have_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {name: bench_threads.SETTINGS[name] for name in ("op", "spin 100")}
+    settings = {name: bench_threads.SETTINGS[name] for name in ("op", "spin 10000")}
     monkeypatch.setattr(bench_threads, "SETTINGS", settings)
     monkeypatch.setenv("OMP_PROC_BIND", "false")
     with bench_threads.workers() as ask:
@@ -109,7 +109,7 @@ def test_settings_of_threads_have_processes_of_their_own(monkeypatch: pytest.Mon
             for variable in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_PROC_BIND"):
                 found = ask(name, partial(os.getenv, variable))()
                 assert found == environment.get(variable)
-        assert ask("op", bench_threads.pool)() == ask("spin 100", bench_threads.pool)()
+        assert ask("op", bench_threads.pool)() == ask("spin 10000", bench_threads.pool)()
         with pytest.raises(SystemExit):
             ask("op", partial(bench_threads._run, "evaluate"))()
 

@@ -15,9 +15,13 @@ from pathlib import Path
 # variable, and those of GCC's, Intel's and LLVM's library.
 _POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
+# Idle threads spin for about ten microseconds, long enough for the next operation of the same
+# network, and sleep then. The first variable is for the libraries that do not know the second.
+WAIT_POLICY = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
+
 
 def set_wait_policy() -> None:
-    """Let idle OpenMP threads sleep, unless the user's environment says what they should do.
+    """Let idle OpenMP threads sleep soon, unless the user's environment says what they should do.
 
     By default they spin for milliseconds, and where other processes compete for the same cores,
     every parallel region waits for a thread that the system has suspended in favour of a spinning
@@ -28,7 +32,7 @@ def set_wait_policy() -> None:
     does not call this. Child processes inherit the setting.
     """
     if "torch" not in sys.modules and not any(name in os.environ for name in _POLICIES):
-        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ.update(WAIT_POLICY)
 
 
 def apply_threads(threads: int) -> int:
