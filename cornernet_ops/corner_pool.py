@@ -111,7 +111,7 @@ def _check_backward(a: Any) -> None:
 
 
 def _layout(x: Tensor) -> torch.memory_format:
-    """The memory format of the results; `layout_of` in csrc/common/corner_pool.h is its twin.
+    """The memory format of the results; `layout_of` in csrc/common/corner_pool_args.h is its twin.
 
     Channels innermost means channels_last, also for a part of such a tensor that is not dense.
     """

@@ -45,18 +45,21 @@ def test_every_op_that_the_detector_calls_is_probed(
         "--train.epochs=1", "--train.batch_size=2", "--train.eval_every=1", "--data.workers=0",
         "--augment.crop_size=64", "--test.pad_multiple=16",
     ]  # fmt: skip
+    corners = ["--model.parts", "[corners]"]  # no part's ops stand in for another's
     weights = str(tmp_path / "fp32" / "best.pt")
     with Trace() as trace:
         for precision, layout in (("fp32", "true"), ("fp16", "false")):
             main(["train", "tiny", *common, "--output", str(tmp_path / precision), *model, *short,
-                  "--train.precision", precision, "--train.channels_last", layout])  # fmt: skip
+                  *corners, "--train.precision", precision,
+                  "--train.channels_last", layout])  # fmt: skip
         main(["train", "tiny", *common, "--output", str(tmp_path / "centers"), *model, *short,
               "--train.precision", "fp32", "--model.parts", "[corners, centers]"])  # fmt: skip
         centers = str(tmp_path / "centers" / "best.pt")
         main(["evaluate", centers, *common, "--test.pair_score", "geometric"])
         main(["evaluate", centers, *common, "--test.pair_score", "mean"])
         main(["train", "tiny", *common, "--output", str(tmp_path / "fp32"), "--resume", *model,
-              *short, "--train.precision", "fp32", "--train.channels_last", "true"])  # fmt: skip
+              *short, *corners, "--train.precision", "fp32",
+              "--train.channels_last", "true"])  # fmt: skip
         main(["evaluate", weights, *common, "--flip", "--scales", "0.5,1"])
         main(["evaluate", weights, *common, "--test.pair_score", "geometric"])
         picture = str(next((Path(shapes) / "val").iterdir()))
