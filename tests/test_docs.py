@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_commands_are_understood(text: str) -> None:
     lines = re.findall(r"^(?:torchrun .* -m )?cornernet (\w.*)$", text.replace("\\\n", " "), re.M)
     lines += re.findall(r"`cornernet ([a-z]+ [^`…]+)`", text)
     for line in lines:
-        words = [word for word in line.partition("#")[0].split() if word]
+        words = shlex.split(line, comments=True)
         if words[-1] in ("--help", "-h") or words[0].isupper() or "RECIPE" in words:
             continue
         arguments, settings = parse(words)
