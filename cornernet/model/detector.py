@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cornernet.config import LossConfig, ModelConfig
 from cornernet.model.hourglass import Hourglass, HourglassNet
 from cornernet.parts import Head, build_parts
+from cornernet.parts.crowds import crowd_cells
 from cornernet.structures import Batch
 
 Maps = dict[str, Any]
@@ -113,7 +114,17 @@ class Detector(nn.Module):
         """What each part should put out for a batch, on its device."""
         image_size = (batch.images.shape[2], batch.images.shape[3])
         map_size = self.map_size(image_size)
-        return [part.targets(batch, image_size, map_size, config) for part in self.parts]
+        ignored = None
+        if config.ignore_crowds:
+            ignored = crowd_cells(
+                batch.crowd_boxes,
+                batch.crowd_labels,
+                self.num_classes,
+                image_size,
+                map_size,
+                device=batch.images.device,
+            )
+        return [part.targets(batch, image_size, map_size, config, ignored) for part in self.parts]
 
     def counts(self, targets: list[Any]) -> list[Tensor]:
         """What the losses of each part are divided by, [C] each; see `Part.counts`."""

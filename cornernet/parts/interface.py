@@ -51,12 +51,22 @@ class Head(nn.Module, ABC):
             return recomputed(module, x)
         return cast(Tensor, module(x))
 
-    @abstractmethod
     def forward(self, features: list[Tensor]) -> list[Any]:
         """Maps of every stack in training, of the last stack alone in evaluation.
 
         Args:
             features: [N, channels, h, w] of every stack.
+        """
+        stacks = range(len(features)) if self.training else [len(features) - 1]
+        return [self.maps(stack, features[stack]) for stack in stacks]
+
+    @abstractmethod
+    def maps(self, stack: int, feature: Tensor) -> Any:
+        """The part's maps of one stack, by that stack's layers.
+
+        Args:
+            stack: its index.
+            feature: [N, channels, h, w].
         """
 
     @abstractmethod
@@ -106,6 +116,7 @@ class Part(ABC):
         image_size: tuple[int, int],
         map_size: tuple[int, int],
         config: LossConfig,
+        ignored: Tensor | None,
     ) -> Any:
         """What a perfect head would put out for a batch, on the batch's device.
 
@@ -114,6 +125,8 @@ class Part(ABC):
             image_size: height and width of the network's input in pixels.
             map_size: height and width of its maps in cells.
             config: shapes of the targets.
+            ignored: [N, num_classes, h, w] bool, cells of crowds, of which nobody knows whether a
+                keypoint lies there; None where there are none.
         """
 
     @abstractmethod

@@ -71,6 +71,11 @@ class Branch(nn.Sequential):
         return cast(ConvModule, self[1]).conv
 
 
+def branches(stacks: int, inputs: int, hidden: int, outputs: int) -> nn.ModuleList:
+    """A `Branch` for each stack."""
+    return nn.ModuleList(Branch(inputs, hidden, outputs) for _ in range(stacks))
+
+
 def initialise(head: nn.Module) -> None:
     """Start the weights of a head; branches called `*heat*` start at `PRIOR_PROBABILITY`."""
     for module in head.modules():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cornernet.parts.centers.structures import CenterMaps
 from cornernet.parts.interface import Head, SharedConvolution
-from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, initialise
+from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, branches, initialise
 
 
 def center_pool(vertical: Tensor, horizontal: Tensor) -> Tensor:
@@ -49,26 +49,18 @@ class CenterHead(Head):
     ) -> None:
         super().__init__()
 
-        def branches(outputs: int) -> nn.ModuleList:
-            return nn.ModuleList(
-                Branch(feature_channels, head_channels, outputs) for _ in range(stacks)
-            )
-
         self.pool = nn.ModuleList(
             PoolingModule(feature_channels, pool_channels, center_pool) for _ in range(stacks)
         )
-        self.heat = branches(num_classes)
-        self.off = branches(2)
+        sizes = (stacks, feature_channels, head_channels)
+        self.heat = branches(*sizes, num_classes)
+        self.off = branches(*sizes, 2)
         initialise(self)
 
     def class_dependent_layers(self) -> list[str]:
         return [f"heat.{stack}.1.conv" for stack in range(len(self.heat))]
 
-    def forward(self, features: list[Tensor]) -> list[CenterMaps]:
-        stacks = range(len(features)) if self.training else [len(features) - 1]
-        return [self._stack(stack, features[stack]) for stack in stacks]
-
-    def _stack(self, stack: int, feature: Tensor) -> CenterMaps:
+    def maps(self, stack: int, feature: Tensor) -> CenterMaps:
         pooled = self.run(self.pool[stack], feature)
         return CenterMaps(self.run(self.heat[stack], pooled), self.run(self.off[stack], pooled))
 
@@ -86,8 +78,8 @@ class FusedCenterHead(nn.Module):
 
     def __init__(self, head: CenterHead) -> None:
         super().__init__()
-        branches = [cast(Branch, branch[-1]) for branch in (head.heat, head.off)]
-        self.branches = FusedBranches(cast(PoolingModule, head.pool[-1]), branches)
+        last = [cast(Branch, branch[-1]) for branch in (head.heat, head.off)]
+        self.branches = FusedBranches(cast(PoolingModule, head.pool[-1]), last)
 
     def forward(self, shared: list[Tensor]) -> CenterMaps:
         heat, offset = self.branches(*shared)

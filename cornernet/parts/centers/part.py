@@ -13,7 +13,6 @@ from cornernet.parts.centers.head import CenterHead
 from cornernet.parts.centers.losses import center_counts, center_losses
 from cornernet.parts.centers.structures import CenterMaps, CenterTargets
 from cornernet.parts.centers.targets import build_targets
-from cornernet.parts.crowds import crowd_cells
 from cornernet.parts.interface import Part
 from cornernet.structures import Batch, Candidates
 
@@ -41,17 +40,8 @@ class Centers(Part):
         image_size: tuple[int, int],
         map_size: tuple[int, int],
         config: LossConfig,
+        ignored: Tensor | None,
     ) -> CenterTargets:
-        ignored = None
-        if config.ignore_crowds:
-            ignored = crowd_cells(
-                batch.crowd_boxes,
-                batch.crowd_labels,
-                self.num_classes,
-                image_size,
-                map_size,
-                device=batch.images.device,
-            )
         return build_targets(
             batch.boxes,
             batch.labels,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cornernet.parts.centers.structures import CenterTargets
-from cornernet_ops import corner_targets
+from cornernet.parts.targets import draw_targets, image_index
 
 
 def build_targets(
@@ -36,19 +36,8 @@ def build_targets(
     center = (joint[:, :2] + joint[:, 2:]) / 2
     # Boxes of the same sizes, and so of the same radii, with a corner where the centre is.
     moved = torch.cat([center, center + (joint[:, 2:] - joint[:, :2])], 1)
-    objects = torch.tensor([len(item) for item in boxes])
-    index = torch.repeat_interleave(torch.arange(len(boxes)), objects).to(joint.device)
-    maps = corner_targets(
-        moved,
-        torch.cat(list(labels)),
-        index,
-        batch=len(boxes),
-        num_classes=num_classes,
-        height=map_size[0],
-        width=map_size[1],
-        scale_y=map_size[0] / image_size[0],
-        scale_x=map_size[1] / image_size[1],
-        overlap=gaussian_iou,
+    index = image_index(boxes)
+    heat, _, offset, _, mask, *_ = draw_targets(
+        moved, labels, index, num_classes, image_size, map_size, gaussian_iou
     )
-    heat, _, offset, _, mask, *_ = maps
     return CenterTargets(heat, offset, mask, ignored)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cornernet.parts.corners.structures import Outputs
 from cornernet.parts.interface import Head, SharedConvolution
-from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, initialise
+from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, branches, initialise
 from cornernet_ops import corner_pool_pair
 
 
@@ -45,19 +45,15 @@ class CornerHead(Head):
                 PoolingModule(feature_channels, pool_channels, pool) for _ in range(stacks)
             )
 
-        def branches(outputs: int) -> nn.ModuleList:
-            return nn.ModuleList(
-                Branch(feature_channels, head_channels, outputs) for _ in range(stacks)
-            )
-
         self.tl_pool = pools("top_left")
         self.br_pool = pools("bottom_right")
-        self.tl_heat = branches(num_classes)
-        self.br_heat = branches(num_classes)
-        self.tl_off = branches(2)
-        self.br_off = branches(2)
-        self.tl_emb = branches(embedding_channels)
-        self.br_emb = branches(embedding_channels)
+        sizes = (stacks, feature_channels, head_channels)
+        self.tl_heat = branches(*sizes, num_classes)
+        self.br_heat = branches(*sizes, num_classes)
+        self.tl_off = branches(*sizes, 2)
+        self.br_off = branches(*sizes, 2)
+        self.tl_emb = branches(*sizes, embedding_channels)
+        self.br_emb = branches(*sizes, embedding_channels)
         initialise(self)
 
     def class_dependent_layers(self) -> list[str]:
@@ -67,11 +63,7 @@ class CornerHead(Head):
             for stack in range(len(self.tl_heat))
         ]
 
-    def forward(self, features: list[Tensor]) -> list[Outputs]:
-        stacks = range(len(features)) if self.training else [len(features) - 1]
-        return [self._stack(stack, features[stack]) for stack in stacks]
-
-    def _stack(self, stack: int, feature: Tensor) -> Outputs:
+    def maps(self, stack: int, feature: Tensor) -> Outputs:
         run = self.run
         top_left = run(self.tl_pool[stack], feature)
         bottom_right = run(self.br_pool[stack], feature)
@@ -104,8 +96,10 @@ class FusedCornerHead(nn.Module):
             (head.br_pool, (head.br_heat, head.br_emb, head.br_off)),
         )
         self.tl, self.br = (
-            FusedBranches(cast(PoolingModule, pool[-1]), [cast(Branch, b[-1]) for b in branches])
-            for pool, branches in kinds
+            FusedBranches(
+                cast(PoolingModule, pool[-1]), [cast(Branch, branch[-1]) for branch in of_pool]
+            )
+            for pool, of_pool in kinds
         )
 
     def forward(self, shared: list[Tensor]) -> Outputs:

@@ -10,7 +10,6 @@ from cornernet.parts.corners.head import CornerHead
 from cornernet.parts.corners.losses import corner_counts, corner_losses
 from cornernet.parts.corners.structures import Outputs, Targets
 from cornernet.parts.corners.targets import build_targets
-from cornernet.parts.crowds import crowd_cells
 from cornernet.parts.interface import Part
 from cornernet.structures import Batch, Candidates
 
@@ -39,21 +38,17 @@ class Corners(Part):
         image_size: tuple[int, int],
         map_size: tuple[int, int],
         config: LossConfig,
+        ignored: Tensor | None,
     ) -> Targets:
-        targets = build_targets(
-            batch.boxes, batch.labels, self.num_classes, image_size, map_size, config.gaussian_iou
-        )
-        if not config.ignore_crowds:
-            return targets
-        ignored = crowd_cells(
-            batch.crowd_boxes,
-            batch.crowd_labels,
+        return build_targets(
+            batch.boxes,
+            batch.labels,
             self.num_classes,
             image_size,
             map_size,
-            device=batch.images.device,
+            config.gaussian_iou,
+            ignored,
         )
-        return targets._replace(ignored=ignored)
 
     def counts(self, targets: Targets) -> Tensor:
         return corner_counts(targets)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cornernet.parts.corners.structures import Targets
-from cornernet_ops import corner_targets
+from cornernet.parts.targets import draw_targets, image_index
 
 
 def build_targets(
@@ -18,6 +18,7 @@ def build_targets(
     image_size: tuple[int, int],
     map_size: tuple[int, int],
     gaussian_iou: float = 0.3,
+    ignored: Tensor | None = None,
 ) -> Targets:
     """Targets of a batch.
 
@@ -30,21 +31,12 @@ def build_targets(
         image_size: height and width of the network's input in pixels.
         map_size: height and width of its maps in cells.
         gaussian_iou: overlap that boxes keep whose corners are moved within the Gaussian's radius.
+        ignored: see `Targets`.
     """
-    objects = tuple(len(item) for item in boxes)
-    index = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor(objects))
-    image_index = index.to(boxes[0].device)
-    tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell = corner_targets(
-        torch.cat(list(boxes)).float(),
-        torch.cat(list(labels)),
-        image_index,
-        batch=len(boxes),
-        num_classes=num_classes,
-        height=map_size[0],
-        width=map_size[1],
-        scale_y=map_size[0] / image_size[0],
-        scale_x=map_size[1] / image_size[1],
-        overlap=gaussian_iou,
+    joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
+    tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell = draw_targets(
+        joint, labels, index, num_classes, image_size, map_size, gaussian_iou
     )
     maps = (tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask)
-    return Targets(*maps, image_index, tl_cell, br_cell, objects)
+    objects = tuple(len(item) for item in boxes)
+    return Targets(*maps, index, tl_cell, br_cell, objects, ignored)

@@ -1,0 +1,50 @@
+"""Drawing a batch's targets, which all kinds of keypoints share (paper, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cornernet_ops import corner_targets
+
+
+def image_index(boxes: Sequence[Tensor]) -> Tensor:
+    """[M] int64 on the boxes' device: the image, 0..N-1, of each of the M boxes of N images."""
+    counts = torch.tensor([len(item) for item in boxes])
+    return torch.repeat_interleave(torch.arange(len(boxes)), counts).to(boxes[0].device)
+
+
+def draw_targets(
+    boxes: Tensor,
+    labels: Sequence[Tensor],
+    index: Tensor,
+    num_classes: int,
+    image_size: tuple[int, int],
+    map_size: tuple[int, int],
+    gaussian_iou: float,
+) -> tuple[Tensor, ...]:
+    """The maps that `cornernet_ops.corner_targets` returns, drawn for the boxes of a batch.
+
+    Args:
+        boxes: [M, 4] float32, x1 y1 x2 y2 in pixels, of all images.
+        labels: N times [m] int64, 0..num_classes-1, M in all.
+        index: see `image_index`.
+        num_classes: K.
+        image_size: height and width of the network's input in pixels.
+        map_size: height and width of its maps in cells.
+        gaussian_iou: overlap that boxes keep whose corners are moved within the Gaussian's radius.
+    """
+    return corner_targets(
+        boxes,
+        torch.cat(list(labels)),
+        index,
+        batch=len(labels),
+        num_classes=num_classes,
+        height=map_size[0],
+        width=map_size[1],
+        scale_y=map_size[0] / image_size[0],
+        scale_x=map_size[1] / image_size[1],
+        overlap=gaussian_iou,
+    )
