@@ -81,10 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
+    from cornernet.data.splits import training_splits
     from cornernet.runtime.distributed import end_world, start_world
     from cornernet.runtime.threads import apply_threads
     from cornernet.train.batch_size import find_batch_size
-    from cornernet.train.loop import read_data, resolved, train
+    from cornernet.train.loop import resolved, train
     from cornernet.train.signals import RunStopped
 
     config = _configuration(arguments, words)
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
     world = start_world(arguments.device)
     try:
         if arguments.find_batch:
-            split, _ = read_data(config, arguments.data)
+            split, _ = training_splits(config, arguments.data)
             fit = find_batch_size(resolved(config, split), world)
             peak = "" if fit.peak is None else f" ({fit.peak / 2**30:.2f} GiB at its peak)"
             print(

@@ -19,11 +19,12 @@ import torch
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
+from cornernet.data.splits import training_splits
 from cornernet.errors import UserError
 from cornernet.model.detector import TOTAL
 from cornernet.runtime.distributed import World
 from cornernet.train.log import read_records
-from cornernet.train.loop import read_data, resolved
+from cornernet.train.loop import resolved
 from cornernet.train.trainer import Trainer
 
 # The relative error up to which a device passes.
@@ -186,7 +187,7 @@ def compare_batch(config: Config, data: str | Path, world: World) -> BatchCompar
     Raises:
         UserError: bad data; or no gradient to compare.
     """
-    split, _ = read_data(config, data)
+    split, _ = training_splits(config, data)
     config = resolved(config, split)
     exact = dataclasses.replace(config, train=dataclasses.replace(config.train, precision="fp32"))
     precision, losses, found = _first_batch(config, split, world)

@@ -82,7 +82,7 @@ def train(
     resumes = directory.has_run() if resume == "auto" else resume
     if not resumes:
         directory.check_free()
-    training_split, validation_split = read_data(config, data)
+    training_split, validation_split = training_splits(config, data)
     config = resolved(config, training_split)
     with ExitStack() as stack:
 
@@ -264,11 +264,6 @@ def _validate_if_due(
     if trainer.world.is_main:
         save_curves(log.records, checkpoints.directory.curves)
     checkpoints.save([], metrics, is_best)
-
-
-def read_data(config: Config, data: str | Path) -> tuple[CocoDataset, CocoDataset]:
-    """The training and the validation split of a dataset, as a recipe wants them."""
-    return training_splits(config, data)
 
 
 def resolved(config: Config, dataset: CocoDataset) -> Config:
