@@ -46,10 +46,12 @@ def check(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from cornernet.data.survey import count_images, survey
+    from cornernet.data.reader import read_splits
+    from cornernet.data.survey import survey
 
     check_writable(arguments.json)
-    splits, images = count_images(arguments.root)
+    splits = read_splits(arguments.root)
+    images = sum(len(split.parsed.records) for split in splits.values())
     console = Console(highlight=False, stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("images", total=images)

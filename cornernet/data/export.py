@@ -16,10 +16,10 @@ import yaml
 from cornernet.data import checks
 from cornernet.data.coco import used_classes
 from cornernet.data.images import image_size
-from cornernet.data.layouts import all_splits
 from cornernet.data.parse import Record
-from cornernet.data.reader import Split, read_split
+from cornernet.data.reader import Split, read_splits
 from cornernet.errors import UserError
+from cornernet.runtime.files import new_folder
 
 Named = dict[str, Record]
 """The images of a split by the file names that they get."""
@@ -45,7 +45,7 @@ def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], to: 
     directory = Path(target)
     if directory.exists():
         raise UserError(f"{directory}: expected a new directory, found one; choose another name")
-    splits = {name: read_split(files) for name, files in all_splits(source).items()}
+    splits = read_splits(source)
     lines = []
     for split in splits.values():
         checks.refuse_errors(split.files.annotations, split.issues, strict=False)
@@ -55,18 +55,14 @@ def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], to: 
     used = {name for split in splits.values() for name in used_classes(split.parsed)}
     listed = [name for split in splits.values() for name in split.parsed.classes]
     classes = [name for name in dict.fromkeys(listed) if name in used or not used]
-    partial = directory.with_name(f"{directory.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        lines += FORMATS[to](partial, splits, classes)
-        os.replace(partial, directory)
+        with new_folder(directory) as unfinished:
+            lines += FORMATS[to](unfinished, splits, classes)
     except OSError as error:
         raise UserError(
             f"{error.filename or directory}: expected to write here, got the system's error "
             f"'{error.strerror or error}'; check the disk and its permissions"
         ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return [*lines, *(_counted(name, split) for name, split in splits.items())]
 
 

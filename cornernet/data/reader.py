@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 
 from cornernet.data.checks import Issue
 from cornernet.data.formats.coco import read_coco
 from cornernet.data.formats.voc import read_voc
 from cornernet.data.formats.yolo import read_yolo
-from cornernet.data.layouts import SplitFiles, yolo_sources
+from cornernet.data.layouts import SplitFiles, all_splits, yolo_sources
 from cornernet.data.parse import ParsedSplit, parse_content
 from cornernet.data.paths import ImageFinder
 
@@ -45,6 +46,15 @@ def read_split(files: SplitFiles) -> Split:
         content, issues = read_yolo(files.annotations, yolo_sources(files), files.root)
     parsed, more = parse_content(content, finder)
     return Split(files, parsed, [*issues, *more])
+
+
+def read_splits(root: str | os.PathLike[str]) -> dict[str, Split]:
+    """Read and check every split of a data directory, by the name that this package gives it.
+
+    Raises:
+        UserError: the layout is not recognised, or annotations cannot be read at all.
+    """
+    return {name: read_split(files) for name, files in all_splits(root).items()}
 
 
 def with_images(split: Split, indices: list[int]) -> Split:

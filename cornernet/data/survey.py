@@ -17,9 +17,8 @@ import numpy as np
 from cornernet.data.checks import Severity
 from cornernet.data.coco import read_annotated
 from cornernet.data.images import JPEG_SUFFIXES, read_image
-from cornernet.data.layouts import all_splits
 from cornernet.data.parse import ImageInfo, Record
-from cornernet.data.reader import Split, read_split
+from cornernet.data.reader import Split
 from cornernet.errors import UserError
 
 # COCO's limits between small, medium and large objects, in pixels of area.
@@ -82,16 +81,6 @@ class _Look:
     kind: str = ""
     severity: Severity = "note"
     text: str = ""
-
-
-def count_images(root: str | os.PathLike[str]) -> tuple[dict[str, Split], int]:
-    """The splits of a data directory, and the number of their images.
-
-    Raises:
-        UserError: the layout is not recognised, or annotations cannot be read at all.
-    """
-    splits = {name: read_split(files) for name, files in all_splits(root).items()}
-    return splits, sum(len(split.parsed.records) for split in splits.values())
 
 
 def survey(

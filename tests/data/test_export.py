@@ -135,6 +135,13 @@ def test_a_directory_that_is_there_is_not_touched(shapes: Path, tmp_path: Path) 
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_directories_of_similar_names_are_not_touched(shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "mine").write_text("kept")
+    convert(shapes, tmp_path / "out", "coco")
+    assert (tmp_path / "out.partial" / "mine").read_text() == "kept"
+
+
 def test_nothing_is_left_of_a_conversion_that_fails(tmp_path: Path) -> None:
     root = odd(tmp_path / "in")
     write_image(root / "train" / "two" / "a.png", np.zeros((9, 9, 3), np.uint8))

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from cornernet.data.images import write_image
-from cornernet.data.survey import Survey, count_images, survey
+from cornernet.data.reader import read_splits
+from cornernet.data.survey import Survey, survey
 
 
 @pytest.fixture
@@ -47,10 +48,10 @@ def save(root: Path, split: str, data: dict[str, Any]) -> None:
 
 
 def look(root: Path) -> Survey:
-    splits, images = count_images(root)
+    splits = read_splits(root)
     seen: list[None] = []
     found = survey(splits, 2, lambda: seen.append(None))
-    assert len(seen) == images
+    assert len(seen) == sum(len(split.parsed.records) for split in splits.values())
     return found
 
 
