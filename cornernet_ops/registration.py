@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from collections import namedtuple
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor, library
@@ -105,7 +105,8 @@ def _checked(
     signature = inspect.signature(op)
     defaults = [p.default for p in signature.parameters.values() if p.default is not p.empty]
     names = [*signature.parameters]
-    arguments: Any = namedtuple("arguments", names, defaults=defaults)  # type: ignore[misc]
+    # Checkers of types know namedtuple with literal names only.
+    arguments = cast(Any, namedtuple)("arguments", names, defaults=defaults)
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         bound = arguments(*args, **kwargs)
@@ -114,7 +115,8 @@ def _checked(
 
     call.__name__ = call.__qualname__ = function.__name__
     call.__doc__ = f"`{op.__name__}` in plain torch."
-    call.__signature__ = signature  # type: ignore[attr-defined]
+    # What inspect.signature and help() show.
+    vars(call)["__signature__"] = signature
     return call
 
 

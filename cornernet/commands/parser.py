@@ -66,9 +66,7 @@ class CommandParser(argparse.ArgumentParser):
         more = self.command.more_help if self.command is not None else None
         return super().format_help() + (more() if more is not None else "")
 
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: Any = None
-    ) -> tuple[argparse.Namespace, list[str]]:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         if args is not None and self._subparsers is None:
             self._refuse_unknown_flags(args)
         return super().parse_known_args(args, namespace)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -54,9 +55,9 @@ def at_step(number: int, act: Callable[[], None] = kill_self, written: bool = Fa
         original_save(self, *args)
         self.wait()
 
-    Trainer.train_step = step  # type: ignore
+    mock.patch.object(Trainer, "train_step", step).start()
     if written:
-        Checkpoints.save = save  # type: ignore
+        mock.patch.object(Checkpoints, "save", save).start()
 
 
 def in_writing(number: int) -> None:
@@ -73,7 +74,7 @@ def in_writing(number: int) -> None:
         file.flush()
         kill_self()
 
-    torch.save = save  # type: ignore
+    mock.patch.object(torch, "save", save).start()
 
 
 def before_renaming(number: int) -> None:
@@ -88,7 +89,7 @@ def before_renaming(number: int) -> None:
                 kill_self()
         original(source, target)
 
-    os.replace = replace  # type: ignore[assignment]
+    mock.patch.object(os, "replace", replace).start()
 
 
 def in_validation(act: Callable[[], None] = kill_self) -> None:
@@ -101,7 +102,7 @@ def in_validation(act: Callable[[], None] = kill_self) -> None:
         act()
         return original(model, dataset, config, world, progress)
 
-    loop.evaluate = evaluate  # type: ignore[assignment]
+    mock.patch.object(loop, "evaluate", evaluate).start()
 
 
 def after_validation() -> None:
@@ -114,7 +115,7 @@ def after_validation() -> None:
         original(*args)
         kill_self()
 
-    loop.save_curves = save_curves  # type: ignore
+    mock.patch.object(loop, "save_curves", save_curves).start()
 
 
 def _child(
