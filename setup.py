@@ -15,7 +15,8 @@ their own, so that nothing of the CPU's build depends on how that one works; the
 the CPU's.
 
 Objects are kept in build/ and compiled again only when something that they are made of has changed,
-whoever builds: pip's builds in directories of their own would compile everything each time.
+whatever starts the build: pip's builds in directories of their own would compile everything each
+time.
 """
 
 from __future__ import annotations

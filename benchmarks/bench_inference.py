@@ -23,7 +23,7 @@ from .measure import Case
 from .networks import arithmetic, count_flops, network, picture, recipe
 
 Found = tuple[Tensor, Tensor, Tensor]
-Contender = Callable[[], Found]
+Implementation = Callable[[], Found]
 
 
 class _Unfused(FusedDetector):
@@ -70,7 +70,7 @@ def cases(device: torch.device, full: bool) -> Iterator[Case]:
     one = torch.zeros(1, 3, networks.SIDE, networks.SIDE, device=device)
     with torch.no_grad():
         flops = count_flops(lambda: plain(one))
-    others: dict[str, Contender] = {}
+    others: dict[str, Implementation] = {}
     if mmdetection.available():
         theirs, _ = to_mmdet(plain.state_dict(), config.model, names, "random weights")
         call = mmdetection.detect(mmdetection.detector(theirs["state_dict"], device))
@@ -79,15 +79,15 @@ def cases(device: torch.device, full: bool) -> Iterator[Case]:
         for batch in (1, 16) if full and device.type != "cpu" else (1,):
             images = [picture(number) for number in range(batch)]
 
-            def first_of(model: FusedDetector, images: list[np.ndarray] = images) -> Contender:
+            def first_of(model: FusedDetector, images: list[np.ndarray] = images) -> Implementation:
                 return lambda: _tuple(detect(model, images, config)[0])
 
             def optimised(compile: bool, precision: str = precision) -> FusedDetector:
                 return FusedDetector(plain, precision, compile)
 
-            contenders = {"plain": first_of(_Unfused(plain))}
+            implementations = {"plain": first_of(_Unfused(plain))}
             if full:
-                contenders["compiled"] = first_of(optimised(True))
+                implementations["compiled"] = first_of(optimised(True))
             yield Case(
                 op="inference",
                 part="picture to boxes",
@@ -95,7 +95,7 @@ def cases(device: torch.device, full: bool) -> Iterator[Case]:
                 setting=f"Hourglass-104, {networks.SIDE}×{networks.SIDE}, batch {batch}",
                 moved=0,
                 call=first_of(optimised(False)),
-                others=contenders | (others if batch == 1 else {}),
+                others=implementations | (others if batch == 1 else {}),
                 floor=arithmetic(batch * flops, precision, device),
                 same=same_detections if precision == "fp32" else similar_detections,
                 pictures=batch,

@@ -2,8 +2,8 @@
 
 The op of the table is the command line's default, `cornernet.runtime.threads.WAIT_POLICY`. Every
 setting has a process of its own, because OpenMP reads its environment once; they take turns as the
-contenders of any case do. Each piece of work is timed on the machine as it is, and beside one busy
-process for each of its CPUs.
+implementations of any case do. Each piece of work is timed on the machine as it is, and beside one
+busy process for each of its CPUs.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class ImageFinder:
     def _is_inside(self, path: str, name: str) -> bool:
         if ".." not in name and not os.path.isabs(name):
             return True
-        # Links are followed: whoever made the directory put them there.
+        # Links are followed: they belong to the dataset.
         plain = os.path.abspath(path)
         return any(plain.startswith(directory) for directory in self._allowed)
 

@@ -42,13 +42,13 @@ def draw_detections(
     """
     from PIL import Image, ImageDraw
 
-    picture = Image.fromarray(image)
+    drawn = Image.fromarray(image)
     if zoom != 1.0:
-        size = (round(picture.width * zoom), round(picture.height * zoom))
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(picture)
-    line = max(1, round(max(picture.size) / 320))
-    text_font = font(max(10, round(max(picture.size) / 45)))
+        size = (round(drawn.width * zoom), round(drawn.height * zoom))
+        drawn = drawn.resize(size, Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(drawn)
+    line = max(1, round(max(drawn.size) / 320))
+    text_font = font(max(10, round(max(drawn.size) / 45)))
     # Best last, so that it lies on top.
     for box, score, label in reversed(
         list(
@@ -65,11 +65,11 @@ def draw_detections(
         text = classes[label] if score >= 1 else f"{classes[label]} {score:.2f}"
         left, top, right, bottom = draw.textbbox((0, 0), text, font=text_font)
         width, height = right - left + 4, bottom - top + 4
-        x = min(max(0, box[0]), max(0, picture.width - width))
+        x = min(max(0, box[0]), max(0, drawn.width - width))
         y = box[1] - height if box[1] >= height else box[1]
         draw.rectangle((x, y, x + width, y + height), fill=color)
         dark = sum(color) < 420
         draw.text(
             (x + 2 - left, y + 2 - top), text, fill="white" if dark else "black", font=text_font
         )
-    return np.asarray(picture)
+    return np.asarray(drawn)
