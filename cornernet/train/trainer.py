@@ -238,10 +238,14 @@ class Trainer:
         """The network that is evaluated and saved: the average where there is one."""
         return self.model if self.average is None else self.average.module
 
+    def _networks(self) -> dict[str, Detector]:
+        """The network that learns and the one that is evaluated, which may be the same."""
+        return {"model": self.model, "evaluated": self.evaluated}
+
     def synchronize(self) -> None:
         """Give every process the first one's BatchNorm statistics, which differ by their data."""
         if self.world.size > 1:
-            for module in dict.fromkeys((self.model, self.evaluated)):  # the same order everywhere
+            for module in dict.fromkeys(self._networks().values()):  # the same order everywhere
                 for buffer in module.buffers():
                     torch.distributed.broadcast(buffer, 0)
 
@@ -266,10 +270,9 @@ class Trainer:
         """What this process needs besides: in mid-epoch, BatchNorm's statistics are its own."""
         state: dict[str, Any] = {"random": random_states(self.world.device)}
         if not self.world.is_main:
-            modules = {"model": self.model, "evaluated": self.evaluated}
             state["buffers"] = {
                 name: {key: buffer.cpu() for key, buffer in module.named_buffers()}
-                for name, module in modules.items()
+                for name, module in self._networks().items()
             }
         return state
 
@@ -298,9 +301,8 @@ class Trainer:
         if own_state is None:
             torch.set_rng_state(training["random_state"])
             return
-        buffers = own_state.get("buffers", {})
-        modules = {"model": self.model, "evaluated": self.evaluated}
-        for name, values in buffers.items():
-            for key, buffer in modules[name].named_buffers():
+        networks = self._networks()
+        for name, values in own_state.get("buffers", {}).items():
+            for key, buffer in networks[name].named_buffers():
                 buffer.copy_(values[key])
         restore_random_states(own_state["random"], self.world.device)
