@@ -1,5 +1,6 @@
 """The configuration of a run: its settings with their checks, and reading them."""
 
+from cornernet.config.model import ModelConfig
 from cornernet.config.parse import (
     config_from_dict,
     load_config,
@@ -15,7 +16,6 @@ from cornernet.config.schema import (
     Config,
     DataConfig,
     LossConfig,
-    ModelConfig,
     RuntimeConfig,
     TestConfig,
     TrainConfig,

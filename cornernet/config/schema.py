@@ -11,97 +11,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cornernet.errors import UserError
-
-
-def _require(condition: bool, setting: str, message: str) -> None:
-    if not condition:
-        raise UserError(message, field=setting)
-
-
-def _require_at_least(minimum: float, section: str, owner: object, *keys: str) -> None:
-    for key in keys:
-        value = getattr(owner, key)
-        # Written so that NaN is refused.
-        _require(value >= minimum, f"{section}.{key}", f"must be at least {minimum:g}, got {value}")
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network (section 4 of the paper).
-
-    Attributes:
-        stacks: hourglasses one behind the other; each has its own head and its own loss.
-        stage_channels: channels at each resolution of an hourglass, finest first; one down-sampling
-            by 2 lies between neighbours. The finest stage has 1/4 of the image's resolution.
-        stage_blocks: residual blocks at each resolution, as many entries as `stage_channels`.
-        feature_channels: channels of the features each hourglass hands to its head.
-        pool_channels: channels inside the corner pooling modules.
-        head_channels: hidden channels of the heat-map, embedding and offset branches.
-        embedding_channels: length of the vector by which corners are grouped (1 in the paper).
-        num_classes: number of classes; 0 takes it from the training data.
-        freeze_batch_norm: keep BatchNorm's statistics and parameters as they are; for fine-tuning
-            with batches too small to estimate them.
-        pixel_mean: mean of red, green and blue, in 0..255, that the network subtracts from its
-            input. By default ImageNet's, as in MMDetection.
-        pixel_std: what it divides by then.
-        padding_color: red, green and blue, in 0..255, around an image on its canvas; an empty
-            list stands for `pixel_mean`.
-        parts: what the network predicts: "corners", boxes as pairs of corners, and optionally
-            "centers", which lower the scores of pairs that belong to no object.
-    """
-
-    stacks: int = 2
-    stage_channels: list[int] = field(default_factory=lambda: [256, 256, 384, 384, 384, 512])
-    stage_blocks: list[int] = field(default_factory=lambda: [2, 2, 2, 2, 2, 4])
-    feature_channels: int = 256
-    pool_channels: int = 128
-    head_channels: int = 256
-    embedding_channels: int = 1
-    num_classes: int = 0
-    freeze_batch_norm: bool = False
-    pixel_mean: list[float] = field(default_factory=lambda: [123.675, 116.28, 103.53])
-    pixel_std: list[float] = field(default_factory=lambda: [58.395, 57.12, 57.375])
-    padding_color: list[float] = field(default_factory=list)
-    parts: list[str] = field(default_factory=lambda: ["corners"])
-
-    @property
-    def canvas_color(self) -> tuple[float, float, float]:
-        """Red, green and blue around an image, in 0..255."""
-        red, green, blue = self.padding_color or self.pixel_mean
-        return red, green, blue
-
-    def __post_init__(self) -> None:
-        _require_at_least(
-            1, "model", self,
-            "stacks", "feature_channels", "pool_channels", "head_channels", "embedding_channels",
-        )  # fmt: skip
-        _require_at_least(0, "model", self, "num_classes")
-        _require(
-            len(self.stage_channels) >= 2 and len(self.stage_channels) == len(self.stage_blocks),
-            "model.stage_channels",
-            "must have two or more entries and as many as model.stage_blocks, "
-            f"got {self.stage_channels} and {self.stage_blocks}",
-        )
-        for key in ("stage_channels", "stage_blocks"):
-            numbers = getattr(self, key)
-            _require(min(numbers) >= 1, f"model.{key}", f"must be at least 1 each, got {numbers}")
-        _require(
-            self.stage_channels[0] % 2 == 0,
-            "model.stage_channels",
-            "must start with an even number, because the stem has half as many channels, "
-            f"got {self.stage_channels}",
-        )
-        for key in ("pixel_mean", "pixel_std", "padding_color"):
-            color = getattr(self, key)
-            _require(
-                len(color) == 3 or (key == "padding_color" and not color),
-                f"model.{key}",
-                f"must be three numbers, for red, green and blue, got {color}",
-            )
-        _require(
-            min(self.pixel_std) > 0, "model.pixel_std", f"must be positive, got {self.pixel_std}"
-        )
+from cornernet.config.checks import require, require_at_least
+from cornernet.config.model import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -141,8 +52,8 @@ class DataConfig:
     workers: int = 3
 
     def __post_init__(self) -> None:
-        _require_at_least(0, "data", self, "min_size", "long_side", "workers")
-        _require(
+        require_at_least(0, "data", self, "min_size", "long_side", "workers")
+        require(
             0 <= self.val_share < 1,
             "data.val_share",
             f"must be from 0 to below 1, got {self.val_share}",
@@ -180,22 +91,22 @@ class AugmentConfig:
     swap_channels: bool = True
 
     def __post_init__(self) -> None:
-        _require_at_least(16, "augment", self, "crop_size")
-        _require_at_least(1, "augment", self, "crop_border")
-        _require_at_least(0, "augment", self, "brightness", "hue")
-        _require(
+        require_at_least(16, "augment", self, "crop_size")
+        require_at_least(1, "augment", self, "crop_border")
+        require_at_least(0, "augment", self, "brightness", "hue")
+        require(
             bool(self.crop_ratios) and min(self.crop_ratios) > 0,
             "augment.crop_ratios",
             f"must be one or more positive factors, got {self.crop_ratios}",
         )
-        _require(
+        require(
             0 <= self.flip <= 1,
             "augment.flip",
             f"must be a probability from 0 to 1, got {self.flip}",
         )
         for key in ("contrast", "saturation"):
             limits = getattr(self, key)
-            _require(
+            require(
                 len(limits) == 2 and 0 <= limits[0] <= limits[1],
                 f"augment.{key}",
                 f"must be [low, high] with 0 <= low <= high, got {limits}",
@@ -238,11 +149,11 @@ class LossConfig:
     ignore_crowds: bool = True
 
     def __post_init__(self) -> None:
-        _require_at_least(
+        require_at_least(
             0, "loss", self, "focal_alpha", "focal_beta",
             "pull_weight", "push_weight", "offset_weight", "center_weight", "embedding_batch",
         )  # fmt: skip
-        _require(
+        require(
             0 < self.gaussian_iou < 1,
             "loss.gaussian_iou",
             f"must be an overlap between 0 and 1, got {self.gaussian_iou}",
@@ -308,19 +219,19 @@ class TrainConfig:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        _require_at_least(1, "train", self, "epochs", "batch_size", "log_every", "keep_checkpoints")
-        _require_at_least(
+        require_at_least(1, "train", self, "epochs", "batch_size", "log_every", "keep_checkpoints")
+        require_at_least(
             0, "train", self, "weight_decay", "clip_norm", "warmup_steps", "gamma", "eval_every",
             "seed", "micro_batch", "checkpoint_minutes",
         )  # fmt: skip
-        _require(
+        require(
             self.learning_rate > 0,
             "train.learning_rate",
             f"must be positive, got {self.learning_rate}",
         )
         for key in ("warmup_start", "ema_decay"):
             value = getattr(self, key)
-            _require(0 <= value <= 1, f"train.{key}", f"must be from 0 to 1, got {value}")
+            require(0 <= value <= 1, f"train.{key}", f"must be from 0 to 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -378,20 +289,20 @@ class TestConfig:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        _require_at_least(
+        require_at_least(
             1, "test", self,
             "topk", "peak_kernel", "max_pairs", "max_per_image", "batch_size",
         )  # fmt: skip
-        _require_at_least(
+        require_at_least(
             0, "test", self,
             "distance_threshold", "score_threshold", "nms_min_score", "merge_exponent",
             "center_weight", "pad_multiple",
         )  # fmt: skip
-        _require(
+        require(
             self.peak_kernel % 2 == 1, "test.peak_kernel", f"must be odd, got {self.peak_kernel}"
         )
-        _require(self.nms_sigma > 0, "test.nms_sigma", f"must be positive, got {self.nms_sigma}")
-        _require(
+        require(self.nms_sigma > 0, "test.nms_sigma", f"must be positive, got {self.nms_sigma}")
+        require(
             bool(self.scales) and min(self.scales) > 0,
             "test.scales",
             f"must be one or more positive factors, got {self.scales}",
@@ -410,7 +321,7 @@ class RuntimeConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        _require_at_least(0, "runtime", self, "threads")
+        require_at_least(0, "runtime", self, "threads")
 
 
 @dataclass(frozen=True)

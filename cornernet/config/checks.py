@@ -1,0 +1,19 @@
+"""Checks of settings' ranges, whose messages begin with the setting's dotted name."""
+
+from __future__ import annotations
+
+from cornernet.errors import UserError
+
+
+def require(condition: bool, setting: str, message: str) -> None:
+    """Raise UserError with a message for a setting unless a condition holds."""
+    if not condition:
+        raise UserError(message, field=setting)
+
+
+def require_at_least(minimum: float, section: str, owner: object, *keys: str) -> None:
+    """Raise UserError unless the settings `keys` of a section are at least `minimum`."""
+    for key in keys:
+        value = getattr(owner, key)
+        # Written so that NaN is refused.
+        require(value >= minimum, f"{section}.{key}", f"must be at least {minimum:g}, got {value}")

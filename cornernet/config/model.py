@@ -1,0 +1,85 @@
+"""The settings of the network: section `model` of a configuration; see `schema`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cornernet.config.checks import require, require_at_least
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network (section 4 of the paper).
+
+    Attributes:
+        stacks: hourglasses one behind the other; each has its own head and its own loss.
+        stage_channels: channels at each resolution of an hourglass, finest first; one down-sampling
+            by 2 lies between neighbours. The finest stage has 1/4 of the image's resolution.
+        stage_blocks: residual blocks at each resolution, as many entries as `stage_channels`.
+        feature_channels: channels of the features each hourglass hands to its head.
+        pool_channels: channels inside the corner pooling modules.
+        head_channels: hidden channels of the heat-map, embedding and offset branches.
+        embedding_channels: length of the vector by which corners are grouped (1 in the paper).
+        num_classes: number of classes; 0 takes it from the training data.
+        freeze_batch_norm: keep BatchNorm's statistics and parameters as they are; for fine-tuning
+            with batches too small to estimate them.
+        pixel_mean: mean of red, green and blue, in 0..255, that the network subtracts from its
+            input. By default ImageNet's, as in MMDetection.
+        pixel_std: what it divides by then.
+        padding_color: red, green and blue, in 0..255, around an image on its canvas; an empty
+            list stands for `pixel_mean`.
+        parts: what the network predicts: "corners", boxes as pairs of corners, and optionally
+            "centers", which lower the scores of pairs that belong to no object.
+    """
+
+    stacks: int = 2
+    stage_channels: list[int] = field(default_factory=lambda: [256, 256, 384, 384, 384, 512])
+    stage_blocks: list[int] = field(default_factory=lambda: [2, 2, 2, 2, 2, 4])
+    feature_channels: int = 256
+    pool_channels: int = 128
+    head_channels: int = 256
+    embedding_channels: int = 1
+    num_classes: int = 0
+    freeze_batch_norm: bool = False
+    pixel_mean: list[float] = field(default_factory=lambda: [123.675, 116.28, 103.53])
+    pixel_std: list[float] = field(default_factory=lambda: [58.395, 57.12, 57.375])
+    padding_color: list[float] = field(default_factory=list)
+    parts: list[str] = field(default_factory=lambda: ["corners"])
+
+    @property
+    def canvas_color(self) -> tuple[float, float, float]:
+        """Red, green and blue around an image, in 0..255."""
+        red, green, blue = self.padding_color or self.pixel_mean
+        return red, green, blue
+
+    def __post_init__(self) -> None:
+        require_at_least(
+            1, "model", self,
+            "stacks", "feature_channels", "pool_channels", "head_channels", "embedding_channels",
+        )  # fmt: skip
+        require_at_least(0, "model", self, "num_classes")
+        require(
+            len(self.stage_channels) >= 2 and len(self.stage_channels) == len(self.stage_blocks),
+            "model.stage_channels",
+            "must have two or more entries and as many as model.stage_blocks, "
+            f"got {self.stage_channels} and {self.stage_blocks}",
+        )
+        for key in ("stage_channels", "stage_blocks"):
+            numbers = getattr(self, key)
+            require(min(numbers) >= 1, f"model.{key}", f"must be at least 1 each, got {numbers}")
+        require(
+            self.stage_channels[0] % 2 == 0,
+            "model.stage_channels",
+            "must start with an even number, because the stem has half as many channels, "
+            f"got {self.stage_channels}",
+        )
+        for key in ("pixel_mean", "pixel_std", "padding_color"):
+            color = getattr(self, key)
+            require(
+                len(color) == 3 or (key == "padding_color" and not color),
+                f"model.{key}",
+                f"must be three numbers, for red, green and blue, got {color}",
+            )
+        require(
+            min(self.pixel_std) > 0, "model.pixel_std", f"must be positive, got {self.pixel_std}"
+        )
