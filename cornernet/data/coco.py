@@ -13,7 +13,7 @@ import numpy as np
 
 from cornernet.data import checks
 from cornernet.data.checks import quoted
-from cornernet.data.images import read_image
+from cornernet.data.images import decode_image, read_file
 from cornernet.data.layouts import find_split
 from cornernet.data.parse import ImageInfo, ParsedSplit, Record
 from cornernet.data.reader import Split, read_split
@@ -191,8 +191,9 @@ def read_annotated(info: ImageInfo, annotations: Path) -> np.ndarray:
     """
     wanted = (info.width, info.height)
     found: list[tuple[int, int]] = []
+    data = read_file(info.path)
     for apply_exif in (True, False):
-        image = read_image(info.path, apply_exif=apply_exif)
+        image = decode_image(data, info.path, apply_exif=apply_exif)
         found.append((image.shape[1], image.shape[0]))
         if found[-1] == wanted:
             return image

@@ -60,9 +60,18 @@ def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.
         UserError: if the file is missing, unreadable, truncated or not an image, if its pixels
             are in Lab or have neither 8 nor 16 bits, or if there is too little memory for it.
     """
+    return decode_image(read_file(path), path, apply_exif=apply_exif)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        UserError: if the file is missing or cannot be read.
+    """
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return file.read()
     except FileNotFoundError:
         raise UserError(f"{path}: expected an image, found no such file; check the path") from None
     except IsADirectoryError:
@@ -75,6 +84,17 @@ def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.
             f"'{error.strerror or error}'; check the file and its permissions"
         ) from None
 
+
+def decode_image(
+    data: bytes, path: str | os.PathLike[str] = "image", *, apply_exif: bool = False
+) -> np.ndarray:
+    """Decode the content of an image file; see `read_image`.
+
+    Args:
+        data: the file's bytes.
+        path: what to call the image in errors.
+        apply_exif: as of `read_image`.
+    """
     # OpenCV may fill the missing part of a truncated image with grey and only print a warning.
     # A network would learn from that, so truncation is detected before decoding.
     missing = _missing_end(data)

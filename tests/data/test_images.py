@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cornernet.data.images import IMAGE_SUFFIXES, read_image, write_image
+from cornernet.data.images import IMAGE_SUFFIXES, decode_image, read_image, write_image
 from cornernet.errors import UserError
 from tests.errors import raises
 
@@ -399,3 +399,11 @@ def test_writing_something_else_than_rgb_names_shape_and_dtype(
     with pytest.raises(ValueError, match=r"rgb.*\[H, W, 3\].*uint8"):
         write_image(tmp_path / "a.png", array)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_content_of_a_file_is_decoded_like_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(path)
+    np.testing.assert_array_equal(decode_image(path.read_bytes()), read_image(path))
+    with pytest.raises(UserError, match=r"^image: expected a whole image"):
+        decode_image(path.read_bytes()[:-20])
