@@ -85,8 +85,9 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
     from cornernet.runtime.distributed import end_world, start_world
     from cornernet.runtime.threads import apply_threads
     from cornernet.train.batch_size import find_batch_size
-    from cornernet.train.loop import resolved, train
+    from cornernet.train.loop import train
     from cornernet.train.signals import RunStopped
+    from cornernet.train.start import resolved
 
     config = _configuration(arguments, words)
     apply_threads(config.runtime.threads)

@@ -24,7 +24,7 @@ from cornernet.errors import UserError
 from cornernet.model.detector import TOTAL
 from cornernet.runtime.distributed import World
 from cornernet.train.log import read_records
-from cornernet.train.loop import resolved
+from cornernet.train.start import resolved
 from cornernet.train.trainer import Trainer
 
 # The relative error up to which a device passes.

@@ -273,7 +273,7 @@ def test_ap_that_is_not_there_is_never_the_best(
     def evaluate(*_: object) -> tuple[Evaluation, dict[int, object]]:
         return Evaluation(dict.fromkeys(METRICS, next(values)), {}), {}
 
-    monkeypatch.setattr("cornernet.train.loop.evaluate", evaluate)
+    monkeypatch.setattr("cornernet.train.validation.evaluate", evaluate)
     recipe = small_recipe(tmp_path, {"train": {"epochs": 3, "batch_size": 2}})
     run = tmp_path / "run"
     main(["train", str(recipe), "--data", str(shapes), "--output", str(run), "--device", "cpu"])

@@ -94,15 +94,15 @@ def before_renaming(number: int) -> None:
 
 def in_validation(act: Callable[[], None] = kill_self) -> None:
     """Act at the first image of a validation."""
-    import cornernet.train.loop as loop
+    import cornernet.train.validation as validation
 
-    original = loop.evaluate
+    original = validation.evaluate
 
     def evaluate(model: Any, dataset: Any, config: Any, world: Any, progress: Any) -> Any:
         act()
         return original(model, dataset, config, world, progress)
 
-    mock.patch.object(loop, "evaluate", evaluate).start()
+    mock.patch.object(validation, "evaluate", evaluate).start()
 
 
 def after_validation() -> None:

@@ -289,7 +289,7 @@ def test_a_finished_run_is_not_validated_again(
     run: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = crash.records(run)
-    monkeypatch.setattr("cornernet.train.loop.evaluate", None)
+    monkeypatch.setattr("cornernet.train.validation.evaluate", None)
     train(small_config("--train.epochs=2"), shapes, run, CPU, resume="auto")
     assert crash.records(run) == before
 

@@ -230,7 +230,7 @@ def test_best_weights_are_those_of_the_highest_ap(
     def fake(*args: object) -> dict[str, float]:
         return dict.fromkeys(("AP50", "AP75"), 0.0) | {"AP": next(aps)}
 
-    monkeypatch.setattr(loop, "_validate", fake)
+    monkeypatch.setattr(loop, "validate", fake)
     monkeypatch.setattr(loop, "save_curves", lambda *args: None)
     metrics = train(small_config("--train.eval_every", "1"), shapes, tmp_path / "run", CPU)
     assert metrics["AP"] == 0.5

@@ -1,0 +1,70 @@
+"""The validation after an epoch."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from cornernet.data.coco import CocoDataset
+from cornernet.inference.evaluate import Evaluation, evaluate, shown_metric
+from cornernet.train.log import RunLog
+from cornernet.train.signals import StopRequest
+from cornernet.train.trainer import Trainer
+
+
+class _Interrupted(Exception):
+    """A signal has asked to stop during validation."""
+
+
+def validate(
+    trainer: Trainer, dataset: CocoDataset, log: RunLog, request: StopRequest
+) -> dict[str, float] | None:
+    """Metrics on the validation split; empty in other processes than the first.
+
+    Returns:
+        None where a signal asked to stop; the same in all processes.
+    """
+    world = trainer.world
+    left = len(range(world.rank, len(dataset), world.size))
+
+    def check() -> None:
+        """End all processes' validation where one is asked to; each calls this once, at its end."""
+        stop = torch.full((1,), float(request.received is not None), device=world.device)
+        if world.size > 1:
+            torch.distributed.all_reduce(stop)
+        if stop.item():
+            raise _Interrupted
+
+    with log.epoch("validation", left) as advance:
+
+        def progress(images: int) -> None:
+            nonlocal left
+            for _ in range(images):
+                advance("")
+            left -= images
+            if not left or request.received is not None:
+                check()
+
+        started = time.perf_counter()
+        evaluation: Evaluation | None
+        try:
+            if not left:
+                check()
+            evaluation, _ = evaluate(
+                trainer.inference_form(), dataset, trainer.config, world, progress
+            )
+        except _Interrupted:
+            return None
+    if evaluation is None:
+        return {}
+    seconds = time.perf_counter() - started
+    log.write(
+        "val",
+        trainer.step,
+        {"epoch": trainer.epoch, **evaluation.metrics, "seconds": round(seconds, 2)},
+    )
+    metrics = evaluation.metrics
+    numbers = "  ".join(f"{name} {shown_metric(value)}" for name, value in metrics.items())
+    log.say(f"epoch {trainer.epoch}/{trainer.config.train.epochs}  validation  {numbers}")
+    return metrics
