@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cornernet.config.checks import require, require_at_least
 
@@ -14,8 +15,9 @@ class ModelConfig:
     Attributes:
         stacks: hourglasses one behind the other; each has its own head and its own loss.
         stage_channels: channels at each resolution of an hourglass, finest first; one down-sampling
-            by 2 lies between neighbours. The finest stage has 1/4 of the image's resolution.
-        stage_blocks: residual blocks at each resolution, as many entries as `stage_channels`.
+            by 2 lies between neighbours. The finest stage has the image's resolution divided by
+            `stem_stride`.
+        stage_blocks: blocks at each resolution, as many entries as `stage_channels`.
         feature_channels: channels of the features each hourglass hands to its head.
         pool_channels: channels inside the corner pooling modules.
         head_channels: hidden channels of the heat-map, embedding and offset branches.
@@ -30,6 +32,15 @@ class ModelConfig:
             list stands for `pixel_mean`.
         parts: what the network predicts: "corners", boxes as pairs of corners, and optionally
             "centers", which lower the scores of pairs that belong to no object.
+        stem_stride: pixels per cell of the network's maps in each direction, 4 or 8.
+        block: what hourglasses are made of: "residual" blocks of two 3×3 convolutions, or the
+            "fire" blocks of CornerNet-Squeeze, with about a twentieth of the weights.
+        upsampling: how an hourglass comes back to a finer resolution: by the "nearest" cell, or by
+            a learnt "transposed" convolution, as in CornerNet-Squeeze.
+        corner_pooling: "single", the corner pooling of CornerNet, or "cascade", that of CenterNet,
+            which looks from the border into the object first.
+        branch_kernel: side of the first convolution of the branches, 3 or, as in
+            CornerNet-Squeeze, 1.
     """
 
     stacks: int = 2
@@ -45,6 +56,11 @@ class ModelConfig:
     pixel_std: list[float] = field(default_factory=lambda: [58.395, 57.12, 57.375])
     padding_color: list[float] = field(default_factory=list)
     parts: list[str] = field(default_factory=lambda: ["corners"])
+    stem_stride: int = 4
+    block: Literal["residual", "fire"] = "residual"
+    upsampling: Literal["nearest", "transposed"] = "nearest"
+    corner_pooling: Literal["single", "cascade"] = "single"
+    branch_kernel: int = 3
 
     @property
     def canvas_color(self) -> tuple[float, float, float]:
@@ -73,6 +89,18 @@ class ModelConfig:
             "must start with an even number, because the stem has half as many channels, "
             f"got {self.stage_channels}",
         )
+        require(
+            self.block != "fire" or all(number % 2 == 0 for number in self.stage_channels),
+            "model.stage_channels",
+            f"must be even numbers where model.block is fire, got {self.stage_channels}",
+        )
+        for key, allowed in (("stem_stride", (4, 8)), ("branch_kernel", (1, 3))):
+            value = getattr(self, key)
+            require(
+                value in allowed,
+                f"model.{key}",
+                f"must be {allowed[0]} or {allowed[1]}, got {value}",
+            )
         for key in ("pixel_mean", "pixel_std", "padding_color"):
             color = getattr(self, key)
             require(

@@ -39,9 +39,7 @@ class Detector(nn.Module):
         super().__init__()
         self.config = config
         self.num_classes = num_classes
-        self.backbone = HourglassNet(
-            config.stacks, config.stage_channels, config.stage_blocks, config.feature_channels
-        )
+        self.backbone = HourglassNet(config)
         self.parts = build_parts(config, num_classes)
         self.loss_names = (TOTAL, *(name for part in self.parts for name in part.loss_names))
         for part in self.parts:
@@ -144,11 +142,6 @@ class Detector(nn.Module):
             maps = [stack[part.name] for stack in outputs]
             losses |= part.losses(maps, target, count, config, processes)
         return {TOTAL: torch.stack(list(losses.values())).sum()} | losses
-
-
-def size_multiple(config: ModelConfig) -> int:
-    """Pixels of which the sides of a network's input are best one less than a multiple."""
-    return HourglassNet.multiple_of_sizes(config.stage_channels)
 
 
 def to_channels_last(module: nn.Module) -> None:

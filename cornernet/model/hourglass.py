@@ -1,4 +1,4 @@
-"""The hourglass backbone (section 4.5 of the paper).
+"""The hourglass backbone (section 4.5 of the paper), and its variant of CornerNet-Squeeze.
 
 Modules carry the names that MMDetection gives them, so that weights go both ways by key.
 """
@@ -9,36 +9,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cornernet.model.layers import BasicBlock, ConvModule, recomputed, residual_blocks
+from cornernet.config import ModelConfig
+from cornernet.model.layers import (
+    BasicBlock,
+    Block,
+    ConvModule,
+    FireBlock,
+    blocks,
+    recomputed,
+)
+
+_BLOCKS: dict[str, Block] = {"residual": BasicBlock, "fire": FireBlock}
 
 
 class Hourglass(nn.Module):
     """One resolution of an hourglass, around all coarser ones.
 
     The features are halved in resolution by stride (the paper replaces max pooling by it), taken
-    through the coarser resolutions, brought back by nearest up-sampling and added to the skip path.
+    through the coarser resolutions, brought back to this one and added to the skip path.
 
     Args:
-        channels: channels of this resolution and of each coarser one.
-        blocks: residual blocks of each.
+        config: the kinds of blocks and of up-sampling.
+        level: index of this resolution in `config.stage_channels`.
     """
 
     # Whether each resolution's blocks are computed again in backward instead of kept.
     recompute = False
 
-    def __init__(self, channels: list[int], blocks: list[int]) -> None:
+    def __init__(self, config: ModelConfig, level: int = 0) -> None:
         super().__init__()
-        here, below = channels[0], channels[1]
-        self.up1 = residual_blocks(here, here, blocks[0])
-        self.low1 = residual_blocks(here, below, blocks[0], stride=2)
+        here, below = config.stage_channels[level : level + 2]
+        number, number_below = config.stage_blocks[level : level + 2]
+        kind = _BLOCKS[config.block]
+        self.up1 = blocks(kind, here, here, number)
+        self.low1 = blocks(kind, here, below, number, stride=2)
         self.low2: nn.Module
-        if len(channels) > 2:
-            self.low2 = Hourglass(channels[1:], blocks[1:])
+        if level + 2 < len(config.stage_channels):
+            self.low2 = Hourglass(config, level + 1)
         else:
-            self.low2 = residual_blocks(below, below, blocks[1])
+            self.low2 = blocks(kind, below, below, number_below)
         self.low3 = nn.Sequential(
-            *(BasicBlock(below, below) for _ in range(blocks[0] - 1)), BasicBlock(below, here)
+            *(kind(below, below) for _ in range(number - 1)), kind(below, here)
         )
+        self.up2: nn.ConvTranspose2d | None = None
+        if config.upsampling == "transposed":
+            self.up2 = nn.ConvTranspose2d(here, here, 4, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -48,65 +63,57 @@ class Hourglass(nn.Module):
         else:
             skip = self.up1(x)
             low = self.low3(self.low2(self.low1(x)))
-        # By size and not by factor: an odd side was rounded up on the way down.
-        return skip + F.interpolate(low, size=skip.shape[-2:], mode="nearest")
+        # To the size of the skip path: an odd side was rounded up on the way down.
+        height, width = skip.shape[-2:]
+        if self.up2 is not None:
+            return skip + self.up2(low)[..., :height, :width]
+        return skip + F.interpolate(low, size=(height, width), mode="nearest")
 
 
 class HourglassNet(nn.Module):
-    """Stem, then `stacks` hourglasses, each of which gives a feature map at 1/4 resolution.
+    """Stem, then `config.stacks` hourglasses, each of which gives a feature map.
 
     Between two stacks the input and the output of the first are merged by 1×1 convolutions and
     passed through one residual block.
 
+    Args:
+        config: the network's sizes.
+
     Attributes:
         stride: pixels of the input per cell of a feature map, in each direction.
-        size_multiple: an input whose sides are one pixel less than a multiple of this is halved
-            down to the coarsest resolution, rounding up, without an odd side in between. Other
-            sizes are accepted, too.
+        size_multiple: see the function of this name.
         feature_channels: channels of the feature maps.
         finest_channels: channels at the finest resolution.
     """
 
-    stride = 4
-
-    @classmethod
-    def multiple_of_sizes(cls, stage_channels: list[int]) -> int:
-        """`size_multiple` of a network with these stages."""
-        return cls.stride * 2 ** (len(stage_channels) - 1)
-
-    def __init__(
-        self,
-        stacks: int,
-        stage_channels: list[int],
-        stage_blocks: list[int],
-        feature_channels: int,
-    ) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        channels = stage_channels[0]
-        self.size_multiple = self.multiple_of_sizes(stage_channels)
-        self.feature_channels = feature_channels
+        channels, features = config.stage_channels[0], config.feature_channels
+        self.stride = config.stem_stride
+        self.size_multiple = size_multiple(config)
+        self.feature_channels = features
         self.finest_channels = channels
         self.stem = nn.Sequential(
             ConvModule(3, channels // 2, 7, stride=2),
-            residual_blocks(channels // 2, channels, 1, stride=2),
+            blocks(BasicBlock, channels // 2, channels, 1, stride=2),
         )
-        self.hourglass_modules = nn.ModuleList(
-            Hourglass(stage_channels, stage_blocks) for _ in range(stacks)
-        )
+        if config.stem_stride == 8:
+            self.stem.append(blocks(BasicBlock, channels, channels, 1, stride=2))
+        self.hourglass_modules = nn.ModuleList(Hourglass(config) for _ in range(config.stacks))
         self.out_convs = nn.ModuleList(
-            ConvModule(channels, feature_channels, 3) for _ in range(stacks)
+            ConvModule(channels, features, 3) for _ in range(config.stacks)
         )
-        between = range(stacks - 1)
+        between = range(config.stacks - 1)
         self.inters = nn.ModuleList(BasicBlock(channels, channels) for _ in between)
         self.conv1x1s = nn.ModuleList(
             ConvModule(channels, channels, 1, relu=False) for _ in between
         )
         self.remap_convs = nn.ModuleList(
-            ConvModule(feature_channels, channels, 1, relu=False) for _ in between
+            ConvModule(features, channels, 1, relu=False) for _ in between
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """[N, 3, H, W] to one [N, feature_channels, ⌈H/4⌉, ⌈W/4⌉] per stack."""
+        """[N, 3, H, W] to one [N, feature_channels, ⌈H/stride⌉, ⌈W/stride⌉] per stack."""
         x = self.stem(x)
         features = []
         for stack, (hourglass, out_conv) in enumerate(
@@ -117,3 +124,12 @@ class HourglassNet(nn.Module):
                 merged = self.conv1x1s[stack](x) + self.remap_convs[stack](features[-1])
                 x = self.inters[stack](F.relu(merged))
         return features
+
+
+def size_multiple(config: ModelConfig) -> int:
+    """Pixels of which the sides of a network's input are best one less than a multiple.
+
+    Such an input is halved down to the coarsest resolution, rounding up, without an odd side in
+    between. Other sizes are accepted, too.
+    """
+    return config.stem_stride * 2 ** (len(config.stage_channels) - 1)

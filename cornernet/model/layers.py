@@ -58,10 +58,43 @@ class BasicBlock(nn.Module):
         return self.relu(self.bn2(self.conv2(y)) + skip)
 
 
-def residual_blocks(inputs: int, outputs: int, blocks: int, stride: int = 1) -> nn.Sequential:
-    """`blocks` residual blocks; the first changes channels and resolution."""
-    first = BasicBlock(inputs, outputs, stride)
-    return nn.Sequential(first, *(BasicBlock(outputs, outputs) for _ in range(blocks - 1)))
+class FireBlock(nn.Module):
+    """A 1×1 and a depth-wise 3×3 convolution of few channels (Law et al., CornerNet-Lite, 2019).
+
+    A 1×1 convolution halves the channels of the output, without a ReLU behind its BatchNorm. Each
+    of the two convolutions that read the result gives half of the output. There is a skip
+    connection only where shapes stay the same.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output, an even number.
+        stride: of the two convolutions behind the first.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        half = outputs // 2
+        self.conv1 = nn.Conv2d(inputs, half, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(half)
+        self.conv_1x1 = nn.Conv2d(half, half, 1, stride, bias=False)
+        self.conv_3x3 = nn.Conv2d(half, half, 3, stride, 1, groups=half, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.skip = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        squeezed = self.bn1(self.conv1(x))
+        y = self.bn2(torch.cat([self.conv_1x1(squeezed), self.conv_3x3(squeezed)], 1))
+        return cast(Tensor, self.relu(y + x if self.skip else y))
+
+
+Block = type[BasicBlock] | type[FireBlock]
+
+
+def blocks(kind: Block, inputs: int, outputs: int, number: int, stride: int = 1) -> nn.Sequential:
+    """`number` blocks of a kind; the first changes channels and resolution."""
+    first = kind(inputs, outputs, stride)
+    return nn.Sequential(first, *(kind(outputs, outputs) for _ in range(number - 1)))
 
 
 @contextmanager

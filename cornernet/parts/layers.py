@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cornernet.config import ModelConfig
 from cornernet.model.layers import ConvModule, joint_convolution, parallel_convolution
 from cornernet.parts.interface import SharedConvolution
 
@@ -25,13 +26,17 @@ class PoolingModule(nn.Module):
 
     Args:
         channels: of input and output.
-        pool_channels: of the two maps that are pooled.
-        pool: takes both maps, [N, pool_channels, h, w], and gives their pooled sum.
+        pool_channels: of the maps that are pooled.
+        pool: takes the maps of `pooled_maps`, [N, pool_channels, h, w] each, and gives their
+            pooled sum.
+
+    Attributes:
+        pooled_maps: names of the layers that give the maps to be pooled.
     """
 
-    def __init__(
-        self, channels: int, pool_channels: int, pool: Callable[[Tensor, Tensor], Tensor]
-    ) -> None:
+    pooled_maps: ClassVar[tuple[str, ...]] = ("direction1_conv", "direction2_conv")
+
+    def __init__(self, channels: int, pool_channels: int, pool: Callable[..., Tensor]) -> None:
         super().__init__()
         self.direction1_conv = ConvModule(channels, pool_channels, 3)
         self.direction2_conv = ConvModule(channels, pool_channels, 3)
@@ -41,24 +46,31 @@ class PoolingModule(nn.Module):
         self.conv2 = ConvModule(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = self.pool(self.direction1_conv(x), self.direction2_conv(x))
+        pooled = self.pool(*(getattr(self, name)(x) for name in self.pooled_maps))
         return cast(Tensor, self.conv2(F.relu(self.aftpool_conv(pooled) + self.conv1(x))))
 
     def shared_convolutions(self) -> list[SharedConvolution]:
-        """What reads the feature map: the two maps before pooling, then the projection."""
+        """What reads the feature map: the maps before pooling, then the projection."""
+        before = (cast(ConvModule, getattr(self, name)) for name in self.pooled_maps)
         return [
-            SharedConvolution(self.direction1_conv.conv, relu=True),
-            SharedConvolution(self.direction2_conv.conv, relu=True),
+            *(SharedConvolution(layer.conv, relu=True) for layer in before),
             SharedConvolution(self.conv1.conv, relu=False),
         ]
 
 
 class Branch(nn.Sequential):
-    """3×3 convolution, ReLU, 1×1 convolution: features to one kind of map."""
+    """Convolution, ReLU, 1×1 convolution: features to one kind of map.
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+    Args:
+        inputs: channels of the features.
+        hidden: channels between the convolutions.
+        outputs: channels of the map.
+        kernel: side of the first convolution.
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, kernel: int = 3) -> None:
         last = ConvModule(hidden, outputs, 1, norm=False, relu=False)
-        super().__init__(ConvModule(inputs, hidden, 3, norm=False), last)
+        super().__init__(ConvModule(inputs, hidden, kernel, norm=False), last)
 
     @property
     def hidden(self) -> nn.Conv2d:
@@ -71,9 +83,12 @@ class Branch(nn.Sequential):
         return cast(ConvModule, self[1]).conv
 
 
-def branches(stacks: int, inputs: int, hidden: int, outputs: int) -> nn.ModuleList:
-    """A `Branch` for each stack."""
-    return nn.ModuleList(Branch(inputs, hidden, outputs) for _ in range(stacks))
+def branches(config: ModelConfig, outputs: int) -> nn.ModuleList:
+    """A `Branch` that reads features, for each stack of a network."""
+    return nn.ModuleList(
+        Branch(config.feature_channels, config.head_channels, outputs, config.branch_kernel)
+        for _ in range(config.stacks)
+    )
 
 
 def initialise(head: nn.Module) -> None:
@@ -91,26 +106,44 @@ def initialise(head: nn.Module) -> None:
                 nn.init.constant_(cast(Tensor, module.output.bias), prior)
 
 
+class PooledConvolution(nn.Module):
+    """The pooling of a `PoolingModule` and the convolution that reads its result.
+
+    Args:
+        module: with BatchNorm folded; its convolutions are taken over.
+    """
+
+    def __init__(self, module: PoolingModule) -> None:
+        super().__init__()
+        self.pool = module.pool
+        self.conv = module.aftpool_conv.conv
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        return cast(Tensor, self.conv(self.pool(*maps)))
+
+
 class FusedBranches(nn.Module):
     """What follows the pooling of a `PoolingModule`, and the branches that read its result.
 
     Args:
         module: with BatchNorm folded; its convolutions are taken over.
         branches: read the module's result; their convolutions are taken over and joined.
+        pooled: computes what `PooledConvolution` of the module does; None for that.
     """
 
-    def __init__(self, module: PoolingModule, branches: Sequence[Branch]) -> None:
+    def __init__(
+        self, module: PoolingModule, branches: Sequence[Branch], pooled: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.pool = module.pool
-        self.after_pool = module.aftpool_conv.conv
+        self.pooled = pooled or PooledConvolution(module)
         self.features = module.conv2
         self.hidden = joint_convolution([branch.hidden for branch in branches])
         self.maps = parallel_convolution([branch.output for branch in branches])
         self.channels = [branch.output.out_channels for branch in branches]
 
-    def forward(self, first: Tensor, second: Tensor, skip: Tensor) -> Sequence[Tensor]:
+    def forward(self, *shared: Tensor) -> Sequence[Tensor]:
         """The branches' maps, from what the module's `shared_convolutions` gave."""
-        pooled = self.pool(first, second)
-        features = self.features(F.relu(self.after_pool(pooled) + skip))
+        *before, skip = shared
+        features = self.features(F.relu(self.pooled(*before) + skip))
         maps: Tensor = self.maps(F.relu(self.hidden(features)))
         return maps.split(self.channels, dim=1)

@@ -11,7 +11,8 @@ from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.errors import UserError
-from cornernet.model.detector import Detector, size_multiple
+from cornernet.model.detector import Detector
+from cornernet.model.hourglass import size_multiple
 from cornernet.runtime.distributed import World
 from cornernet.structures import Batch
 from cornernet.train.run_directory import Checkpoint

@@ -9,6 +9,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from cornernet.config import ModelConfig
 from cornernet.parts.centers.structures import CenterMaps
 from cornernet.parts.interface import Head, SharedConvolution
 from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, branches, initialise
@@ -32,29 +33,18 @@ class CenterHead(Head):
     """One prediction module per stack; in evaluation only the last is run.
 
     Args:
-        stacks: number of feature maps in training.
-        feature_channels: channels of a feature map.
-        pool_channels: see `PoolingModule`.
-        head_channels: hidden channels of the branches.
+        config: the network's sizes.
         num_classes: channels of the heat-maps.
     """
 
-    def __init__(
-        self,
-        stacks: int,
-        feature_channels: int,
-        pool_channels: int,
-        head_channels: int,
-        num_classes: int,
-    ) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int) -> None:
         super().__init__()
-
         self.pool = nn.ModuleList(
-            PoolingModule(feature_channels, pool_channels, center_pool) for _ in range(stacks)
+            PoolingModule(config.feature_channels, config.pool_channels, center_pool)
+            for _ in range(config.stacks)
         )
-        sizes = (stacks, feature_channels, head_channels)
-        self.heat = branches(*sizes, num_classes)
-        self.off = branches(*sizes, 2)
+        self.heat = branches(config, num_classes)
+        self.off = branches(config, 2)
         initialise(self)
 
     def class_dependent_layers(self) -> list[str]:

@@ -25,14 +25,7 @@ class Centers(Part):
     loss_names = ("center", "center_offset")
 
     def build_head(self) -> CenterHead:
-        model = self.model
-        return CenterHead(
-            model.stacks,
-            model.feature_channels,
-            model.pool_channels,
-            model.head_channels,
-            self.num_classes,
-        )
+        return CenterHead(self.model, self.num_classes)
 
     def targets(
         self,

@@ -10,50 +10,44 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from cornernet.config import ModelConfig
+from cornernet.parts.corners.cascade import CascadeModule
 from cornernet.parts.corners.structures import Outputs
 from cornernet.parts.interface import Head, SharedConvolution
 from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, branches, initialise
 from cornernet_ops import corner_pool_pair
 
 
+def pooling_module(config: ModelConfig, corner: str) -> PoolingModule:
+    """The pooling module for a corner, of the kind that `model.corner_pooling` says."""
+    channels = (config.feature_channels, config.pool_channels)
+    if config.corner_pooling == "cascade":
+        return CascadeModule(*channels, corner)
+    return PoolingModule(*channels, partial(corner_pool_pair, corner=corner))
+
+
 class CornerHead(Head):
     """One prediction module per stack; in evaluation only the last is run.
 
     Args:
-        stacks: number of feature maps in training.
-        feature_channels: channels of a feature map.
-        pool_channels: see `PoolingModule`.
-        head_channels: hidden channels of the branches.
+        config: the network's sizes and its kind of corner pooling.
         num_classes: channels of the heat-maps.
-        embedding_channels: channels of the embeddings.
     """
 
-    def __init__(
-        self,
-        stacks: int,
-        feature_channels: int,
-        pool_channels: int,
-        head_channels: int,
-        num_classes: int,
-        embedding_channels: int,
-    ) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int) -> None:
         super().__init__()
 
         def pools(corner: str) -> nn.ModuleList:
-            pool = partial(corner_pool_pair, corner=corner)
-            return nn.ModuleList(
-                PoolingModule(feature_channels, pool_channels, pool) for _ in range(stacks)
-            )
+            return nn.ModuleList(pooling_module(config, corner) for _ in range(config.stacks))
 
         self.tl_pool = pools("top_left")
         self.br_pool = pools("bottom_right")
-        sizes = (stacks, feature_channels, head_channels)
-        self.tl_heat = branches(*sizes, num_classes)
-        self.br_heat = branches(*sizes, num_classes)
-        self.tl_off = branches(*sizes, 2)
-        self.br_off = branches(*sizes, 2)
-        self.tl_emb = branches(*sizes, embedding_channels)
-        self.br_emb = branches(*sizes, embedding_channels)
+        self.tl_heat = branches(config, num_classes)
+        self.br_heat = branches(config, num_classes)
+        self.tl_off = branches(config, 2)
+        self.br_off = branches(config, 2)
+        self.tl_emb = branches(config, config.embedding_channels)
+        self.br_emb = branches(config, config.embedding_channels)
         initialise(self)
 
     def class_dependent_layers(self) -> list[str]:
@@ -103,5 +97,6 @@ class FusedCornerHead(nn.Module):
         )
 
     def forward(self, shared: list[Tensor]) -> Outputs:
-        tl, br = self.tl(*shared[:3]), self.br(*shared[3:])
+        middle = len(shared) // 2
+        tl, br = self.tl(*shared[:middle]), self.br(*shared[middle:])
         return Outputs(tl[0], br[0], tl[1], br[1], tl[2], br[2])

@@ -22,15 +22,7 @@ class Corners(Part):
     loss_names = ("focal", "pull", "push", "offset")
 
     def build_head(self) -> CornerHead:
-        model = self.model
-        return CornerHead(
-            model.stacks,
-            model.feature_channels,
-            model.pool_channels,
-            model.head_channels,
-            self.num_classes,
-            model.embedding_channels,
-        )
+        return CornerHead(self.model, self.num_classes)
 
     def targets(
         self,
