@@ -18,6 +18,7 @@ from cornernet.commands import COMMANDS
 from cornernet.commands.parser import CommandParser, settings_from
 from cornernet.config import split_settings
 from cornernet.errors import UserError
+from cornernet.runtime.text import say
 from cornernet.runtime.threads import set_wait_policy
 
 
@@ -66,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = CommandParser()  # of no command yet
 
     def show_warning(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"warning: {parser.with_flags(str(message))}", file=sys.stderr)
+        say(f"warning: {parser.with_flags(str(message))}", error=True)
 
     with warnings.catch_warnings():
         warnings.showwarning = show_warning
@@ -84,7 +85,7 @@ def main(words: Sequence[str] | None = None) -> None:
             text = _explain(error, parser)
             if text is None:
                 raise
-            print(f"cornernet {words[0]}: {text}", file=sys.stderr)
+            say(f"cornernet {words[0]}: {text}", error=True)
             status = 130 if isinstance(error, KeyboardInterrupt) else 2
     if status:
         sys.exit(status)

@@ -47,8 +47,8 @@ CONFINED = {
     "matplotlib": {"cornernet.report.draw", "cornernet.report.curves"},
     "PIL": {"cornernet.data.images", "cornernet.report.draw", "cornernet.report.sheet"},
     "pycocotools": {"cornernet.inference.evaluate"},
-    "rich": {"cornernet.train.log", "cornernet.commands.evaluate", "cornernet.commands.compare",
-             "cornernet.commands.data"},
+    "rich": {"cornernet.runtime.terminal", "cornernet.train.log", "cornernet.commands.evaluate",
+             "cornernet.commands.compare"},
     "yaml": {"cornernet.config.parse", "cornernet.data.export",
              "cornernet.data.formats.yolo"},
     "tcap_dllogger": {"cornernet.train.log", "cornernet.vendors.tecorigin.logger"},
@@ -207,6 +207,21 @@ def test_only_the_runtime_decides_by_the_kind_of_device() -> None:
         if not module.startswith("cornernet.runtime.")
     }
     assert not any(found.values()), found
+
+
+# Modules that show text of their own, none of it from data.
+SHOWS_ITS_OWN = ("cornernet.runtime.probe", "cornernet.vendors.tecorigin.templates")
+
+
+def test_text_reaches_a_terminal_by_way_of_the_modules_that_escape_it() -> None:
+    allowed = ("cornernet.runtime.text", "cornernet.runtime.terminal", *SHOWS_ITS_OWN)
+    found = {
+        module: calls
+        for module, path in modules("cornernet")
+        if not module.startswith(allowed)
+        if (calls := re.findall(r"(?<![\w.])(?:print|Console)\(", path.read_text()))
+    }
+    assert not found, "use say of runtime.text, or console of runtime.terminal"
 
 
 def test_importing_the_package_does_not_load_torch() -> None:

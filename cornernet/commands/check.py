@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from cornernet.commands.common import add_device, check_writable, conclude, write_json
 from cornernet.commands.parser import Command
 from cornernet.config import load_recipe
+from cornernet.runtime.text import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,15 +29,15 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     apply_threads(config.runtime.threads)
     found = compare_batch(config, arguments.data, World(resolve_device(arguments.device)))
     summary = found.summary()
-    print(f"one batch on {found.device} in {found.precision}, against the CPU in fp32")
+    say(f"one batch on {found.device} in {found.precision}, against the CPU in fp32")
     for name, (value, wanted) in found.losses.items():
-        print(f"  {name:12s} {value:.6f}  CPU {wanted:.6f}")
-    print(f"  all gradients are {found.gradient_error:.2e} off")
-    print(f"  the worst is {found.worst_error:.2e} off: {found.worst}")
+        say(f"  {name:12s} {value:.6f}  CPU {wanted:.6f}")
+    say(f"  all gradients are {found.gradient_error:.2e} off")
+    say(f"  the worst is {found.worst_error:.2e} off: {found.worst}")
     if arguments.json is not None:
         write_json(arguments.json, summary)
     if found.rounding:
-        print(f"  the CPU's in {found.precision} are {found.rounding:.2e} off")
+        say(f"  the CPU's in {found.precision} are {found.rounding:.2e} off")
     limits = f"wanted at most {TOLERANCE} in the loss and {found.tolerance:.3g} in all gradients"
     return conclude(summary["passes"], limits)
 

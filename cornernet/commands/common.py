@@ -13,6 +13,7 @@ from typing import Any
 from cornernet.config import Config, RuntimeConfig, with_overrides
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
+from cornernet.runtime.text import say
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -99,5 +100,5 @@ def conclude(passed: bool, text: str) -> int:
     """Print the last line of a comparison and return the exit status that goes with it."""
     from cornernet.train.compare import verdict
 
-    print(verdict(passed, text))
+    say(verdict(passed, text))
     return 0 if passed else 1

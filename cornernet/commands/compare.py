@@ -15,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, _: Sequence[str]) -> int:
-    from rich.console import Console
     from rich.table import Table
 
+    from cornernet.runtime.terminal import console
     from cornernet.train.compare import (
         compare_losses,
         losses_pass,
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     for error in errors:
         numbers = (error.mean, error.largest, error.largest_step, error.signed_mean)
         table.add_row(error.name, *(f"{value:.4g}" for value in numbers))
-    Console().print(table)
+    console().print(table)
     return conclude(losses_pass(errors), losses_summary(errors))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from cornernet.commands.common import check_writable
 from cornernet.commands.parser import Command
 from cornernet.errors import UserError
+from cornernet.runtime.text import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +69,8 @@ def run(arguments: argparse.Namespace, _: Sequence[str]) -> None:
         weights.training = None
         save_weights(weights, output)
     for note in notes:
-        print(note)
-    print(
+        say(note)
+    say(
         f"{output}: {len(tensors)} tensors, {parameters:,} parameters, "
         f"{weights.config.model.stacks} stack(s), {len(weights.classes)} classes"
     )

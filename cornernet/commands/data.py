@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cornernet.commands.common import check_writable, write_json
 from cornernet.commands.parser import Command
+from cornernet.runtime.text import say, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def synthesize(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     from cornernet.data.synthetic import synthesize
 
     synthesize(arguments.root, train=arguments.train, val=arguments.val, seed=arguments.seed)
-    print(f"{arguments.root}: {arguments.train} training and {arguments.val} validation images")
+    say(f"{arguments.root}: {arguments.train} training and {arguments.val} validation images")
 
 
 def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,33 +44,27 @@ def check(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     import dataclasses
     import os
 
-    from rich.console import Console
-    from rich.progress import Progress
-
     from cornernet.data.reader import read_splits
     from cornernet.data.survey import survey
+    from cornernet.runtime.terminal import console, image_progress
 
     check_writable(arguments.json)
     splits = read_splits(arguments.root)
     images = sum(len(split.parsed.records) for split in splits.values())
-    console = Console(highlight=False, stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("images", total=images)
-        threads = arguments.threads if arguments.threads > 0 else os.cpu_count() or 1
-        found = survey(splits, threads, lambda: progress.advance(task))
+    threads = arguments.threads if arguments.threads > 0 else os.cpu_count() or 1
+    with image_progress("images", images, console(error=True)) as done:
+        found = survey(splits, threads, lambda: done(1))
     for name, counts in found.splits.items():
-        print(f"{name}: {counts['images']} images, {counts['objects']} objects")
+        say(f"{shown(name)}: {counts['images']} images, {counts['objects']} objects")
         for title in ("objects by class", "objects by size"):
-            numbers = ", ".join(f"{key} {count}" for key, count in counts[title].items())
-            print(f"  {title}: {numbers}")
+            numbers = ", ".join(f"{shown(key)} {count}" for key, count in counts[title].items())
+            say(f"  {title}: {numbers}")
         if counts["images without objects"]:
-            print(f"  images without objects: {counts['images without objects']}")
+            say(f"  images without objects: {counts['images without objects']}")
     for finding in found.findings:
-        print(
-            f"{finding.severity}: {finding.split}: {finding.count} {finding.kind}: {finding.text}"
-        )
+        say(f"{finding.severity}: {finding.split}: {finding.count} {finding.kind}: {finding.text}")
     verdict = "can be trained on" if found.usable else "correct the errors before training"
-    print(f"{arguments.root} ({found.layout}): {verdict}")
+    say(f"{arguments.root} ({found.layout}): {verdict}")
     if arguments.json:
         write_json(arguments.json, dataclasses.asdict(found) | {"usable": found.usable})
     return 0 if found.usable else 1
@@ -87,7 +82,7 @@ def convert(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     from cornernet.data.export import convert
 
     for line in convert(arguments.source, arguments.target, arguments.to):
-        print(line)
+        say(line)
 
 
 CHECK = Command(

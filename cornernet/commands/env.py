@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from cornernet.commands.parser import Command
+from cornernet.runtime.text import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, _: Sequence[str]) -> int | None:
     if arguments.device is None:
-        print(environment())
+        say(environment())
         return None
     from cornernet.runtime.probe import find_device, is_fit, probe
 
     device = find_device(arguments.device)
-    print(environment(), end="\n\n", flush=True)
+    say(environment(), end="\n\n", flush=True)
     return 0 if is_fit(probe(device)) else 1
 
 

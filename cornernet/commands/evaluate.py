@@ -9,6 +9,7 @@ from typing import Any
 
 from cornernet.commands.common import add_inference, check_writable, inference_config, write_json
 from cornernet.commands.parser import Command
+from cornernet.runtime.text import say, shown
 
 _NO_PATHS: dict[str, Any] = dict.fromkeys(
     ("train_annotations", "train_images", "val_annotations", "val_images"), ""
@@ -25,11 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
     from rich.table import Table
-    from rich.text import Text
 
     from cornernet.data.splits import evaluation_split
     from cornernet.inference.evaluate import coco_results, evaluate, shown_metric
@@ -37,6 +34,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from cornernet.runtime.device import resolve_device
     from cornernet.runtime.distributed import World
     from cornernet.runtime.precision import resolve_precision
+    from cornernet.runtime.terminal import console, image_progress
     from cornernet.runtime.threads import apply_threads
     from cornernet.weights.file import load_weights
 
@@ -51,34 +49,26 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     device = resolve_device(arguments.device)
     precision = resolve_precision(arguments.precision, device)
     model = FusedDetector(weights.build_model().to(device), precision, arguments.compile)
-    console = Console(highlight=False)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(escape(dataset.annotation_path.name), total=len(dataset))
-        evaluation, found = evaluate(
-            model,
-            dataset,
-            config,
-            World(device),
-            progress=lambda images: progress.advance(task, images),
-        )
+    terminal = console()
+    name = shown(dataset.annotation_path.name)
+    with image_progress(name, len(dataset), terminal) as done:
+        evaluation, found = evaluate(model, dataset, config, World(device), progress=done)
     assert evaluation is not None  # there is one process
     if arguments.json:
         write_json(arguments.json, dataset.as_given(coco_results(found, dataset.category_ids)))
     if arguments.metrics:
         write_json(arguments.metrics, evaluation.metrics)
     for note in dataset.notes:
-        console.print(Text(note))
-    # Names come from files: in a Text they are not read as markup.
-    title = Text(dataset.annotation_path.name)
-    table = Table("class", "boxes", "AP", title=title, title_justify="left")
+        say(note)
+    table = Table("class", "boxes", "AP", title=name, title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     counts = dataset.summary()
-    for name, value in evaluation.class_ap.items():
-        table.add_row(Text(name), str(counts[f"class {name}"]), shown_metric(value))
-    console.print(table)
-    for name, value in evaluation.metrics.items():
-        console.print(f"{name:<6}{shown_metric(value)}")
+    for category, value in evaluation.class_ap.items():
+        table.add_row(shown(category), str(counts[f"class {category}"]), shown_metric(value))
+    terminal.print(table)
+    for metric, value in evaluation.metrics.items():
+        say(f"{metric:<6}{shown_metric(value)}")
 
 
 COMMAND = Command(

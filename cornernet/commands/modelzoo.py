@@ -12,6 +12,7 @@ from cornernet.commands.common import conclude
 from cornernet.commands.env import environment
 from cornernet.commands.parser import Command
 from cornernet.errors import UserError
+from cornernet.runtime.text import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +44,9 @@ def run(arguments: argparse.Namespace, _: Sequence[str]) -> int | None:
         batch,
         arguments.processes,
     )
-    print(f"{arguments.output}: README.md, config.yaml, requirements.txt, run_scripts, the losses")
+    say(f"{arguments.output}: README.md, config.yaml, requirements.txt, run_scripts, the losses")
     if passed is None:
-        print("without a comparison: --reference RUN and --check FILE add them")
+        say("without a comparison: --reference RUN and --check FILE add them")
         return None
     return conclude(passed, "see README.md there")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cornernet.commands.common import add_inference, check_writable, inference_config, write_json
 from cornernet.commands.parser import Command
 from cornernet.errors import OutOfMemory, UserError
+from cornernet.runtime.text import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
         if arguments.sheet and len(sheet) < _SHEET_IMAGES:
             sheet.append((f"{file.name}: {len(found)} found", thumbnail(drawn, _SHEET_CELL)))
         records.append(_record(file, found, detector.classes))
-        print(f"{file}: {len(found)} found → {target}")
+        say(f"{file}: {len(found)} found → {target}")
     if arguments.json:
         write_json(arguments.json, records)
     if arguments.sheet and sheet:

@@ -21,6 +21,7 @@ from cornernet.config import (
     with_overrides,
 )
 from cornernet.errors import UserError
+from cornernet.runtime.text import say
 
 # The exit status of a run that a signal has stopped and whose state is saved: sysexits.h calls it
 # EX_TEMPFAIL, a failure after which the same should be tried again.
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
             split, _ = training_splits(config, arguments.data)
             fit = find_batch_size(resolved(config, split), world)
             peak = "" if fit.peak is None else f" ({fit.peak / 2**30:.2f} GiB at its peak)"
-            print(
+            say(
                 f"--train.batch_size {fit.batch_size} is the largest that fits {world.device}"
                 f"{peak}; leave some memory for images with more objects and for others"
             )
@@ -106,7 +107,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
     except RunStopped as stop:
         if world.is_main:
             again = continuing_command(arguments, words, world.size)
-            print(f"{stop}; continue with\n  {again}", flush=True)
+            say(f"{stop}; continue with\n  {again}", flush=True)
         return STOPPED
     finally:
         end_world()

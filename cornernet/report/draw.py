@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cornernet.runtime.text import shown
 from cornernet.structures import Detections
 
 
@@ -62,7 +63,8 @@ def draw_detections(
     ):
         color = class_color(label)
         draw.rectangle(box, outline=color, width=line)
-        text = classes[label] if score >= 1 else f"{classes[label]} {score:.2f}"
+        name = shown(classes[label])
+        text = name if score >= 1 else f"{name} {score:.2f}"
         left, top, right, bottom = draw.textbbox((0, 0), text, font=text_font)
         width, height = right - left + 4, bottom - top + 4
         x = min(max(0, box[0]), max(0, drawn.width - width))

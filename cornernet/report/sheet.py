@@ -9,6 +9,7 @@ import numpy as np
 
 from cornernet.data.images import write_image
 from cornernet.report.draw import font
+from cornernet.runtime.text import shown
 
 
 def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
@@ -45,7 +46,7 @@ def save_sheet(
     for start, height in zip(starts, heights, strict=True):
         for column, item in enumerate(thumbnails[start : start + columns]):
             x = margin + column * (cell + margin)
-            draw.text((x, y), images[start + column][0], fill="black", font=font(13))
+            draw.text((x, y), shown(images[start + column][0]), fill="black", font=font(13))
             sheet.paste(item, (x, y + caption))
         y += height + caption + margin
     write_image(path, np.asarray(sheet))

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +21,7 @@ from rich.progress import (
 
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
+from cornernet.runtime.terminal import console
 from cornernet.vendors.tecorigin.logger import TecoriginLogger
 
 
@@ -114,7 +114,7 @@ class RunLog:
     ) -> None:
         self.path = directory / "metrics.jsonl"
         self.is_main = is_main
-        self.console = Console(quiet=not is_main, highlight=False)
+        self.console = console(quiet=not is_main)
         self.records: list[dict[str, Any]] = []
         self._sinks: list[Sink] = []
         if not is_main:
@@ -150,7 +150,7 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """A line for people, above the progress bar if there is one."""
-        self.console.print(text, markup=False, emoji=False, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
         # A log file shows lines when they are said, not when a buffer is full.
         sys.stdout.flush()
 
