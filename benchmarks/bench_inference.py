@@ -33,7 +33,7 @@ class _Unfused(FusedDetector):
         super().__init__(model)
         self.trained = model
 
-    def forward(self, images: Tensor) -> Maps:
+    def forward(self, images: Tensor, locate: bool = True) -> Maps:
         maps: list[Maps] = self.trained(images)
         return maps[-1]
 

@@ -80,6 +80,20 @@ class Batch:
         return replace(self, images=self.images.to(device), boxes=boxes, labels=labels)
 
 
+class Features(NamedTuple):
+    """What a backbone computes in one stack.
+
+    Attributes:
+        map: `[N, C, h, w]`: the feature map, at the finest resolution.
+        levels: what an hourglass's skip path and its coarser resolutions add up to, at as many of
+            the finest resolutions as the heads read, the coarsest first; each side is half of the
+            next one's, rounded up.
+    """
+
+    map: Tensor
+    levels: tuple[Tensor, ...] = ()
+
+
 class Candidates(NamedTuple):
     """Boxes that decoding proposes for a batch, before non-maximum suppression.
 
@@ -92,6 +106,20 @@ class Candidates(NamedTuple):
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+
+
+class Locations(NamedTuple):
+    """Places in a network's input that deserve a closer look.
+
+    Attributes:
+        scores: `[N, L]` float32 in 0..1; 0 where there is nothing to see.
+        points: `[L, 2]` float64: y, x in pixels of the input, on the host.
+        zooms: `[L]` float64: by how much to enlarge the input there, on the host.
+    """
+
+    scores: Tensor
+    points: np.ndarray
+    zooms: np.ndarray
 
 
 @dataclass

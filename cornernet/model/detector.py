@@ -41,6 +41,7 @@ class Detector(nn.Module):
         self.num_classes = num_classes
         self.backbone = HourglassNet(config)
         self.parts = build_parts(config, num_classes)
+        self.backbone.levels = max(part.levels for part in self.parts)
         self.loss_names = (TOTAL, *(name for part in self.parts for name in part.loss_names))
         for part in self.parts:
             self.add_module(part.head_name, part.build_head())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,10 +21,10 @@ from cornernet.config import TestConfig
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector, Maps, to_channels_last
 from cornernet.model.layers import BasicBlock, ConvModule, Float32Conv2d, joint_convolution
-from cornernet.parts import SharedConvolution
+from cornernet.parts import Head, Part, SharedConvolution
 from cornernet.runtime.memory import is_out_of_memory
 from cornernet.runtime.precision import weight_dtype
-from cornernet.structures import Candidates
+from cornernet.structures import Candidates, Features, Locations
 
 # Side of the image on which a network is tried before it is handed out.
 _TRIAL_SIDE = 64
@@ -48,7 +49,9 @@ def fold_batch_norm(network: nn.Module) -> None:
 
 
 class SharedConvolutions(nn.Module):
-    """Convolutions of one feature map, computed jointly where kernel and activation are alike.
+    """Convolutions of the backbone's features, computed jointly where all but weights is alike.
+
+    That is what they read, their kernel and their activation.
 
     Args:
         convolutions: their weights are copied.
@@ -56,14 +59,15 @@ class SharedConvolutions(nn.Module):
 
     def __init__(self, convolutions: list[SharedConvolution]) -> None:
         super().__init__()
-        groups: dict[tuple[int, bool], list[int]] = {}
+        groups: dict[tuple[int | None, int, bool], list[int]] = {}
         for index, shared in enumerate(convolutions):
-            groups.setdefault((shared.conv.kernel_size[0], shared.relu), []).append(index)
+            kind = (shared.level, shared.conv.kernel_size[0], shared.relu)
+            groups.setdefault(kind, []).append(index)
         self.joint = nn.ModuleList(
             joint_convolution([convolutions[index].conv for index in indices])
             for indices in groups.values()
         )
-        self.relu = [relu for _, relu in groups]
+        self.reads = [(level, relu) for level, _, relu in groups]
         self.channels = [
             [convolutions[index].conv.out_channels for index in indices]
             for indices in groups.values()
@@ -71,13 +75,44 @@ class SharedConvolutions(nn.Module):
         places = [index for indices in groups.values() for index in indices]
         self.order = sorted(range(len(places)), key=places.__getitem__)
 
-    def forward(self, feature: Tensor) -> list[Tensor]:
-        """[N, channels, h, w] to the results in the order in which the convolutions were given."""
+    def forward(self, features: Features) -> list[Tensor]:
+        """Features to the results in the order in which the convolutions were given."""
         results: list[Tensor] = []
-        for joint, relu, channels in zip(self.joint, self.relu, self.channels, strict=True):
-            maps = joint(feature)
+        for joint, reads, channels in zip(self.joint, self.reads, self.channels, strict=True):
+            level, relu = reads
+            maps = joint(features.map if level is None else features.levels[level])
             results += (F.relu(maps) if relu else maps).split(channels, dim=1)
         return [results[place] for place in self.order]
+
+
+class FusedHeads(nn.Module):
+    """Heads of parts for inference, whose convolutions of the features are computed jointly.
+
+    Args:
+        parts: what the heads predict.
+        heads: with BatchNorm folded; their convolutions are taken over.
+    """
+
+    def __init__(self, parts: Sequence[Part], heads: Sequence[Head]) -> None:
+        super().__init__()
+        self.names = [part.name for part in parts]
+        self.heads = nn.ModuleList()
+        shared: list[SharedConvolution] = []
+        self.slices: list[slice] = []
+        for head in heads:
+            convolutions, fused = head.fused()
+            self.slices.append(slice(len(shared), len(shared) + len(convolutions)))
+            shared += convolutions
+            self.heads.append(fused)
+        self.shared = SharedConvolutions(shared)
+
+    def forward(self, features: Features) -> Maps:
+        """The maps of each part under its name."""
+        shared = self.shared(features)
+        return {
+            name: head(shared[part_of_shared])
+            for name, head, part_of_shared in zip(self.names, self.heads, self.slices, strict=True)
+        }
 
 
 class FusedDetector(nn.Module):
@@ -94,6 +129,7 @@ class FusedDetector(nn.Module):
         parts: as of the model.
         num_classes: number of classes.
         size_multiple: see `HourglassNet`.
+        locates: whether a part finds places that deserve a closer look; see `locations`.
         precision: as given.
 
     Raises:
@@ -109,19 +145,18 @@ class FusedDetector(nn.Module):
         self.num_classes = model.num_classes
         self.size_multiple = model.backbone.size_multiple
         self.stride = model.backbone.stride
+        self.locates = any(part.locates for part in model.parts)
         with torch.no_grad():
             model = copy.deepcopy(model).eval()
             fold_batch_norm(model)
             self.backbone = model.backbone
-            self.heads = nn.ModuleList()
-            shared: list[SharedConvolution] = []
-            self._slices: list[slice] = []
-            for head in model.heads():
-                convolutions, fused = head.fused()
-                self._slices.append(slice(len(shared), len(shared) + len(convolutions)))
-                shared += convolutions
-                self.heads.append(fused)
-            self.shared = SharedConvolutions(shared)
+            by_use: dict[bool, list[tuple[Part, Head]]] = {False: [], True: []}
+            for part, head in zip(model.parts, model.heads(), strict=True):
+                by_use[part.locates].append((part, head))
+            self.heads, self.locators = (
+                FusedHeads([part for part, _ in of_use], [head for _, head in of_use])
+                for of_use in by_use.values()
+            )
         self.register_buffer("pixel_mean", model.pixel_mean, persistent=False)
         self.register_buffer("pixel_std", model.pixel_std, persistent=False)
         self.requires_grad_(False)
@@ -157,29 +192,30 @@ class FusedDetector(nn.Module):
         values = images * cells * self.backbone.finest_channels
         return _LEAST_MAPS * values * self.dtype.itemsize
 
-    def forward(self, images: Tensor) -> Maps:
+    def forward(self, images: Tensor, locate: bool = True) -> Maps:
         """The maps of the last stack.
 
         Args:
             images: [N, 3, H, W] RGB in 0..255, uint8 or float.
+            locate: also compute the maps of parts that find places and no boxes.
         """
         if self._to_compile:
             self._to_compile = False
-            return self._first_compiled(images)
+            return self._first_compiled(images, locate)
         run = self._compiled or self._forward
-        maps: Maps = run(images)
+        maps: Maps = run(images, locate)
         return maps
 
-    def _first_compiled(self, images: Tensor) -> Maps:
+    def _first_compiled(self, images: Tensor, locate: bool) -> Maps:
         """The first call: whether the compiler can do it shows here and nowhere else."""
         try:
             compiled: Any = torch.compile(self._forward)  # fails at once where Python is newer
-            maps: Maps = compiled(images)
+            maps: Maps = compiled(images, locate)
         except Exception as error:  # whatever a compiler may raise
             if is_out_of_memory(error):
                 raise
             # If the network itself cannot take these images, its own error says so.
-            maps = self._forward(images)
+            maps = self._forward(images, locate)
             warnings.warn(
                 "torch.compile failed on this network and device "
                 f"({type(error).__name__}: {str(error).partition(chr(10))[0]}); running without",
@@ -190,14 +226,12 @@ class FusedDetector(nn.Module):
         self._compiled = compiled
         return maps
 
-    def _forward(self, images: Tensor) -> Maps:
+    def _forward(self, images: Tensor, locate: bool) -> Maps:
         pixels = ((images.float() - self.pixel_mean) / self.pixel_std).to(self.dtype)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        shared = self.shared(self.backbone(pixels)[-1])
-        return {
-            part.name: head(shared[part_of_shared])
-            for part, head, part_of_shared in zip(self.parts, self.heads, self._slices, strict=True)
-        }
+        features = self.backbone(pixels)[-1]
+        maps: Maps = self.heads(features)
+        return maps | self.locators(features) if locate else maps
 
     @torch.no_grad()
     def decode(self, maps: Maps, config: TestConfig, image_size: tuple[int, int]) -> Candidates:
@@ -210,15 +244,28 @@ class FusedDetector(nn.Module):
         """
         found: Candidates | None = None
         for part in self.parts:
-            found = part.decode(maps[part.name], found, config, image_size)
+            if part.name in maps:
+                found = part.decode(maps[part.name], found, config, image_size)
         assert found is not None
         return found
+
+    @torch.no_grad()
+    def locations(self, maps: Maps, config: TestConfig, image_size: tuple[int, int]) -> Locations:
+        """Places in the input that deserve a closer look; see `Part.locations`.
+
+        Args:
+            maps: of a network that `locates`.
+            config: settings of decoding.
+            image_size: height and width of the network's input in pixels.
+        """
+        part = next(part for part in self.parts if part.locates)
+        return part.locations(maps[part.name], config, image_size)
 
     @torch.no_grad()
     def _try(self) -> None:
         side = _TRIAL_SIDE
         try:
-            self._forward(torch.zeros(1, 3, side, side, device=self.device))
+            self._forward(torch.zeros(1, 3, side, side, device=self.device), locate=True)
         except RuntimeError as error:
             raise UserError(
                 f"{self.precision} is not supported on {self.device.type} "

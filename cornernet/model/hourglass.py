@@ -5,6 +5,8 @@ Modules carry the names that MMDetection gives them, so that weights go both way
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from cornernet.model.layers import (
     blocks,
     recomputed,
 )
+from cornernet.structures import Features
 
 _BLOCKS: dict[str, Block] = {"residual": BasicBlock, "fire": FireBlock}
 
@@ -55,19 +58,28 @@ class Hourglass(nn.Module):
         if config.upsampling == "transposed":
             self.up2 = nn.ConvTranspose2d(here, here, 4, stride=2, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.recompute and torch.is_grad_enabled():
-            skip = recomputed(self.up1, x)
-            low = self.low2(recomputed(self.low1, x))
-            low = recomputed(self.low3, low)
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[N, channels, h, w] to the sums at this and coarser resolutions, the coarsest first."""
+        keep = not (self.recompute and torch.is_grad_enabled())
+
+        def run(module: nn.Module, x: Tensor) -> Tensor:
+            return cast(Tensor, module(x)) if keep else recomputed(module, x)
+
+        skip, low = run(self.up1, x), run(self.low1, x)
+        coarser: list[Tensor] = []
+        if isinstance(self.low2, Hourglass):
+            coarser = self.low2(low)
+            low = coarser[-1]
         else:
-            skip = self.up1(x)
-            low = self.low3(self.low2(self.low1(x)))
+            low = self.low2(low)
+        low = run(self.low3, low)
         # To the size of the skip path: an odd side was rounded up on the way down.
         height, width = skip.shape[-2:]
         if self.up2 is not None:
-            return skip + self.up2(low)[..., :height, :width]
-        return skip + F.interpolate(low, size=(height, width), mode="nearest")
+            low = self.up2(low)[..., :height, :width]
+        else:
+            low = F.interpolate(low, size=(height, width), mode="nearest")
+        return [*coarser, skip + low]
 
 
 class HourglassNet(nn.Module):
@@ -84,6 +96,8 @@ class HourglassNet(nn.Module):
         size_multiple: see the function of this name.
         feature_channels: channels of the feature maps.
         finest_channels: channels at the finest resolution.
+        levels: how many of the finest resolutions of each hourglass are handed out besides the
+            feature map; 0 until heads ask for some.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -93,6 +107,7 @@ class HourglassNet(nn.Module):
         self.size_multiple = size_multiple(config)
         self.feature_channels = features
         self.finest_channels = channels
+        self.levels = 0
         self.stem = nn.Sequential(
             ConvModule(3, channels // 2, 7, stride=2),
             blocks(BasicBlock, channels // 2, channels, 1, stride=2),
@@ -112,16 +127,18 @@ class HourglassNet(nn.Module):
             ConvModule(features, channels, 1, relu=False) for _ in between
         )
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """[N, 3, H, W] to one [N, feature_channels, ⌈H/stride⌉, ⌈W/stride⌉] per stack."""
+    def forward(self, x: Tensor) -> list[Features]:
+        """[N, 3, H, W] to features of each stack: [N, feature_channels, ⌈H/stride⌉, ⌈W/stride⌉]."""
         x = self.stem(x)
         features = []
         for stack, (hourglass, out_conv) in enumerate(
             zip(self.hourglass_modules, self.out_convs, strict=True)
         ):
-            features.append(out_conv(hourglass(x)))
+            sums = hourglass(x)
+            levels = tuple(sums[len(sums) - self.levels :])
+            features.append(Features(out_conv(sums[-1]), levels))
             if stack < len(self.inters):
-                merged = self.conv1x1s[stack](x) + self.remap_convs[stack](features[-1])
+                merged = self.conv1x1s[stack](x) + self.remap_convs[stack](features[-1].map)
                 x = self.inters[stack](F.relu(merged))
         return features
 

@@ -20,20 +20,22 @@ from torch import Tensor, nn
 
 from cornernet.config import LossConfig, ModelConfig, TestConfig
 from cornernet.model.layers import recomputed
-from cornernet.structures import Batch, Candidates
+from cornernet.structures import Batch, Candidates, Features, Locations
 
 
 @dataclass(frozen=True)
 class SharedConvolution:
-    """A convolution that reads the backbone's feature map.
+    """A convolution that reads what the backbone computes.
 
     Attributes:
         conv: the convolution, with a bias and without a normalisation after it.
         relu: whether a ReLU follows.
+        level: index into `Features.levels` of what it reads; None for the feature map.
     """
 
     conv: nn.Conv2d
     relu: bool
+    level: int | None = None
 
 
 class Head(nn.Module, ABC):
@@ -51,22 +53,22 @@ class Head(nn.Module, ABC):
             return recomputed(module, x)
         return cast(Tensor, module(x))
 
-    def forward(self, features: list[Tensor]) -> list[Any]:
+    def forward(self, features: list[Features]) -> list[Any]:
         """Maps of every stack in training, of the last stack alone in evaluation.
 
         Args:
-            features: [N, channels, h, w] of every stack.
+            features: of every stack.
         """
         stacks = range(len(features)) if self.training else [len(features) - 1]
         return [self.maps(stack, features[stack]) for stack in stacks]
 
     @abstractmethod
-    def maps(self, stack: int, feature: Tensor) -> Any:
+    def maps(self, stack: int, features: Features) -> Any:
         """The part's maps of one stack, by that stack's layers.
 
         Args:
             stack: its index.
-            feature: [N, channels, h, w].
+            features: of this stack.
         """
 
     @abstractmethod
@@ -80,9 +82,10 @@ class Head(nn.Module, ABC):
         BatchNorm has been folded into the convolutions before it.
 
         Returns:
-            The convolutions that read the feature map, which the network for inference computes
-            jointly with those of the other parts; and what follows: a module that takes the list
-            of their results, [N, channels, h, w] each, in their order, and gives the part's maps.
+            The convolutions that read the backbone's features, which the network for inference
+            computes jointly with those of the other parts; and what follows: a module that takes
+            the list of their results, [N, channels, h, w] each, in their order, and gives the
+            part's maps.
         """
 
 
@@ -100,10 +103,17 @@ class Part(ABC):
     """Attribute of the network that holds the head; state dicts begin with it."""
     loss_names: ClassVar[tuple[str, ...]]
     """Names of the losses, in the order in which they are logged."""
+    locates: ClassVar[bool] = False
+    """Whether it finds places that deserve a closer look, and no boxes; see `locations`."""
 
     def __init__(self, model: ModelConfig, num_classes: int) -> None:
         self.model = model
         self.num_classes = num_classes
+
+    @property
+    def levels(self) -> int:
+        """How many of a hourglass's finest resolutions the head reads besides the feature map."""
+        return 0
 
     @abstractmethod
     def build_head(self) -> Head:
@@ -153,7 +163,6 @@ class Part(ABC):
                 losses is multiplied by it, so that the average is the joint batch's gradient.
         """
 
-    @abstractmethod
     def decode(
         self,
         maps: Any,
@@ -161,7 +170,7 @@ class Part(ABC):
         config: TestConfig,
         image_size: tuple[int, int],
     ) -> Candidates:
-        """The part's share of decoding.
+        """The part's share of decoding; by default it leaves the candidates as they are.
 
         Args:
             maps: of the last stack.
@@ -169,3 +178,15 @@ class Part(ABC):
             config: settings of decoding.
             image_size: height and width of the network's input in pixels.
         """
+        assert found is not None, f"the part {self.name} proposes no boxes"
+        return found
+
+    def locations(self, maps: Any, config: TestConfig, image_size: tuple[int, int]) -> Locations:
+        """Places that deserve a closer look, from a part that `locates`.
+
+        Args:
+            maps: of the last stack.
+            config: settings of decoding.
+            image_size: height and width of the network's input in pixels.
+        """
+        raise NotImplementedError(f"the part {self.name} finds no places")

@@ -54,7 +54,7 @@ def test_features_and_maps_of_both_stacks(golden: Golden, all_stacks: AllStacks)
     found: dict[str, list[Tensor]] = {}
     with torch.no_grad():
         features = model.backbone(content.tensor("x"))
-    found["feat"] = [feature[:, ::32] for feature in features]
+    found["feat"] = [feature.map[:, ::32] for feature in features]
     outputs = all_stacks(model, content.tensor("x"))
     classes = content.meta["heat_classes"]
     for index, name in enumerate(("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")):

@@ -101,7 +101,7 @@ def test_flipping_joins_the_candidates_of_both_views() -> None:
     settings = config(test={"pad_multiple": 1, "flip": True, "nms": "none"})
 
     class LeftOnly(FusedDetector):
-        def forward(self, images: torch.Tensor) -> dict[str, Outputs]:
+        def forward(self, images: torch.Tensor, locate: bool = True) -> dict[str, Outputs]:
             n, _, height, width = images.shape
             heat = images.new_full((2, n, 1, height // 4, width // 4), -10.0)
             heat[0, :, 0, 2, 1], heat[1, :, 0, 6, 4] = 5.0, 5.0

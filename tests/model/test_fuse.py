@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector, SharedConvolutions
 from cornernet.parts import SharedConvolution
 from cornernet.parts.corners import head
-from cornernet.structures import Detections
+from cornernet.structures import Detections, Features
 from cornernet_ops.soft_nms import box_iou
 from tests.errors import raises
 from tests.small import SMALL_MODEL
@@ -66,7 +67,7 @@ def test_no_batch_norm_and_no_unused_stack_is_left() -> None:
     fast = FusedDetector(network(stacks=2))
     assert not [module for module in fast.modules() if isinstance(module, nn.BatchNorm2d)]
     # The four convolutions before poolings are one, and the two projections beside them another.
-    assert [conv.kernel_size for conv in fast.shared.joint] == [(3, 3), (1, 1)]
+    assert [conv.kernel_size for conv in fast.heads.shared.joint] == [(3, 3), (1, 1)]
 
 
 def test_the_network_itself_is_left_as_it_was() -> None:
@@ -95,7 +96,7 @@ class Unfused(FusedDetector):
         super().__init__(model)
         self.model = model
 
-    def forward(self, images: Tensor) -> dict[str, Any]:
+    def forward(self, images: Tensor, locate: bool = True) -> dict[str, Any]:
         return self.model(images)[-1]
 
 
@@ -178,7 +179,7 @@ def test_a_defect_of_the_network_is_not_taken_for_the_compilers(
     monkeypatch.setattr(torch, "compile", lambda function: function)
     maps_of(fast, pictures())
 
-    def fail(images: Tensor) -> None:
+    def fail(images: Tensor, locate: bool) -> None:
         raise RuntimeError("a defect")
 
     monkeypatch.setattr(fast, "_compiled", fail)
@@ -219,11 +220,11 @@ def test_convolutions_are_joined_across_parts_and_come_back_in_order() -> None:
         SharedConvolution(nn.Conv2d(7, outputs, side, padding=side // 2), relu)
         for side, outputs, relu in kinds
     ]
-    feature = torch.randn(2, 7, 6, 5)
-    joint = SharedConvolutions(shared)
-    assert len(joint.joint) == 3
-    for found, (conv, relu) in zip(
-        joint(feature), ((one.conv, one.relu) for one in shared), strict=True
-    ):
-        wanted = conv(feature).relu() if relu else conv(feature)
+    of_level = [dataclasses.replace(one, level=1) for one in shared[:2]]
+    features = Features(torch.randn(2, 7, 6, 5), (torch.empty(0), torch.randn(2, 7, 3, 4)))
+    joint = SharedConvolutions([*shared, *of_level])
+    assert len(joint.joint) == 5
+    for found, one in zip(joint(features), [*shared, *of_level], strict=True):
+        wanted = one.conv(features.map if one.level is None else features.levels[one.level])
+        wanted = wanted.relu() if one.relu else wanted
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)

@@ -13,6 +13,7 @@ from cornernet.config import ModelConfig
 from cornernet.parts.centers.structures import CenterMaps
 from cornernet.parts.interface import Head, SharedConvolution
 from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, branches, initialise
+from cornernet.structures import Features
 
 
 def center_pool(vertical: Tensor, horizontal: Tensor) -> Tensor:
@@ -50,8 +51,8 @@ class CenterHead(Head):
     def class_dependent_layers(self) -> list[str]:
         return [f"heat.{stack}.1.conv" for stack in range(len(self.heat))]
 
-    def maps(self, stack: int, feature: Tensor) -> CenterMaps:
-        pooled = self.run(self.pool[stack], feature)
+    def maps(self, stack: int, features: Features) -> CenterMaps:
+        pooled = self.run(self.pool[stack], features.map)
         return CenterMaps(self.run(self.heat[stack], pooled), self.run(self.off[stack], pooled))
 
     def fused(self) -> tuple[list[SharedConvolution], nn.Module]:

@@ -15,6 +15,7 @@ from cornernet.parts.corners.cascade import CascadeModule
 from cornernet.parts.corners.structures import Outputs
 from cornernet.parts.interface import Head, SharedConvolution
 from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, branches, initialise
+from cornernet.structures import Features
 from cornernet_ops import corner_pool_pair
 
 
@@ -57,10 +58,10 @@ class CornerHead(Head):
             for stack in range(len(self.tl_heat))
         ]
 
-    def maps(self, stack: int, feature: Tensor) -> Outputs:
+    def maps(self, stack: int, features: Features) -> Outputs:
         run = self.run
-        top_left = run(self.tl_pool[stack], feature)
-        bottom_right = run(self.br_pool[stack], feature)
+        top_left = run(self.tl_pool[stack], features.map)
+        bottom_right = run(self.br_pool[stack], features.map)
         return Outputs(
             tl_heat=run(self.tl_heat[stack], top_left),
             br_heat=run(self.br_heat[stack], bottom_right),

@@ -149,7 +149,7 @@ def test_the_inference_form_computes_the_same_maps_of_all_parts() -> None:
         for a, b in zip(found[name], wanted[name], strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
     # All parts' convolutions of one kernel and activation are one.
-    assert len(fast.shared.joint) == 2
+    assert len(fast.heads.shared.joint) == 2
 
 
 def test_layers_that_depend_on_classes_are_those_of_all_parts() -> None:
