@@ -50,7 +50,7 @@ CONFINED = {
     "rich": {"cornernet.runtime.terminal", "cornernet.train.log", "cornernet.commands.evaluate",
              "cornernet.commands.compare"},
     "yaml": {"cornernet.config.parse", "cornernet.data.export",
-             "cornernet.data.formats.yolo"},
+             "cornernet.data.formats.yolo_splits"},
     "tcap_dllogger": {"cornernet.train.log", "cornernet.vendors.tecorigin.logger"},
 }  # fmt: skip
 

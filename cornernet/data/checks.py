@@ -48,12 +48,18 @@ REPEATED_ID = Kind("repeated id", "error", "renumber or remove one of them")
 NO_CATEGORIES = Kind("no categories", "error", "fill in 'categories'")
 REPEATED_NAME = Kind("repeated category name", "note", "they are joined to one class")
 UNUSED_CATEGORY = Kind("category without a box", "note", "it is no class of the network")
+BAD_NAME = Kind("category name that is not text", "error", "correct the entry")
 BAD_SIZE = Kind("image size that is not in whole pixels", "error", "correct the entry")
 BAD_FILE_NAME = Kind("file name that is not text", "error", "correct the entry")
 MISSING_FILE = Kind(
     "missing image file",
     "error",
     "complete the directory or remove such images from the annotation file",
+)
+FOREIGN_FILE = Kind(
+    "file name that starts from the root of another system",
+    "note",
+    "the files in the data directory are used that have the same last parts",
 )
 OUTSIDE_FILE = Kind(
     "file name outside the data directory",
@@ -68,7 +74,8 @@ NOT_A_BOX = Kind("not four finite numbers", "dropped", "correct or remove it")
 EMPTY_BOX = Kind("zero or negative width or height", "dropped", "correct or remove it")
 IGNORED = Kind("object with ignore = 1", "note", "they are not learnt")
 COMPUTED_AREA = Kind("area that is not a size", "note", "they are computed from the boxes")
-POLYGON_BOX = Kind("no bbox", "note", "the boxes are those of the polygons")
+MISSING_SIZE = Kind("no image size", "note", "the sizes are those of the image files")
+SEGMENT_BOX = Kind("no bbox", "note", "the boxes are those of the segmentations")
 OUTSIDE = Kind("wholly outside its image", "dropped", "correct or remove it")
 
 

@@ -7,25 +7,31 @@ each split, and says where the images of a split may be.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cornernet.data.formats.yolo import image_sources, read_yaml
+from cornernet.data.directories import (
+    SAME_SPLITS,
+    WHOLE,
+    has_image,
+    starts_like_a_split,
+    subdirectories,
+    visible,
+)
+from cornernet.data.formats.yolo_splits import YAML_SUFFIXES, find_flat, find_splits
 from cornernet.data.images import IMAGE_SUFFIXES
 from cornernet.errors import UserError
-
-WHOLE = ""
-"""The name of the only split of a layout that knows no splits."""
 
 _PREFIX = "instances_"
 _ROBOFLOW = "_annotations.coco.json"
 _IMAGE_DIRECTORIES = ("images", "JPEGImages")
 _XML_DIRECTORIES = ("Annotations", "annotations")
-# Names of splits that mean the same.
-_SAME = (("val", "valid", "validation"), ("train", "training"), ("test", "testing"))
-_SPLITS = {name for names in _SAME for name in names} | {"trainval"}
+_WORD = re.compile("[a-z]+")
+# How many splits a message names.
+_NAMED = 8
 # Entries of a directory that are looked at to describe a layout that is not recognised.
 _LISTED = 20_000
 
@@ -82,13 +88,13 @@ class Layout:
 
 def _coco_sources(root: Path) -> dict[str, Path]:
     """`annotations/instances_<split>.json`; or any other names if none starts like that."""
-    files = _visible(root / "annotations", "*.json")
+    files = visible(root / "annotations", "*.json")
     return _by_split([path for path in files if path.stem.startswith(_PREFIX)] or files)
 
 
 def _flat_sources(root: Path) -> dict[str, Path]:
-    """JSON files beside the images or their directory."""
-    files = _visible(root, "*.json")
+    """JSON files beside the images or their directory; but not one for each image."""
+    files = [path for path in visible(root, "*.json") if not has_image(path)]
     for name in ("result.json", _ROBOFLOW):
         if root / name in files:
             return {WHOLE: root / name}
@@ -98,13 +104,9 @@ def _flat_sources(root: Path) -> dict[str, Path]:
 def _by_split(files: list[Path]) -> dict[str, Path]:
     """Annotation files by split; a single one that is not called like a split is all there is."""
     found = {path.stem.removeprefix(_PREFIX): path for path in files}
-    if len(found) == 1 and not any(_starts_like_a_split(name) for name in found):
+    if len(found) == 1 and not any(starts_like_a_split(name) for name in found):
         return dict.fromkeys([WHOLE], files[0])
     return found
-
-
-def _starts_like_a_split(name: str) -> bool:
-    return any(name.startswith(split) for split in _SPLITS)
 
 
 def _coco_bases(root: Path, source: Path, name: str, asked: str) -> list[Path]:
@@ -121,18 +123,18 @@ def _coco_bases(root: Path, source: Path, name: str, asked: str) -> list[Path]:
 
 def _only_one(parent: Path, start: str) -> list[Path]:
     """The only directory whose name starts like this; none if there are several."""
-    found = [path for path in _directories(parent) if start and path.name.startswith(start)]
+    found = [path for path in subdirectories(parent) if start and path.name.startswith(start)]
     return found if len(found) == 1 else []
 
 
 def _per_split_sources(root: Path) -> dict[str, Path]:
     """`<split>/_annotations.coco.json`, or the only JSON file in a split's directory."""
     found = {}
-    for directory in _directories(root):
-        files = _visible(directory, "*.json")
+    for directory in subdirectories(root):
+        files = visible(directory, "*.json")
         if directory / _ROBOFLOW in files:
             found[directory.name] = directory / _ROBOFLOW
-        elif len(files) == 1 and _starts_like_a_split(directory.name):
+        elif len(files) == 1 and starts_like_a_split(directory.name):
             found[directory.name] = files[0]
     return found
 
@@ -154,15 +156,15 @@ def _voc_sources(root: Path) -> dict[str, Path]:
     """`Annotations/*.xml` with the lists of `ImageSets/Main`, or without."""
     for name in _XML_DIRECTORIES:
         directory = root / name
-        if not _visible(directory, "*.xml"):
-            splits = [path for path in _directories(directory) if _visible(path, "*.xml")]
+        if not visible(directory, "*.xml"):
+            splits = [path for path in subdirectories(directory) if visible(path, "*.xml")]
             if splits:
                 return {path.name: path for path in splits}
             continue
         for lists in (root / "ImageSets" / "Main", root / "ImageSets"):
             # Lists of single classes are called <class>_<split>.txt.
-            found = {path.stem: path for path in _visible(lists, "*.txt")}
-            found = {name: path for name, path in found.items() if _starts_like_a_split(name)}
+            found = {path.stem: path for path in visible(lists, "*.txt")}
+            found = {name: path for name, path in found.items() if starts_like_a_split(name)}
             if found:
                 return found
         return {WHOLE: directory}
@@ -183,15 +185,15 @@ def _voc_bases(root: Path, source: Path, name: str, asked: str) -> list[Path]:
 def _xml_per_split_sources(root: Path) -> dict[str, Path]:
     """`<split>/*.xml` beside the images (Roboflow), or `<split>/Annotations/*.xml`."""
     found = {}
-    for directory in _directories(root):
+    for directory in subdirectories(root):
         for path in (directory, *(directory / name for name in _XML_DIRECTORIES)):
-            if _starts_like_a_split(directory.name) and _visible(path, "*.xml"):
+            if starts_like_a_split(directory.name) and visible(path, "*.xml"):
                 found[directory.name] = path
     return found
 
 
 def _xml_sources(root: Path) -> dict[str, Path]:
-    return {WHOLE: root} if _visible(root, "*.xml") else {}
+    return {WHOLE: root} if visible(root, "*.xml") else {}
 
 
 def _own_directory(root: Path, source: Path) -> Path:
@@ -201,28 +203,13 @@ def _own_directory(root: Path, source: Path) -> Path:
 # YOLO
 
 
-def _yolo_sources(root: Path) -> dict[str, Path]:
-    """The splits of `data.yaml`, or of another YAML file that names classes."""
-    files = sorted([*root.glob("*.yaml"), *root.glob("*.yml")], key=lambda p: p.name != "data.yaml")
-    for path in files:
-        try:
-            content = read_yaml(path)
-        except UserError:
-            if path.name == "data.yaml":
-                raise
-            continue
-        return {split: path for split in ("train", "val", "test") if content.get(split)}
-    names = next((root / n for n in ("classes.txt", "obj.names") if (root / n).is_file()), None)
-    return {WHOLE: names} if names is not None and (root / "labels").is_dir() else {}
-
-
 def _root_only(root: Path, source: Path, name: str, asked: str) -> list[Path]:
     return [root]
 
 
 LAYOUTS = (
     Layout("COCO", "coco", _coco_sources, _coco_bases),
-    Layout("YOLO", "yolo", _yolo_sources, _root_only),
+    Layout("YOLO", "yolo", find_splits, _root_only),
     Layout("COCO in a directory for each split", "coco", _per_split_sources, _beside),
     Layout("Pascal VOC", "voc", _voc_sources, _voc_bases, _voc_labels),
     Layout(
@@ -231,6 +218,7 @@ LAYOUTS = (
     ),
     Layout("COCO in one directory", "coco", _flat_sources, _coco_bases),
     Layout("Pascal VOC in one directory", "voc", _xml_sources, _beside, _own_directory),
+    Layout("YOLO in one directory", "yolo", find_flat, _root_only),
 )  # fmt: skip
 
 
@@ -255,9 +243,11 @@ def find_split(root: str | os.PathLike[str], split: str, field: str = "split") -
     if files is not None:
         return files
     layout, sources = recognise(Path(root))
+    names = list(sources)
+    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     raise UserError(
         f"is '{split}', but {root} ({layout.name}) has no such split, only "
-        f"{', '.join(sources)}; choose one of these",
+        f"{', '.join(names[:_NAMED])}{rest}; choose one of these",
         field=field,
     )
 
@@ -284,7 +274,7 @@ def all_splits(root: str | os.PathLike[str]) -> dict[str, SplitFiles]:
     layout, sources = recognise(directory)
     found = {}
     for name, source in sources.items():
-        same = next((names for names in _SAME if name.lower() in names), (name or "train",))
+        same = next((names for names in SAME_SPLITS if name.lower() in names), (name or "train",))
         found[same[0]] = _files(layout, directory, source, name, name)
     return found
 
@@ -296,10 +286,15 @@ def recognise(root: Path) -> tuple[Layout, dict[str, Path]]:
         UserError: there is no such directory, or its layout is not recognised.
     """
     if not root.is_dir():
-        found = "a file" if root.exists() else "nothing there"
+        if root.exists():
+            raise UserError(
+                f"{root}: expected a data directory, found a file; name the directory that holds "
+                f"annotations and images, such as {root.parent}, and the file, if it is not found "
+                "there, as data.train_annotations"
+            )
         raise UserError(
-            f"{root}: expected a data directory, found {found}; "
-            "name the directory that holds annotations and images, or make one with "
+            f"{root}: expected a data directory, found nothing there; name the directory that "
+            "holds annotations and images, or make one with "
             f"'cornernet data synthesize {root}'"
         )
     for layout in LAYOUTS:
@@ -326,8 +321,8 @@ def explicit_split(
     source = existing(root, annotations, fields[0])
     own = source if source.is_dir() else source.parent
     bases = [existing(root, images, fields[1])] if images else []
-    formats = {".yaml": "yolo", ".yml": "yolo"}
-    format = "voc" if source.is_dir() else formats.get(source.suffix.lower(), "coco")
+    is_yolo = source.suffix.lower() in YAML_SUFFIXES
+    format = "voc" if source.is_dir() else "yolo" if is_yolo else "coco"
     if format == "yolo":
         return SplitFiles(source, (bases or [own])[0], (*bases, own), own, format, split, "as set")
     for base in (own, own.parent):
@@ -347,12 +342,14 @@ def existing(root: Path, name: str, field: str) -> Path:
 
 def _chosen(root: Path, sources: Mapping[str, Path], split: str, field: str) -> str | None:
     """The name in a layout of the split that was asked for; None if it has none."""
-    same = next((names for names in _SAME if split in names), (split,))
+    same = next((names for names in SAME_SPLITS if split in names), (split,))
     lower = {name.lower(): name for name in sources}
     for name in (split, *same):
         if name in sources or name in lower:
             return name if name in sources else lower[name]
     candidates = [name for name in sources if name.startswith(split)]
+    if not candidates:  # such as labels_train.json
+        candidates = [name for name in sources if set(same) & set(_WORD.findall(name.lower()))]
     if len(candidates) > 1:
         files = ", ".join(sources[name].name for name in candidates)
         raise UserError(
@@ -370,21 +367,12 @@ def _files(layout: Layout, root: Path, source: Path, name: str, asked: str) -> S
     return SplitFiles(source, kept[0], kept, root, layout.format, name, layout.name, labels)
 
 
-def yolo_sources(files: SplitFiles) -> list[Path]:
-    """The directories or lists of images of a split in the format YOLO."""
-    if files.images != files.root:  # as a setting says
-        return [files.images]
-    if files.annotations.suffix in (".yaml", ".yml"):
-        return image_sources(files.annotations, files.root, files.name)
-    return [path for path in (files.root / "images", files.root) if path.is_dir()][:1]
-
-
 # A layout that is not recognised
 
 
 def _description(root: Path) -> str:
     """What is in a directory whose layout is not recognised, and what helps, as a sentence."""
-    for directory in _directories(root):
+    for directory in subdirectories(root):
         for layout in LAYOUTS:
             if "one directory" in layout.name:  # any .json or .xml file would do
                 continue
@@ -397,10 +385,12 @@ def _description(root: Path) -> str:
     counts = _suffixes(root)
     seen = ", ".join(f"{count} {suffix or 'other'} files" for suffix, count in counts[:4])
     suffixes = {suffix for suffix, _ in counts}
-    if ".xml" in suffixes:
+    if any(has_image(path) for path in visible(root, "*.json")):
+        guess = "this looks like LabelMe, one .json file for each image: export it as COCO"
+    elif ".xml" in suffixes:
         guess = "this looks like Pascal VOC without the directory Annotations"
     elif ".txt" in suffixes and suffixes & set(IMAGE_SUFFIXES):
-        guess = "this looks like YOLO without data.yaml"
+        guess = "this looks like YOLO without data.yaml, the file that names the classes"
     elif ".csv" in suffixes or ".tfrecord" in suffixes:
         guess = "tables and records are not read: export the dataset as COCO"
     elif ".json" in suffixes:
@@ -426,14 +416,3 @@ def _suffixes(root: Path) -> list[tuple[str, int]]:
 def _walk(root: Path) -> Iterable[str]:
     for _, _, names in os.walk(root):
         yield from names
-
-
-def _visible(directory: Path, pattern: str) -> list[Path]:
-    """Sorted files that fit a pattern, without those that systems hide, such as macOS's `._a`."""
-    return sorted(path for path in directory.glob(pattern) if not path.name.startswith("."))
-
-
-def _directories(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.is_dir())

@@ -6,6 +6,7 @@ them is untrusted until it has passed through here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,12 @@ import numpy as np
 
 from cornernet.data import checks
 from cornernet.data.checks import Issue, Section, quoted, shown
-from cornernet.data.fields import Identity, flag, identity, number, polygon_box, whole_number
+from cornernet.data.fields import Identity, flag, identity, number, segmentation_box, whole_number
 from cornernet.data.images import image_size
 from cornernet.data.paths import ImageFinder
 
 KEYS = {
-    "images": ("id", "file_name", "width", "height"),
+    "images": ("id", "file_name"),
     "annotations": ("id", "image_id", "category_id", "bbox"),
     "categories": ("id", "name"),
 }
@@ -157,14 +158,15 @@ def _own_ids(given: Iterable[Identity]) -> dict[Identity, int]:
 
 
 def _with_box(section: Section, entry: Any) -> Any:
-    """The annotation, with the box of its polygons if it has none."""
+    """The annotation, with the box of its segmentation if it has none."""
     if not isinstance(entry, dict) or entry.get("bbox"):
         return entry
-    box = polygon_box(entry.get("segmentation"))
+    box = segmentation_box(entry.get("segmentation"))
     if box is None:
         return entry
     entry_id = identity(entry.get("id"))
-    section.add(checks.POLYGON_BOX, entry_id, f"annotation {entry_id} has polygons and no bbox")
+    text = f"annotation {entry_id} has a segmentation and no bbox"
+    section.add(checks.SEGMENT_BOX, entry_id, text)
     return entry | {"bbox": box}
 
 
@@ -175,7 +177,16 @@ def _parse_categories(
 
     Of categories that are joined because they have one name, the first that is used gives the id.
     """
-    found = {entry_id: str(entry["name"]) for entry_id, entry in section.sound_entries()}
+    found: dict[Identity, str] = {}
+    for entry_id, entry in section.sound_entries():
+        name = entry["name"]
+        if isinstance(name, (int, float)) and not isinstance(name, bool):
+            name = str(name)
+        if not isinstance(name, str) or not name.strip():
+            text = f"expected category {entry_id} to have a name, found {shown(name)}"
+            section.add(checks.BAD_NAME, entry_id, text)
+        else:
+            found[entry_id] = name
     if not section.entries:
         section.add(checks.NO_CATEGORIES, None, "expected at least one category, found none")
     ordered = list(found)
@@ -205,17 +216,8 @@ def _parse_images(section: Section, finder: ImageFinder) -> dict[Identity, Image
     sound = dict(section.sound_entries())
     own = _own_ids(sound)
     for image_id, entry in sound.items():
-        width, height = whole_number(entry["width"]), whole_number(entry["height"])
         file_name = entry["file_name"]
-        if width is None or height is None or width < 1 or height < 1:
-            section.add(
-                checks.BAD_SIZE,
-                image_id,
-                f"expected image {image_id} to have a width and a height in whole pixels, "
-                f"found {shown(entry['width'])} and {shown(entry['height'])}",
-            )
-            continue
-        if not isinstance(file_name, str):
+        if not isinstance(file_name, str) or not file_name:
             section.add(
                 checks.BAD_FILE_NAME,
                 image_id,
@@ -223,14 +225,45 @@ def _parse_images(section: Section, finder: ImageFinder) -> dict[Identity, Image
             )
             continue
         path = _find_image(section, image_id, file_name, finder)
-        infos[image_id] = ImageInfo(file_name, path, width, height, own[image_id], image_id)
+        size = _size(section, image_id, entry, path)
+        if size is not None:
+            infos[image_id] = ImageInfo(file_name, path, *size, own[image_id], image_id)
     return infos
+
+
+def _size(
+    section: Section, image_id: Identity, entry: dict[str, Any], path: str
+) -> tuple[int, int] | None:
+    """Width and height of an image as annotated; if there is none, those of its file."""
+    given = entry.get("width"), entry.get("height")
+    width, height = map(whole_number, given)
+    if width and height and width > 0 and height > 0:
+        return width, height
+    if all(value in (None, "") or whole_number(value) == 0 for value in given):
+        if not os.path.isfile(path):  # which is an error already
+            return None
+        found = image_size(path, apply_exif=True)
+        if found is not None:
+            section.add(checks.MISSING_SIZE, image_id, f"image {image_id} has no width and height")
+            return found
+    section.add(
+        checks.BAD_SIZE,
+        image_id,
+        f"expected image {image_id} to have a width and a height in whole pixels, "
+        f"found {shown(given[0])} and {shown(given[1])}",
+    )
+    return None
 
 
 def _find_image(section: Section, image_id: Identity, file_name: str, finder: ImageFinder) -> str:
     """The path of an image, or of where it should be."""
     path = finder.find(file_name)
     if path is not None:
+        return path
+    path = finder.find_last_parts(file_name)
+    if path is not None:
+        text = f"the file_name of image {image_id} is {shown(file_name)}"
+        section.add(checks.FOREIGN_FILE, image_id, text)
         return path
     if finder.leaves(file_name):
         section.add(

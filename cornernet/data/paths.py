@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
+
+# What an absolute name starts with: a slash, a Windows drive, or the scheme of a URL. What follows
+# "?d=" is the path of a local file in Label Studio.
+_ROOT = re.compile(r"[/\\]|[A-Za-z]:[/\\]|[A-Za-z][\w+.-]*://")
+_SEPARATOR = re.compile(r"[/\\]+|\?d=")
 
 
 class ImageFinder:
     """Finds image files by the names that annotations give them.
 
-    A name may start from any of the base directories, use backslashes or be percent-encoded. A
-    name that leads out of the data directory and of the base directories is never opened.
+    A name may start from any of the base directories, use backslashes, be percent-encoded, have a
+    suffix in the other case or another Unicode form of its letters. A name that leads out of the
+    data directory and of the base directories is never opened.
 
     Args:
         bases: directories that a name may start from, the likeliest first.
@@ -28,9 +36,22 @@ class ImageFinder:
         for name in _spellings(file_name):
             for base in self.bases:
                 path = os.path.join(base, name)
-                if self._is_inside(path, name) and os.path.isfile(path):
+                if self._is_inside(path, name) and _is_file(path):
                     return path
         return None
+
+    def find_last_parts(self, file_name: str) -> str | None:
+        """The path of the file that most of the last parts of an absolute name lead to.
+
+        Such a name was written on another computer. None for a name that is not absolute.
+        """
+        if not _ROOT.match(file_name):
+            return None
+        parts = [part for part in _SEPARATOR.split(file_name) if part]
+        if ".." in parts:
+            return None
+        tails = ("/".join(parts[first:]) for first in range(len(parts)))
+        return next((path for tail in tails if (path := self.find(tail)) is not None), None)
 
     def leaves(self, file_name: str) -> bool:
         """Whether the name leads out of the data directory from one of the base directories."""
@@ -48,7 +69,25 @@ class ImageFinder:
         return any(plain.startswith(directory) for directory in self._allowed)
 
 
-def _spellings(file_name: str) -> list[str]:
-    """The name as it is, with slashes for backslashes, and with both percent-decoded."""
+def _is_file(path: str) -> bool:
+    try:
+        return os.path.isfile(path)
+    except ValueError:  # a zero byte, or half of a surrogate pair
+        return False
+
+
+def _spellings(file_name: str) -> Iterator[str]:
+    """The name as it is, then with slashes for backslashes, percent-decoded, and so on."""
+    yield file_name
+    seen = {file_name}
     names = [file_name, file_name.replace("\\", "/")]
-    return list(dict.fromkeys([*names, *(unquote(name) for name in names)]))
+    names += [unquote(name) for name in names]
+    # macOS takes letters with accents apart, and archives carry that to other systems.
+    names += [unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in names]
+    for name in list(names):
+        stem, suffix = os.path.splitext(name)
+        names += [stem + suffix.lower(), stem + suffix.upper()]
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name

@@ -9,7 +9,8 @@ from cornernet.data.checks import Issue
 from cornernet.data.formats.coco import read_coco
 from cornernet.data.formats.voc import read_voc
 from cornernet.data.formats.yolo import read_yolo
-from cornernet.data.layouts import SplitFiles, all_splits, yolo_sources
+from cornernet.data.formats.yolo_splits import image_sources
+from cornernet.data.layouts import SplitFiles, all_splits
 from cornernet.data.parse import ParsedSplit, parse_content
 from cornernet.data.paths import ImageFinder
 
@@ -43,7 +44,10 @@ def read_split(files: SplitFiles) -> Split:
         assert files.labels is not None
         content, issues = read_voc(files.annotations, files.labels, finder, files.root)
     else:
-        content, issues = read_yolo(files.annotations, yolo_sources(files), files.root)
+        sources = [files.images]  # as a setting says
+        if files.images == files.root:
+            sources = image_sources(files.annotations, files.root, files.name)
+        content, issues = read_yolo(files.annotations, sources, files.root)
     parsed, more = parse_content(content, finder)
     return Split(files, parsed, [*issues, *more])
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset, used_classes
+from cornernet.data.directories import WHOLE
 from cornernet.data.layouts import (
-    WHOLE,
     SplitFiles,
     existing,
     explicit_split,

@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[dict[str, Any], Kind, tuple[int, ...]]] = {
     "image that is no object": ({"images": [image(1), 5]}, checks.NOT_AN_OBJECT, ()),
     "image without width": (
         {"images": [image(1), {"id": 2, "file_name": "2.png", "height": 48}]},
-        checks.MISSING_KEY,
+        checks.BAD_SIZE,
         (2,),
     ),
     "id": ({"images": [image(1), image(2, id=1.5)]}, checks.BAD_ID, ()),

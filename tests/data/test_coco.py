@@ -264,7 +264,7 @@ def test_a_section_must_be_a_list_of_objects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "key"),
     [
-        *(("images", key) for key in ("id", "file_name", "width", "height")),
+        *(("images", key) for key in ("id", "file_name")),
         *(("annotations", key) for key in ("id", "image_id", "category_id", "bbox")),
         *(("categories", key) for key in ("id", "name")),
     ],

@@ -117,6 +117,29 @@ def test_a_listed_image_without_its_file_is_named(tmp_path: Path) -> None:
         CocoDataset(tmp_path, "train")
 
 
+@pytest.mark.parametrize("line", ["one two.three", "one two.three.jpg", "sub\\one two.three"])
+def test_stems_may_have_blanks_and_dots(tmp_path: Path, line: str) -> None:
+    name = "one two.three"
+    voc(tmp_path, f"<annotation>{SIZE}{voc_object('cup', 1, 1, 9, 9)}</annotation>", name=name)
+    (tmp_path / "ImageSets").mkdir()
+    (tmp_path / "ImageSets" / "train.txt").write_text(f"{line}\n{line}\n", encoding="utf-8-sig")
+    dataset = CocoDataset(tmp_path, "train", strict=True)
+    assert [dataset.info(0).file_name, len(dataset)] == [f"{name}.jpg", 1]
+
+
+def test_xml_that_is_no_annotation_of_voc_says_what_it_is(tmp_path: Path) -> None:
+    voc(tmp_path, '<annotations><image id="0" name="a.jpg"/></annotations>')
+    with pytest.raises(UserError, match=r"a\.xml.*<annotations>.*CVAT.*COCO"):
+        CocoDataset(tmp_path, "train")
+
+
+def test_xml_may_be_in_utf16(tmp_path: Path) -> None:
+    voc(tmp_path, "")
+    body = f"<annotation>{SIZE}{voc_object('dög', 1, 1, 9, 9)}</annotation>"
+    (tmp_path / "Annotations" / "a.xml").write_text(body, encoding="utf-16")
+    assert CocoDataset(tmp_path, "train").classes == ["dög"]
+
+
 def test_a_list_of_labels_gives_their_order(tmp_path: Path) -> None:
     objects = "".join(voc_object(name, 1, 1, 9, 9) for name in ("ant", "bee", "cup"))
     voc(tmp_path, f"<annotation>{SIZE}{objects}</annotation>")
@@ -163,6 +186,36 @@ def test_an_image_without_a_label_file_has_no_objects(tmp_path: Path) -> None:
     assert [len(record.boxes) for record in read(root).parsed.records] == [1, 0]
 
 
+def test_keypoints_behind_a_box_are_no_polygon(tmp_path: Path) -> None:
+    root = yolo(tmp_path, "0 0.5 0.5 0.5 0.5 0.1 0.2 0.3 0.4\n0 0.5 0.5 0.25 0.5\n")
+    with (root / "data.yaml").open("a") as file:
+        file.write("kpt_shape: [2, 2]\n")
+    boxes = read(root).parsed.records[0].boxes
+    np.testing.assert_array_equal(boxes, [[20, 10, 60, 30], [30, 10, 50, 30]])
+
+
+def test_rotated_boxes_become_the_boxes_around_them(tmp_path: Path) -> None:
+    root = yolo(tmp_path, "0 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5\n")
+    boxes = read(root).parsed.records[0].boxes
+    np.testing.assert_array_equal(boxes, [[20, 10, 60, 30]])
+
+
+@pytest.mark.parametrize("names", ["[no, 1e3, 007, ~]", "{0: no, 1: 1e3, 2: 007, 3: ~}"])
+def test_names_that_yaml_takes_for_other_things_are_text(tmp_path: Path, names: str) -> None:
+    root = yolo(tmp_path, "")
+    (root / "data.yaml").write_text(f"train: images\nnames: {names}\n")
+    assert read(root).parsed.classes == ["no", "1e3", "007", "~"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_text_files_may_have_byte_order_marks(tmp_path: Path, encoding: str) -> None:
+    root = yolo(tmp_path, "")
+    (root / "labels" / "a.txt").write_text("3 0.5 0.5 0.25 0.5\n", encoding=encoding)
+    (root / "data.yaml").write_text("train: images\nnames: {3: dög}\n", encoding=encoding)
+    split = read(root)
+    assert (split.parsed.classes, len(split.parsed.records[0].boxes)) == (["dög"], 1)
+
+
 def test_a_directory_above_the_dataset_may_be_called_images(tmp_path: Path) -> None:
     root = tmp_path / "images" / "mine"
     yolo(root, "0 0.5 0.5 0.5 0.5\n")
@@ -189,7 +242,14 @@ def test_an_image_without_a_readable_size_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["names: [", "train: images\n", "- 1", "names: {a: b}\ntrain: images"]
+    "text",
+    [
+        "names: [",
+        "train: images\n",
+        "- 1",
+        "names: {a: b}\ntrain: images",
+        "a: &a [x]\nnames: [*a]\ntrain: images",
+    ],
 )
 def test_a_data_yaml_that_is_broken_is_a_sentence(tmp_path: Path, text: str) -> None:
     (yolo(tmp_path, "") / "data.yaml").write_text(text)

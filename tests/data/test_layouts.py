@@ -14,6 +14,7 @@ import pytest
 from cornernet.data.coco import CocoDataset
 from cornernet.data.images import write_image
 from cornernet.data.layouts import find_split
+from cornernet.data.paths import ImageFinder
 from cornernet.data.reader import read_split
 from cornernet.errors import UserError
 
@@ -241,9 +242,52 @@ def yolo_lists(root: Path, split: str) -> None:
     (root / "data.yaml").write_text("train: train.txt\nval: val.txt\nnames: [cat, dog]\n")
 
 
+def yolo_without_yaml(root: Path, split: str) -> None:
+    images(root / "images" / split, split)
+    yolo(root / "labels" / split, split)
+    (root / "classes.txt").write_text("cat\ndog\n", encoding="utf-16")
+
+
+def yolo_names_alone(root: Path, split: str) -> None:
+    yolo_roboflow(root, split)
+    (root / "data.yaml").write_text("names: [cat, dog]\n", encoding="utf-8-sig")
+
+
+def yolo_of_another_computer(root: Path, split: str) -> None:
+    yolo_images_split(root, split)
+    lines = "".join(f"C:\\pets\\images\\{split}\\{name}.jpg\n" for name in SPLITS[split])
+    (root / f"{split}.txt").write_text(lines, encoding="utf-8-sig")
+    (root / "data.yaml").write_text(
+        "train: /home/me/pets/train.txt\nval: /home/me/pets/val.txt\nnames: [cat, dog]\n"
+    )
+
+
+def yolo_darknet(root: Path, split: str) -> None:
+    images(root / "obj_train_data", split)
+    yolo(root / "obj_train_data", split)
+    lines = "".join(f"data/obj_train_data/{name}.jpg\n" for name in SPLITS[split])
+    (root / f"{split}.txt").write_text(lines)
+    (root / "obj.names").write_text("cat\ndog\n")
+    (root / "obj.data").write_text(
+        "classes = 2\ntrain = data/train.txt\nvalid = data/val.txt\nnames = data/obj.names\n"
+    )
+
+
+def voc_by_case(root: Path, split: str) -> None:
+    voc_roboflow(root, split)
+    name = {"val": "valid"}.get(split, split)
+    (root / name).rename(root / name.title())
+
+
+def labels_by_split(root: Path, split: str) -> None:
+    images(root / "images", split)
+    coco(root / f"labels_{split}.json", split)
+
+
 WITH_SPLITS = [
     coco_2017, images_split, split_images, images_for_all, from_the_root, roboflow,
-    voc_lists, voc_roboflow, yolo_images_split, yolo_roboflow, yolo_lists,
+    voc_lists, voc_roboflow, voc_by_case, labels_by_split, yolo_images_split, yolo_roboflow,
+    yolo_lists, yolo_without_yaml, yolo_names_alone, yolo_of_another_computer, yolo_darknet,
 ]  # fmt: skip
 
 
@@ -311,7 +355,13 @@ def yolo_whole(root: Path) -> None:
     (root / "classes.txt").write_text("cat\ndog\n")
 
 
-WHOLE = [cvat, label_studio, flat, flat_with_images, voc_whole, voc_flat, yolo_whole]
+def yolo_flat(root: Path) -> None:
+    images(root)
+    yolo(root)
+    (root / "classes.txt").write_text("cat\r\ndog\r\n")
+
+
+WHOLE = [cvat, label_studio, flat, flat_with_images, voc_whole, voc_flat, yolo_whole, yolo_flat]
 
 
 @pytest.mark.parametrize("layout", WHOLE, ids=lambda layout: layout.__name__)
@@ -343,7 +393,7 @@ def test_a_file_name_is_found_in_all_its_spellings(tmp_path: Path, spelling: str
     assert_same_split(tmp_path, "train")
 
 
-@pytest.mark.parametrize("prefix", ["../../", "/etc/", "..%2f..%2f", "..\\..\\", "a/../../../"])
+@pytest.mark.parametrize("prefix", ["../../", "/../", "..%2f..%2f", "..\\..\\", "a/../../../"])
 def test_a_file_name_that_leaves_the_data_directory_is_refused(tmp_path: Path, prefix: str) -> None:
     root = tmp_path / "data"
     images(root / "train")
@@ -357,6 +407,53 @@ def refused_content(root: Path, *words: str) -> None:
         CocoDataset(root, "train")
     for word in words:
         assert word in str(caught.value)
+
+
+ELSEWHERE = ["/home/me/pets/{}", "C:\\pets\\train\\{}", "d:/pets/{}", "\\\\server\\pets\\{}",
+             "https://example.com/pets/{}", "/data/local-files/?d=train/{}"]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", ELSEWHERE)
+def test_a_name_of_another_computer_is_found_by_its_last_parts(
+    tmp_path: Path, spelling: str
+) -> None:
+    images(tmp_path / "train")
+    coco(tmp_path / "annotations" / "instances_train.json", prefix=spelling.format(""))
+    assert_same_split(tmp_path, "train")
+    notes = CocoDataset(tmp_path, "train").notes
+    assert any("2 of 2 images" in note and "last parts" in note for note in notes)
+
+
+def test_most_of_the_last_parts_decide(tmp_path: Path) -> None:
+    (tmp_path / "train" / "b").mkdir(parents=True)
+    for place in ("a.jpg", "b/a.jpg"):
+        (tmp_path / "train" / place).write_bytes(b"")
+    finder = ImageFinder([tmp_path / "train"], tmp_path)
+    found = [finder.find_last_parts(f"C:\\x\\{name}") for name in ("b\\a.jpg", "c\\a.jpg", "d.jpg")]
+    assert found == [str(tmp_path / "train" / name) for name in ("b/a.jpg", "a.jpg")] + [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("100%.jpg", "100%.jpg"),
+        ("a%20b.jpg", "a%20b.jpg"),
+        ("a%20b.jpg", "a b.jpg"),
+        ("caf\u00e9.jpg", "cafe\u0301.jpg"),
+        ("cafe\u0301.jpg", "caf\u00e9.jpg"),
+        ("caf%C3%A9.jpg", "cafe\u0301.jpg"),
+        ("a.JPG", "a.jpg"),
+        ("a.jpg", "a.JPG"),
+    ],
+)
+def test_a_name_with_odd_characters_is_found(tmp_path: Path, name: str, file: str) -> None:
+    (tmp_path / file).write_bytes(b"")
+    assert ImageFinder([tmp_path], tmp_path).find(name) == str(tmp_path / file)
+
+
+@pytest.mark.parametrize("name", ["a\0.jpg", "\ud800.jpg", "", ".", "x" * 5000])
+def test_a_name_that_no_file_can_have_is_not_found(tmp_path: Path, name: str) -> None:
+    assert ImageFinder([tmp_path], tmp_path).find(name) is None
 
 
 def test_a_linked_directory_is_the_users_own(tmp_path: Path) -> None:
@@ -383,6 +480,23 @@ def test_what_was_seen_is_said(tmp_path: Path) -> None:
     images(tmp_path / "other")
     shutil.rmtree(tmp_path / "labels")
     refused(tmp_path, "2 .txt files", "YOLO without data.yaml")
+
+
+def test_a_json_file_for_each_image_is_no_split(tmp_path: Path) -> None:
+    images(tmp_path)
+    for name in SPLITS["train"]:
+        (tmp_path / f"{name}.json").write_text('{"shapes": []}')
+    refused(tmp_path, "2 .json files", "LabelMe", "COCO")
+
+
+def test_a_file_is_answered_by_its_directory(tmp_path: Path) -> None:
+    yolo_images_split(tmp_path, "train")
+    refused(tmp_path / "data.yaml", "found a file", str(tmp_path), "data.train_annotations")
+
+
+def test_many_splits_are_not_all_listed(tmp_path: Path) -> None:
+    make(tmp_path, *annotation_files(*(f"part{number:02d}" for number in range(30))))
+    refused(tmp_path, "part07 and 22 more", field="split")
 
 
 def test_a_dataset_one_level_deeper_is_named(tmp_path: Path) -> None:

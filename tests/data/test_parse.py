@@ -12,7 +12,7 @@ import torch
 
 from cornernet.data import checks
 from cornernet.data.coco import CocoDataset
-from cornernet.data.fields import flag, identity, number, polygon_box, whole_number
+from cornernet.data.fields import flag, identity, number, whole_number
 from cornernet.data.images import write_image
 from cornernet.data.layouts import find_split
 from cornernet.data.reader import read_split
@@ -111,12 +111,6 @@ def test_only_one_true_and_one_as_text_set_a_flag() -> None:
     assert not any(flag(value) for value in (0, False, None, "0", "", "no", "true", 2, [1], "01"))
 
 
-def test_a_box_is_made_of_polygons_only() -> None:
-    assert polygon_box([[1, 2, 5, 2, 5, 9], [0, 3, 1, 3, "1", 4]]) == [0, 2, 5, 7]
-    for bad in (None, [], {"counts": [1], "size": [2, 2]}, [[1, 2, 3]], [[1, 2, 3, "x", 5, 6]]):
-        assert polygon_box(bad) is None
-
-
 # Boxes, areas and flags
 
 
@@ -184,7 +178,7 @@ def test_polygons_give_the_boxes_that_are_missing(tmp_path: Path) -> None:
     dataset = open_split(tmp_path / "polygons", data)
     plain = open_split(tmp_path / "plain", content())
     assert dataset.ground_truth() == plain.ground_truth()
-    assert any("2 of 3 annotations" in note and "polygons" in note for note in dataset.notes)
+    assert any("2 of 3 annotations" in note and "segmentation" in note for note in dataset.notes)
 
 
 # Ids
@@ -297,6 +291,44 @@ def test_a_box_outside_an_image_of_the_annotated_size_is_dropped(tmp_path: Path)
     data["annotations"][1]["bbox"] = [SIDE + 1, 0, 5, 5]
     issues = read_split(find_split(write(tmp_path, data), "train")).issues
     assert [issue.kind for issue in issues] == [checks.OUTSIDE]
+
+
+def test_an_image_without_a_size_has_that_of_its_file(tmp_path: Path) -> None:
+    plain = open_split(tmp_path / "plain", content())
+    data = content()
+    for entry, size in zip(data["images"], ({}, {"width": None, "height": ""}), strict=False):
+        del entry["width"], entry["height"]
+        entry |= size
+    dataset = open_split(tmp_path / "sizes", data)
+    assert dataset.ground_truth() == plain.ground_truth()
+    assert any("2 of 3 images" in note and "image files" in note for note in dataset.notes)
+
+
+def test_an_image_without_a_size_and_a_file_is_missing(tmp_path: Path) -> None:
+    data = content()
+    data["images"][1] = {"id": 2, "file_name": "gone.png"}
+    issues = read_split(find_split(write(tmp_path, data), "train")).issues
+    assert [issue.kind for issue in issues] == [checks.MISSING_FILE]
+
+
+@pytest.mark.parametrize("name", [None, "", " ", ["cup"], {}, True])
+def test_a_category_has_a_name(tmp_path: Path, name: Any) -> None:
+    data = content(categories=[{"id": 1, "name": name}, {"id": 2, "name": "cat"}])
+    with pytest.raises(UserError, match="category 1 to have a name"):
+        open_split(tmp_path, data)
+
+
+def test_the_name_of_a_category_may_be_a_number(tmp_path: Path) -> None:
+    data = content(categories=[{"id": 1, "name": 7}, {"id": 2, "name": "cat"}])
+    assert open_split(tmp_path, data).classes == ["7", "cat"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_annotations_may_be_in_any_encoding_of_unicode(tmp_path: Path, encoding: str) -> None:
+    write(tmp_path, content())
+    file = tmp_path / "annotations" / "instances_train.json"
+    file.write_bytes(json.dumps(content()).encode(encoding))
+    assert len(CocoDataset(tmp_path, "train")) == 3
 
 
 @pytest.mark.parametrize("text", ['{"images": ' + "9" * 5000 + "}", "[" * 200_000])

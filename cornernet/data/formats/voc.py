@@ -9,7 +9,6 @@ dataset has one, then in alphabetical order. `difficult` is `ignore`.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -17,14 +16,16 @@ from xml.parsers import expat
 
 from cornernet.data import checks
 from cornernet.data.checks import Issue, Section
-from cornernet.data.fields import number, whole_number
-from cornernet.data.images import IMAGE_SUFFIXES, image_size
+from cornernet.data.directories import visible
+from cornernet.data.fields import number
+from cornernet.data.images import IMAGE_SUFFIXES
 from cornernet.data.paths import ImageFinder
+from cornernet.data.text import read_lines
 from cornernet.errors import UserError
 
 
 class _Refused(Exception):
-    """The XML declares an entity."""
+    """The XML declares an entity, or is no annotation of Pascal VOC."""
 
 
 def read_voc(
@@ -41,7 +42,7 @@ def read_voc(
     Raises:
         UserError: the list cannot be read.
     """
-    files = _listed(source, directory) if source != directory else _visible(directory)
+    files = _listed(source, directory) if source != directory else visible(directory, "*.xml")
     content: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
     section = Section("files", list(files), ())
     found: list[tuple[str, list[dict[str, Any]]]] = []
@@ -73,14 +74,9 @@ def read_voc(
 def _in_order(names: set[str], root: Path) -> list[str]:
     for file in ("labels.txt", "classes.txt"):
         if (root / file).is_file():
-            lines = (root / file).read_text(encoding="utf-8", errors="replace").splitlines()
-            listed = [line.strip() for line in lines if line.strip()]
+            listed = filter(None, read_lines(root / file))
             return list(dict.fromkeys([*listed, *sorted(names)]))
     return sorted(names)
-
-
-def _visible(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob("*.xml") if not path.name.startswith("."))
 
 
 def parse_xml(path: Path) -> Element:
@@ -101,21 +97,36 @@ def parse_xml(path: Path) -> Element:
 
     parser.EntityDeclHandler = refuse
     parser.Parse(path.read_bytes(), True)
-    return builder.close()
+    tree: Element = builder.close()
+    if tree.tag != "annotation":
+        advice = (
+            ": an export of CVAT's own; export the dataset as COCO"
+            if tree.find("image") is not None
+            else ""
+        )
+        raise _Refused(f"<{tree.tag}> for <annotation>{advice}")
+    return tree
 
 
 def _listed(source: Path, directory: Path) -> list[Path]:
     """The XML files of a list with one stem in each line."""
     try:
-        lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = list(filter(None, read_lines(source)))
     except OSError as error:
         raise UserError(
             f"{source}: expected a list of images, got the system's error "
             f"'{error.strerror or error}'; check the file and its permissions"
         ) from None
-    words = (line.split() for line in lines)
-    stems = (Path(line[0].replace("\\", "/")).name for line in words if line)
-    return [directory / f"{_without_suffix(stem)}.xml" for stem in stems]
+    found = []
+    for line in lines:
+        # Lists of a class have -1, 0 or 1 behind the stem; but stems may have blanks, too.
+        for name in (line, line.split()[0]):
+            stem = _without_suffix(Path(name.replace("\\", "/")).name)
+            path = directory / f"{stem}.xml"
+            if path.is_file():
+                break
+        found.append(path)
+    return list(dict.fromkeys(found))
 
 
 def _without_suffix(name: str) -> str:
@@ -131,24 +142,14 @@ def _text(element: Element | None, *path: str) -> str:
 
 
 def _image(file: Path, root: Element, finder: ImageFinder) -> dict[str, Any]:
-    """COCO's entry of the image. A size that is missing or 0 is read from the image file."""
+    """COCO's entry of the image."""
     name = _text(root, "filename")
     spellings = [name] if name else []
     spellings += [file.stem + suffix for suffix in IMAGE_SUFFIXES]
     spellings += [file.stem + suffix.upper() for suffix in IMAGE_SUFFIXES]
-    file_name, path = _first(spellings, finder)
-    width, height = (whole_number(_text(root, "size", key)) for key in ("width", "height"))
-    if path is not None and not (width and height):
-        width, height = image_size(path) or (width, height)
+    file_name = next((name for name in spellings if finder.find(name) is not None), spellings[0])
+    width, height = (_text(root, "size", key) for key in ("width", "height"))
     return {"file_name": file_name, "width": width, "height": height}
-
-
-def _first(spellings: Sequence[str], finder: ImageFinder) -> tuple[str, str | None]:
-    for name in spellings:
-        path = finder.find(name)
-        if path is not None:
-            return name, path
-    return spellings[0], None
 
 
 def _object(item: Element) -> dict[str, Any]:
