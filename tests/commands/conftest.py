@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cornernet.data.synthetic import CLASSES, synthesize
+from cornernet.data.shapes import CLASSES
+from cornernet.data.synthetic import synthesize
 
 from .helpers import save_random_weights
 

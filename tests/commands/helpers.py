@@ -12,7 +12,7 @@ import torch
 
 from cornernet.cli import main
 from cornernet.config import config_from_dict
-from cornernet.data.synthetic import CLASSES
+from cornernet.data.shapes import CLASSES
 from cornernet.model.detector import Detector
 from cornernet.weights.file import Weights, save_weights
 from tests.small import SMALL_MODEL

@@ -11,7 +11,7 @@ import torch
 from cornernet.cli import main, parse
 from cornernet.commands.common import check_writable
 from cornernet.config import Config, with_overrides
-from cornernet.data.synthetic import CLASSES
+from cornernet.data.shapes import CLASSES
 from cornernet.errors import UserError
 from cornernet.parts.corners.head import FusedCornerHead
 from cornernet.parts.corners.structures import Outputs

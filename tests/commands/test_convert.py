@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cornernet.cli import main
-from cornernet.data.synthetic import CLASSES
+from cornernet.data.shapes import CLASSES
 from cornernet.weights.file import load_weights
 
 from .helpers import mmdet_file, refusal

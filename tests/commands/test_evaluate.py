@@ -10,7 +10,7 @@ import pytest
 
 from cornernet.cli import main
 from cornernet.data.images import write_image
-from cornernet.data.synthetic import CLASSES
+from cornernet.data.shapes import CLASSES
 from cornernet.inference.evaluate import METRICS
 
 from .helpers import refusal, save_random_weights

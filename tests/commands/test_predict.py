@@ -14,7 +14,7 @@ import pytest
 
 from cornernet.cli import main
 from cornernet.data.images import read_image, write_image
-from cornernet.data.synthetic import CLASSES
+from cornernet.data.shapes import CLASSES
 
 from .helpers import refusal
 

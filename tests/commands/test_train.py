@@ -13,7 +13,7 @@ import torch
 from cornernet.cli import main, parse
 from cornernet.commands.train import continuing_command
 from cornernet.config import load_recipe, settings
-from cornernet.data.synthetic import CLASSES
+from cornernet.data.shapes import CLASSES
 from cornernet.weights.file import load_weights
 
 from .helpers import SMALL_MODEL, mmdet_file, refusal, small_recipe, train_words

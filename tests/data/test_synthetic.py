@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from cornernet.data.coco import CocoDataset
-from cornernet.data.synthetic import CLASSES, _fits, _outline, _rasterise, synthesize
+from cornernet.data.shapes import CLASSES, outline
+from cornernet.data.stencils import rasterise
+from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
 from tests.errors import raises
 
@@ -81,8 +83,8 @@ def test_no_two_boxes_nearly_coincide(root: Path) -> None:
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize(("stroke", "hollow"), [(0.0, False), (4.0, False), (4.0, True)])
 def test_a_box_is_as_tight_as_its_shape(name: str, stroke: float, hollow: bool) -> None:
-    corners = _outline(name) * 30 + (60.3, 70.7)
-    stencil = _rasterise(corners, stroke, hollow, 200, 200)
+    corners = outline(name) * 30 + (60.3, 70.7)
+    stencil = rasterise(corners, stroke, hollow, 200, 200)
     assert stencil is not None
     expected = np.concatenate([corners.min(0), corners.max(0)])
     # A mitre-less line adds at most half its width on each side, and at least nothing.
@@ -98,18 +100,18 @@ def test_a_box_is_as_tight_as_its_shape(name: str, stroke: float, hollow: bool) 
 def test_a_shape_at_the_edge_has_the_box_of_its_visible_part() -> None:
     # A diamond whose left tip is cut off: what is left is as high as before.
     diamond = np.array([[-4.0, 50.0], [26.0, 20.0], [56.0, 50.0], [26.0, 80.0]])
-    stencil = _rasterise(diamond, 0.0, False, 100, 100)
+    stencil = rasterise(diamond, 0.0, False, 100, 100)
     assert stencil is not None
     np.testing.assert_allclose(stencil.box, (0, 20, 56, 80), atol=0.3)
     # Its lower tip cut off as well: the widest row is still in the image.
-    stencil = _rasterise(diamond, 0.0, False, 100, 76)
+    stencil = rasterise(diamond, 0.0, False, 100, 76)
     assert stencil is not None
     np.testing.assert_allclose(stencil.box, (0, 20, 56, 76), atol=0.3)
 
 
 def test_a_shape_mostly_outside_is_not_drawn() -> None:
     square = np.array([[-20.0, 10.0], [20.0, 10.0], [20.0, 50.0], [-20.0, 50.0]])
-    assert _rasterise(square, 0.0, False, 100, 100) is None
+    assert rasterise(square, 0.0, False, 100, 100) is None
 
 
 def test_a_shape_may_hide_a_third_of_an_older_one_but_not_half() -> None:
@@ -117,10 +119,10 @@ def test_a_shape_may_hide_a_third_of_an_older_one_but_not_half() -> None:
     owner[40:60, 40:60] = 0  # an older shape of 20 x 20 pixels
     areas, boxes = [400], [(40.0, 40.0, 60.0, 60.0)]
     square = np.array([[0.0, 0.0], [30.0, 0.0], [30.0, 30.0], [0.0, 30.0]])
-    for left, fits in ((54.0, True), (50.0, False)):  # hides 6 and 10 of the 20 columns
-        stencil = _rasterise(square + (left, 35.0), 0.0, False, 100, 100)
+    for left, expected in ((54.0, True), (50.0, False)):  # hides 6 and 10 of the 20 columns
+        stencil = rasterise(square + (left, 35.0), 0.0, False, 100, 100)
         assert stencil is not None
-        assert _fits(stencil, boxes, owner, areas) == fits
+        assert fits(stencil, boxes, owner, areas) == expected
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cornernet.data.coco import CocoDataset
-from cornernet.data.synthetic import CLASSES, synthesize
+from cornernet.data.shapes import CLASSES
+from cornernet.data.synthetic import synthesize
 from cornernet.inference.evaluate import METRICS, coco_evaluation, coco_results
 from cornernet.structures import Detections
 
