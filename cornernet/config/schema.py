@@ -71,6 +71,8 @@ class AugmentConfig:
         crop_border: the crop's centre keeps this many pixels, halved until it fits, from the
             image's edges.
         flip: probability of a horizontal flip.
+        quarter_turns: rotate the square by 0, 90, 180 or 270 degrees at random; for images that
+            have no upright position, such as those of a microscope or from above.
         brightness: largest absolute change added to all pixels (of 0..255); 0 disables.
         contrast: range of the factor on all pixels; [1, 1] disables.
         saturation: range of the factor on saturation; [1, 1] disables.
@@ -84,6 +86,7 @@ class AugmentConfig:
     )
     crop_border: int = 128
     flip: float = 0.5
+    quarter_turns: bool = False
     brightness: float = 32.0
     contrast: list[float] = field(default_factory=lambda: [0.5, 1.5])
     saturation: list[float] = field(default_factory=lambda: [0.5, 1.5])

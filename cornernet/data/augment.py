@@ -282,13 +282,36 @@ def cut(
     )
 
 
+def turn(sample: Sample, quarters: int) -> Sample:
+    """Rotate a square image and its boxes counterclockwise by quarter turns.
+
+    Args:
+        sample: the image, as high as wide.
+        quarters: how many times 90 degrees, 0..3.
+    """
+    side = sample.image.shape[0]
+
+    def turned(boxes: np.ndarray) -> np.ndarray:
+        for _ in range(quarters):
+            x1, y1, x2, y2 = boxes.T
+            boxes = np.stack([y1, side - x2, y2, side - x1], axis=1)
+        return boxes
+
+    return replace(
+        sample,
+        image=np.ascontiguousarray(np.rot90(sample.image, quarters)),
+        boxes=turned(sample.boxes),
+        crowd_boxes=turned(sample.crowd_boxes),
+    )
+
+
 def augment(
     sample: Sample,
     config: AugmentConfig,
     fill: tuple[float, float, float],
     rng: np.random.Generator,
 ) -> Sample:
-    """Change colours, crop, flip and resize an image of any size to a square of `crop_size`.
+    """Change colours, crop, flip, resize and turn an image of any size: a square of `crop_size`.
 
     Args:
         sample: the image as it was read.
@@ -304,4 +327,6 @@ def augment(
         lambda options: options[int(rng.integers(len(options)))],
     )
     sample = cut(sample, crop, fill, change, mirrored=rng.random() < config.flip)
-    return resize_sample(sample, (config.crop_size, config.crop_size))
+    sample = resize_sample(sample, (config.crop_size, config.crop_size))
+    # No number is drawn for a change that is off, so that it leaves the others' numbers alone.
+    return turn(sample, int(rng.integers(4))) if config.quarter_turns else sample

@@ -22,6 +22,7 @@ from cornernet.data.augment import (
     draw_photometry,
     resize,
     resize_sample,
+    turn,
 )
 from cornernet.structures import Sample
 
@@ -389,3 +390,28 @@ def test_augmentation_leaves_the_given_image_alone() -> None:
     augment(original, CONFIG, FILL, np.random.default_rng(1))
     np.testing.assert_array_equal(original.image, image)
     np.testing.assert_array_equal(original.boxes, boxes)
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_boxes_turn_with_the_image(quarters: int) -> None:
+    before = sample(20, 20, [[5, 2, 17, 7]], [[5, 2, 17, 7]])
+    before.image[:] = 0
+    before.image[2:7, 5:17] = 255
+    turned = turn(before, quarters)
+    rows, columns = np.nonzero(turned.image[..., 0])
+    tight = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert turned.boxes.tolist() == turned.crowd_boxes.tolist() == [tight]
+    assert turned.image.flags.c_contiguous
+
+
+def test_quarter_turns_are_all_drawn_and_leave_the_other_changes_as_they_are() -> None:
+    config = dataclasses.replace(CONFIG, flip=0.0)
+    before = sample(boxes=[[10, 10, 50, 50]])
+    wanted = [augment(before, config, FILL, np.random.default_rng(seed)) for seed in range(12)]
+    turns = dataclasses.replace(config, quarter_turns=True)
+    found = [augment(before, turns, FILL, np.random.default_rng(seed)) for seed in range(12)]
+    quarters = [
+        next(k for k in range(4) if np.array_equal(np.rot90(plain.image, k), turned.image))
+        for plain, turned in zip(wanted, found, strict=True)
+    ]
+    assert set(quarters) == {0, 1, 2, 3}
