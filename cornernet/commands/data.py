@@ -23,12 +23,25 @@ def _add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", type=int, default=400, help="images (default 400)")
     parser.add_argument("--val", type=int, default=100, help="images (default 100)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--style",
+        choices=("shapes", "scenes"),
+        default="shapes",
+        help="shapes of five classes, or scenes: objects of one class with any outline on rich "
+        "backgrounds, to learn weights from that other trainings start with (default shapes)",
+    )
 
 
 def synthesize(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     from cornernet.data.synthetic import synthesize
 
-    synthesize(arguments.root, train=arguments.train, val=arguments.val, seed=arguments.seed)
+    synthesize(
+        arguments.root,
+        train=arguments.train,
+        val=arguments.val,
+        style=arguments.style,
+        seed=arguments.seed,
+    )
     say(f"{arguments.root}: {arguments.train} training and {arguments.val} validation images")
 
 
@@ -100,7 +113,7 @@ CONVERT = Command(
 )
 SYNTHESIZE = Command(
     "synthesize",
-    "Write a COCO dataset of drawn shapes, the same for the same seed.",
+    "Write a COCO dataset of generated images, the same for the same seed.",
     _add_synthesize_arguments,
     synthesize,
 )

@@ -26,7 +26,7 @@ def draw_shapes(
     """One image `[H, W, 3]` uint8 RGB, its boxes (xyxy px) and labels (indices of `classes`)."""
     width, height = (int(side) for side in rng.integers(min_side, max_side, 2, endpoint=True))
     canvas = _background(rng, height, width)
-    _draw_clutter(rng, canvas)
+    draw_clutter(rng, canvas)
     boxes: list[tuple[float, float, float, float]] = []
     labels: list[int] = []
     # The index of the shape at each pixel, -1 for none; the pixels of each shape when it was drawn.
@@ -70,7 +70,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     return (first + blend[..., None] * (second - first)).astype(np.float32)
 
 
-def _draw_clutter(rng: np.random.Generator, canvas: np.ndarray) -> None:
+def draw_clutter(rng: np.random.Generator, canvas: np.ndarray) -> None:
     """Add lines, arcs and specks to the background, which belong to no class."""
     height, width = canvas.shape[:2]
     for _ in range(int(rng.integers(0, 7))):
@@ -153,7 +153,7 @@ def _paint(rng: np.random.Generator, canvas: np.ndarray, stencil: Stencil) -> No
     patch = canvas[window(stencil)]
     shape = stencil.cover > 0
     behind = patch[shape]
-    colour = _contrasting(rng, behind)
+    colour = contrasting(rng, behind)
     rows, columns = stencil.cover.shape
     # A slight gradient of brightness, because real objects do not have one uniform colour.
     slope = np.linspace(-1, 1, columns) * rng.uniform(-12, 12)
@@ -162,11 +162,13 @@ def _paint(rng: np.random.Generator, canvas: np.ndarray, stencil: Stencil) -> No
     blend(patch, stencil.cover, shaded)
     if stencil.border is not None:
         # A border in the colour of the background would be invisible, and the box too large.
-        border_colour = _contrasting(rng, np.concatenate([behind, patch[shape]]))
+        border_colour = contrasting(rng, np.concatenate([behind, patch[shape]]))
         blend(patch, stencil.border, border_colour)
 
 
-def _contrasting(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+def contrasting(
+    rng: np.random.Generator, pixels: np.ndarray, least: float = _MIN_CONTRAST
+) -> np.ndarray:
     """A random colour `[3]` float32 that differs from nearly all of `pixels` `[n, 3]`."""
     best, best_distance = np.zeros(3), -1.0
     for _ in range(_COLOURS):
@@ -174,7 +176,7 @@ def _contrasting(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
         distance = float(np.percentile(np.sqrt(((pixels - colour) ** 2).sum(1)), 5))
         if distance > best_distance:
             best, best_distance = colour, distance
-        if distance >= _MIN_CONTRAST:
+        if distance >= least:
             break
     return best.astype(np.float32)
 

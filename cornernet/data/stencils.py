@@ -120,15 +120,17 @@ def fits(
     boxes: Sequence[tuple[float, float, float, float]],
     owner: np.ndarray,
     areas: Sequence[int],
+    max_box_overlap: float = _MAX_BOX_OVERLAP,
+    max_hidden: float = _MAX_HIDDEN,
 ) -> bool:
     """Whether enough of every older shape stays visible behind a new one."""
-    if any(box_overlap(stencil.box, box) > _MAX_BOX_OVERLAP for box in boxes):
+    if any(box_overlap(stencil.box, box) > max_box_overlap for box in boxes):
         return False
     rows, columns = window(stencil)
     covered = owner[rows, columns][stencil.cover >= 0.5]
     shown = np.bincount(owner[owner >= 0], minlength=len(areas))
     shown -= np.bincount(covered[covered >= 0], minlength=len(areas))
-    return bool(np.all(shown >= (1 - _MAX_HIDDEN) * np.array(areas)))
+    return bool(np.all(shown >= (1 - max_hidden) * np.array(areas)))
 
 
 def box_overlap(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from cornernet.data.coco import CocoDataset
 from cornernet.data.shapes import CLASSES, outline
-from cornernet.data.stencils import rasterise
+from cornernet.data.stencils import fits, rasterise
 from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
 from tests.errors import raises
@@ -230,3 +231,33 @@ def test_an_argument_out_of_range_is_a_sentence(
     with raises(*words, field=field):
         synthesize(tmp_path / "a", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_scenes_show_objects_of_one_class(tmp_path: Path) -> None:
+    root = synthesize(tmp_path / "scenes", train=12, val=1, style="scenes")
+    content = json.loads((root / "annotations" / "instances_train.json").read_text())
+    assert [category["name"] for category in content["categories"]] == ["object"]
+    numbers = Counter(entry["image_id"] for entry in content["annotations"])
+    assert len(numbers) == 12 and max(numbers.values()) >= 6 > min(numbers.values())
+    sides = [max(entry["bbox"][2:]) for entry in content["annotations"]]
+    assert min(sides) < 20 and max(sides) > 80
+
+
+def test_the_same_seed_gives_the_same_scenes(tmp_path: Path) -> None:
+    first, second = (
+        synthesize(tmp_path / name, train=2, val=1, style="scenes", seed=3) for name in "ab"
+    )
+    for path in sorted(first.rglob("*.*")):
+        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "words"),
+    [({"style": "photos"}, "style", "scenes"),
+     ({"style": "scenes", "classes": ["star"]}, "classes", "one class")],
+)  # fmt: skip
+def test_a_style_that_does_not_fit_is_refused(
+    tmp_path: Path, arguments: dict[str, Any], field: str, words: str
+) -> None:
+    with raises(words, field=field):
+        synthesize(tmp_path / "data", **arguments)
