@@ -36,13 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="initialise what is missing or does not fit, leave out what is left over",
     )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="write floats of 16 bits: half the size, values rounded to 11 bits",
+    )
 
 
 def run(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     import torch
 
     from cornernet.model.detector import Detector, count_parameters
-    from cornernet.weights.file import read_weights, save_atomically, save_weights
+    from cornernet.weights.file import halved, read_weights, save_atomically, save_weights
     from cornernet.weights.foreign import to_mmdet
 
     check_writable(arguments.output)
@@ -59,6 +64,8 @@ def run(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     )
     with torch.device("meta"):
         parameters = count_parameters(Detector(weights.config.model, len(weights.classes)))
+    if arguments.half:
+        weights.state_dict = halved(weights.state_dict, str(source))
     tensors = weights.state_dict
     if arguments.to_mmdet:
         content, said = to_mmdet(tensors, weights.config.model, weights.classes, str(source))

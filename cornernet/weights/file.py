@@ -69,6 +69,24 @@ def save_atomically(content: Any, path: Path) -> None:
         ) from None
 
 
+def halved(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Tensors with their floats in float16, for a file of half the size; others as they are.
+
+    Values are rounded to 11 bits. Whatever reads the file computes in float32 as before.
+
+    Raises:
+        UserError: a value is beyond float16's 65,504.
+    """
+    half = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    for key, value in half.items():
+        if not value.isfinite().all():
+            raise UserError(
+                f"{source}: expected values that float16 can hold, up to 65,504, found "
+                f"{state[key].abs().max().item():g} in {key}; keep them in float32"
+            )
+    return half
+
+
 def save_weights(weights: Weights, path: Path) -> None:
     """Write a weights file, or a checkpoint where `weights.training` is set."""
     content: dict[str, Any] = {

@@ -43,6 +43,33 @@ def test_convert_leaves_training_out_of_a_checkpoint(tmp_path: Path, weights: Pa
     assert load_weights(tmp_path / "w.pt").training is None
 
 
+def test_convert_to_half_precision_halves_the_file(tmp_path: Path, weights: Path) -> None:
+    main(["convert", str(weights), "--half", "--output", str(tmp_path / "half.pt")])
+    whole, half = load_weights(weights), load_weights(tmp_path / "half.pt")
+    assert all(
+        value.dtype == (torch.float16 if value.is_floating_point() else value.dtype)
+        for value in half.state_dict.values()
+    )
+    size = sum(value.nbytes for value in half.state_dict.values())
+    assert size < 0.51 * sum(value.nbytes for value in whole.state_dict.values())
+    for key, value in half.build_model().state_dict().items():
+        assert value.dtype == whole.state_dict[key].dtype
+        torch.testing.assert_close(value, whole.state_dict[key], rtol=1e-3, atol=1e-6)
+
+
+def test_convert_to_half_precision_refuses_what_it_cannot_hold(
+    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(weights, weights_only=True)
+    content["state_dict"]["head.tl_off.0.1.conv.bias"][0] = 70_000.0
+    torch.save(content, tmp_path / "w.pt")
+    error = refusal(
+        capsys, "convert", str(tmp_path / "w.pt"), "--half", "--output", str(tmp_path / "half.pt")
+    )
+    assert "65,504" in error and "head.tl_off.0.1.conv.bias" in error
+    assert not (tmp_path / "half.pt").exists()
+
+
 def test_convert_lists_what_does_not_fit_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
