@@ -19,7 +19,8 @@ from cornernet.train.run_directory import Checkpoint
 from cornernet.train.schedule import learning_rate
 from cornernet.train.trainer import Trainer
 from cornernet.weights.file import load_weights
-from cornernet.weights.state import start_from
+from cornernet.weights.pretrained import start_file
+from cornernet.weights.state import Start, start_from
 
 
 @dataclass
@@ -136,14 +137,20 @@ def resolved(config: Config, dataset: CocoDataset) -> Config:
 def _initialise(model: Detector, config: Config, classes: list[str]) -> list[str]:
     """Load `train.init`; returns what to tell about it."""
     source = config.train.init
-    weights = load_weights(source)
-    anew = start_from(model, weights, config.model, classes, source)
-    if not anew:
+    weights = load_weights(start_file(source))
+    taken = start_from(model, weights, config.model, classes, source)
+    if taken == Start([], [], []):
         return [f"starting from all weights of {source}, whose classes are the same"]
-    return [
-        f"starting from {source} ({len(weights.classes)} classes: {_shortened(weights.classes)}); "
-        f"re-initialised for the classes of this data: {', '.join(anew)}"
+    told = [
+        f"starting from {source} ({len(weights.classes)} classes: {_shortened(weights.classes)})"
     ]
+    if taken.reinitialised:
+        told.append(f"re-initialised for this data and network: {', '.join(taken.reinitialised)}")
+    if taken.shared:
+        told.append(f"the one class's weights start every class: {', '.join(taken.shared)}")
+    if taken.left_out:
+        told.append(f"left out, since the network has no such part: {', '.join(taken.left_out)}")
+    return ["; ".join(told)]
 
 
 def _shortened(names: list[str], limit: int = 5) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The setting that names weights to start from.
 _START = "train.init"
 # Settings of the network in which weights to start from may differ.
-_FREE_FOR_START = {"num_classes", "freeze_batch_norm"}
+_FREE_FOR_START = {"num_classes", "freeze_batch_norm", "parts"}
 
 
 @dataclass
@@ -100,10 +100,29 @@ def load_state(
     model.load_state_dict(state)
 
 
+@dataclass(frozen=True)
+class Start:
+    """What became of weights that a network was to start from.
+
+    Attributes:
+        reinitialised: layers that keep their random weights: those that depend on the classes, and
+            the heads of parts that the weights lack.
+        shared: layers that have the weights of the file's one class for every class.
+        left_out: heads of parts that the network lacks.
+    """
+
+    reinitialised: list[str]
+    shared: list[str]
+    left_out: list[str]
+
+
 def start_from(
     model: Detector, weights: Weights, config: ModelConfig, classes: list[str], source: str
-) -> list[str]:
+) -> Start:
     """Load weights that are to be trained further.
+
+    Layers that depend on the classes are taken if the classes are the same. Those of a file of one
+    class stand for "an object" and start every class. Otherwise they stay random.
 
     Args:
         model: a new network with random weights.
@@ -111,10 +130,6 @@ def start_from(
         config: the sizes of `model`.
         classes: names by label of the training data.
         source: the weights' file, for messages.
-
-    Returns:
-        Names of the layers that keep their random weights, because they depend on the classes and
-        the weights are for other classes.
 
     Raises:
         UserError: the weights are of another network.
@@ -128,17 +143,42 @@ def start_from(
     if different:
         raise UserError(
             f"must name weights of the network to be trained, got {source} of a network with "
-            f"{', '.join(different)}; use these settings, or other weights",
+            f"{', '.join(different)}; use these settings, or other weights, or none: "
+            '""',
             field=_START,
         )
-    state = dict(weights.state_dict)
-    reinitialised: list[str] = []
+    own, state = model.state_dict(), dict(weights.state_dict)
+    new, left_out = _heads_that_differ(model, state, found["parts"])
+    state = {key: value for key, value in state.items() if _module(key) not in left_out}
+    of_classes: list[str] = []
     if classes != weights.classes:
-        reinitialised = model.class_dependent_layers()
-        own = model.state_dict()
-        state |= {key: own[key] for key in own if key.rpartition(".")[0] in reinitialised}
+        of_classes = [name for name in model.class_dependent_layers() if _module(name) not in new]
+    one_class = len(weights.classes) == 1
+    for key, value in own.items():
+        if _module(key) in new:
+            state[key] = value
+        elif key in state and key.rpartition(".")[0] in of_classes:
+            same_inputs = state[key].shape[1:] == value.shape[1:]
+            state[key] = state[key].expand_as(value) if one_class and same_inputs else value
     load_state(model, state, source, field=_START)
-    return reinitialised
+    shared, random = (of_classes, new) if one_class else ([], new + of_classes)
+    return Start(random, shared, left_out)
+
+
+def _heads_that_differ(
+    model: Detector, state: Mapping[str, Tensor], parts: list[str]
+) -> tuple[list[str], list[str]]:
+    """Heads that only the network has, and modules that only weights of other parts have."""
+    missing = [part for part in model.parts if part.name not in parts]
+    own = {_module(key) for key in model.state_dict()}
+    superfluous = set(parts) - {part.name for part in model.parts}
+    left_out = sorted({_module(key) for key in state} - own) if superfluous else []
+    return [part.head_name for part in missing], left_out
+
+
+def _module(name: str) -> str:
+    """The part of a tensor's or layer's name that is a module of the detector."""
+    return name.partition(".")[0]
 
 
 def _as_written(value: Any) -> str:

@@ -347,9 +347,7 @@ def test_for_other_classes_exactly_their_convolutions_start_anew(
     for key, value in found.items():
         assert torch.equal(value, fresh[key] if key in anew else wanted[key]), key
     words = " ".join(capsys.readouterr().out.split())
-    assert (
-        "re-initialised for the classes of this data: head.tl_heat.0.1.conv, head.br_heat" in words
-    )
+    assert "re-initialised for this data and network: head.tl_heat.0.1.conv, head.br_heat" in words
 
 
 def test_weights_of_another_network_to_start_from_name_the_settings(

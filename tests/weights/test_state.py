@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,12 +11,12 @@ from torch import Tensor
 from cornernet.config import Config, ModelConfig
 from cornernet.model.detector import Detector
 from cornernet.weights.file import Weights
-from cornernet.weights.state import load_state, start_from
+from cornernet.weights.state import Start, load_state, start_from
 from tests.errors import raises
 from tests.small import SMALL_MODEL
 
 
-def network(seed: int = 0, classes: int = 2, **changes: int) -> Detector:
+def network(seed: int = 0, classes: int = 2, **changes: Any) -> Detector:
     torch.manual_seed(seed)
     return Detector(ModelConfig(**(SMALL_MODEL | changes)), classes)
 
@@ -48,18 +50,18 @@ def test_tensors_that_do_not_fit_change_nothing(kind: str) -> None:
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
-def weights(classes: list[str], **changes: int) -> Weights:
+def weights(classes: list[str], **changes: Any) -> Weights:
     config = Config(model=ModelConfig(**(SMALL_MODEL | changes)))
     return Weights(network(1, len(classes), **changes).state_dict(), classes, config)
 
 
-def start(model: Detector, start: Weights, classes: list[str]) -> list[str]:
-    return start_from(model, start, ModelConfig(**SMALL_MODEL), classes, "w.pt")
+def start(model: Detector, start: Weights, classes: list[str]) -> Start:
+    return start_from(model, start, model.config, classes, "w.pt")
 
 
 def test_weights_for_the_same_classes_are_taken_whole() -> None:
     model, given = network(), weights(["a", "b"])
-    assert start(model, given, ["a", "b"]) == []
+    assert start(model, given, ["a", "b"]) == Start([], [], [])
     assert all(torch.equal(given.state_dict[k], v) for k, v in model.state_dict().items())
 
 
@@ -70,12 +72,37 @@ def test_exactly_the_layers_that_depend_on_the_classes_stay_random(classes: list
         network(0, len(classes)).state_dict(),
         weights(["a", "b"]),
     )
-    found = start(model, given, classes)
+    found = start(model, given, classes).reinitialised
     assert found == model.class_dependent_layers()
     assert set(found) == {"head.tl_heat.0.1.conv", "head.br_heat.0.1.conv"}
     for key, value in model.state_dict().items():
         wanted = fresh if key.rpartition(".")[0] in found else given.state_dict
         assert torch.equal(value, wanted[key]), key
+
+
+@pytest.mark.parametrize("classes", [["x"], ["x", "y", "z"]])
+def test_the_layers_of_one_class_start_every_class(classes: list[str]) -> None:
+    model, given = network(0, len(classes)), weights(["object"])
+    found = start(model, given, classes)
+    assert found == Start([], ["head.tl_heat.0.1.conv", "head.br_heat.0.1.conv"], [])
+    for key, value in model.state_dict().items():
+        one = given.state_dict[key]
+        assert torch.equal(value, one.expand_as(value)), key
+
+
+def test_a_part_that_the_weights_lack_keeps_its_random_weights() -> None:
+    model, fresh = (network(0, 2, parts=["corners", "centers"]) for _ in range(2))
+    given = weights(["a", "b"])
+    assert start(model, given, ["a", "b"]) == Start(["centers"], [], [])
+    for key, value in model.state_dict().items():
+        own = fresh.state_dict() if key.startswith("centers.") else given.state_dict
+        assert torch.equal(value, own[key]), key
+
+
+def test_a_part_that_only_the_weights_have_is_left_out() -> None:
+    model, given = network(), weights(["a", "b"], parts=["corners", "centers"])
+    assert start(model, given, ["a", "b"]) == Start([], [], ["centers"])
+    assert all(torch.equal(given.state_dict[k], v) for k, v in model.state_dict().items())
 
 
 def test_class_dependent_layers_are_those_whose_shape_depends_on_the_classes() -> None:

@@ -182,7 +182,7 @@ def test_weights_of_other_classes_start_their_centres_again(tmp_path: Path) -> N
     config = Config(model=model.config)
     weights = Weights(model.state_dict(), ["a", "b"], config)
     other = Detector(model.config, 3)
-    again = start_from(other, weights, model.config, ["x", "y", "z"], "w.pt")
+    again = start_from(other, weights, model.config, ["x", "y", "z"], "w.pt").reinitialised
     assert "centers.heat.0.1.conv" in again
     kept = "centers.off.0.1.conv.weight"
     assert torch.equal(other.state_dict()[kept], model.state_dict()[kept])
