@@ -1,4 +1,4 @@
-"""What all tests share: the option `--golden` and its marker, and a network that has learnt."""
+"""What all tests share: options and markers of golden files, and a network that has learnt."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parent / "data" / "golden",
         help="folder with MMDetection's inputs and outputs; tests/golden is run on it",
     )
+    parser.addoption(
+        "--golden-family",
+        metavar="DIR",
+        type=Path,
+        default=Path(__file__).parent / "data" / "golden_family",
+        help="directory with inputs and outputs of CornerNet-Lite and CenterNet; "
+        "tests/golden/family is run on it",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "golden_cases(file, key, prefix): one test for each entry of a golden file's meta[key]; "
         "the entry's arrays are called prefix, with its name or index filled in, and their name",
+    )
+    config.addinivalue_line(
+        "markers",
+        "family_cases(file): one test for each entry of meta['cases'] of a golden file of the "
+        "CornerNet family; the entry's arrays are called its name, an underscore, and their name",
     )
 
 

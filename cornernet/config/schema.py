@@ -148,7 +148,7 @@ class LossConfig:
     offset_weight: float = 1.0
     center_weight: float = 1.0
     embedding_batch: float = 6.0
-    normalize: Literal["mmdet", "paper"] = "mmdet"
+    normalize: Literal["mmdet", "paper", "original"] = "mmdet"
     ignore_crowds: bool = True
 
     def __post_init__(self) -> None:

@@ -153,7 +153,7 @@ def read_weights(
     external = from_foreign(
         content, str(path), state=state, classes=classes, allow_partial=allow_partial
     )
-    weights = Weights(external.state_dict, external.classes, Config(model=external.model))
+    weights = Weights(external.state_dict, external.classes, external.config)
     return weights, [f"layout of names: {external.layout}", *external.notes]
 
 

@@ -66,7 +66,7 @@ def test_tensors_of_mmdetection_come_under_our_names() -> None:
 def test_sizes_of_the_network_are_found_from_the_tensors(changes: dict[str, Any]) -> None:
     state = mmdet_names(network(**changes).state_dict())
     found = from_foreign({"state_dict": state, **{"meta": {"CLASSES": ("a", "b", "c")}}}, "x.pth")
-    assert found.model == ModelConfig(**(SMALL_MODEL | changes))
+    assert found.config.model == ModelConfig(**(SMALL_MODEL | changes))
 
 
 @pytest.mark.parametrize("stacks", [1, 2])
@@ -74,7 +74,7 @@ def test_the_papers_networks_are_found(stacks: int) -> None:
     with torch.device("meta"):
         state = Detector(ModelConfig(stacks=stacks), 80).state_dict()
     found = from_foreign({"state_dict": mmdet_names(state)}, "x.pth")
-    assert found.model == ModelConfig(stacks=stacks)
+    assert found.config.model == ModelConfig(stacks=stacks)
 
 
 @pytest.mark.parametrize(
@@ -200,13 +200,16 @@ model = dict(type='CornerNet', data_preprocessor=dict(
 def test_mean_and_deviation_are_read_from_the_files_configuration(key: str, order: str) -> None:
     given: dict[str, Any] = {key: CONFIGURATION.format(order=order)}
     found = from_foreign(checkpoint(**given), "x.pth")
-    assert (found.model.pixel_mean, found.model.pixel_std) == ([10, 20, 30], [1, 2, 4])
+    assert (found.config.model.pixel_mean, found.config.model.pixel_std) == (
+        [10, 20, 30],
+        [1, 2, 4],
+    )
 
 
 def test_a_network_for_bgr_gives_the_same_maps_for_rgb() -> None:
     text = CONFIGURATION.format(order="bgr_to_rgb=False")
     found = from_foreign(checkpoint(cfg=text), "x.pth")
-    theirs, ours = network().eval(), Detector(found.model, 3).eval()
+    theirs, ours = network().eval(), Detector(found.config.model, 3).eval()
     ours.load_state_dict(found.state_dict)
     bgr = 255 * torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([10.0, 20, 30], [1.0, 2, 4]))
@@ -224,14 +227,14 @@ def test_a_network_for_bgr_gives_the_same_maps_for_rgb() -> None:
 @pytest.mark.filterwarnings("ignore:.*model.pixel_mean")
 def test_configuration_that_says_nothing_leaves_imagenets_constants(text: str) -> None:
     found = from_foreign(checkpoint(cfg=text), "x.pth")
-    assert found.model.pixel_mean == ModelConfig().pixel_mean
+    assert found.config.model.pixel_mean == ModelConfig().pixel_mean
 
 
 def test_configuration_that_says_two_things_is_warned_of() -> None:
     text = "a = dict(mean=[1, 1, 1], std=[1, 1, 1], to_rgb=True)\n"
     with pytest.warns(UserWarning, match=r"x\.pth.*model\.pixel_mean"):
         found = from_foreign(checkpoint(cfg=text + text.replace("mean=[1", "mean=[2")), "x.pth")
-    assert found.model.pixel_mean == ModelConfig().pixel_mean
+    assert found.config.model.pixel_mean == ModelConfig().pixel_mean
 
 
 def test_a_configuration_is_not_run(tmp_path: Path) -> None:
@@ -321,7 +324,7 @@ def test_backbone_alone_is_completed_on_demand() -> None:
     state = {k: v for k, v in checkpoint()["state_dict"].items() if k.startswith("backbone.")}
     found = from_foreign({"state_dict": state}, "x.pth", classes=["a", "b"], allow_partial=True)
     assert found.classes == ["a", "b"]
-    assert (found.model.feature_channels, found.model.pool_channels) == (8, 128)
+    assert (found.config.model.feature_channels, found.config.model.pool_channels) == (8, 128)
     assert all(torch.equal(found.state_dict[key], value) for key, value in state.items())
 
 
@@ -361,7 +364,7 @@ def test_the_preprocessor_wins_over_the_colour_of_the_canvas() -> None:
         "a = dict(type='DetDataPreprocessor', mean=[1, 2, 3], std=[4, 5, 6], bgr_to_rgb=True)\n"
         "b = dict(type='RandomCenterCropPad', mean=[7, 8, 9], std=[1, 1, 1], to_rgb=True)"
     )
-    model = from_foreign(checkpoint(cfg=text), "x.pth").model
+    model = from_foreign(checkpoint(cfg=text), "x.pth").config.model
     assert (model.pixel_mean, model.pixel_std) == ([1, 2, 3], [4, 5, 6])
     assert model.padding_color == [7, 8, 9]
 
@@ -369,7 +372,7 @@ def test_the_preprocessor_wins_over_the_colour_of_the_canvas() -> None:
 def test_a_preprocessor_that_does_not_say_takes_bgr() -> None:
     text = "dict(type='DetDataPreprocessor', mean=[1, 2, 3], std=[4, 5, 6])"
     found = from_foreign(checkpoint(cfg=text), "x.pth")
-    assert (found.model.pixel_mean, found.model.pixel_std) == ([3, 2, 1], [6, 5, 4])
+    assert (found.config.model.pixel_mean, found.config.model.pixel_std) == ([3, 2, 1], [6, 5, 4])
     key = "backbone.stem.0.conv.weight"
     assert torch.equal(found.state_dict[key], network().state_dict()[key].flip(1))
 
@@ -377,7 +380,7 @@ def test_a_preprocessor_that_does_not_say_takes_bgr() -> None:
 def test_a_configuration_may_be_a_dictionary() -> None:
     step = {"type": "Normalize", "mean": [1, 2, 3], "std": [4, 5, 6]}
     found = from_foreign(checkpoint(cfg={"pipeline": [step]}), "x.pth")
-    assert found.model.pixel_mean == [1, 2, 3]
+    assert found.config.model.pixel_mean == [1, 2, 3]
 
 
 @pytest.mark.parametrize("std", ["[0, 1, 1]", "[-1, 1, 1]"])
@@ -485,7 +488,7 @@ def test_there_and_back_changes_nothing(stacks: int) -> None:
     config = ModelConfig(**(SMALL_MODEL | MMDET_HEAD | colors | {"stacks": stacks}))
     content, _ = to_mmdet(model.state_dict(), config, ["a", "b", "c"], "w.pt")
     found = from_foreign(content, "x.pth")
-    assert (found.classes, found.model) == (["a", "b", "c"], config)
+    assert (found.classes, found.config.model) == (["a", "b", "c"], config)
     assert_same_tensors(found.state_dict, model.state_dict())
 
 

@@ -23,6 +23,8 @@ class Layout:
             about it; nothing where our defaults hold.
         unused: patterns of tensors, under our names, that the program stores and never uses; they
             are dropped where our network has none of that name.
+        recipe: whose settings, other than those of the network, the weights come with; "" stands
+            for the defaults.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Layout:
         lambda meta, source: (None, None)
     )
     unused: tuple[str, ...] = ()
+    recipe: str = ""
 
     def describes(self, names: Iterable[str]) -> bool:
         """Whether tensors with these names have this layout."""

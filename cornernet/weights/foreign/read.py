@@ -1,13 +1,14 @@
 """Reading other programs' weights into our layout.
 
 `LAYOUTS` lists the layouts that are known. Our module names are MMDetection's, except for the head,
-which is `bbox_head` there. The original repository (princeton-vl/CornerNet) and its successor
-(CornerNet-Lite, only its CornerNet) have their own names, take colours in the order BGR and
-normalise them with other constants.
+which is `bbox_head` there. The original repository (princeton-vl/CornerNet) and its successors
+(CornerNet-Lite and CenterNet) have their own names, take colours in the order BGR and normalise
+them with other constants.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cornernet.config import ModelConfig
+from cornernet.config import Config, ModelConfig, load_recipe
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.weights.foreign.classes import class_names
 from cornernet.weights.foreign.layout import Layout
 from cornernet.weights.foreign.mmdetection import MMDETECTION
 from cornernet.weights.foreign.names import matching, renamed
-from cornernet.weights.foreign.original import ORIGINAL
+from cornernet.weights.foreign.original import ORIGINALS
 from cornernet.weights.foreign.pixels import with_reversed_colors
 from cornernet.weights.foreign.sizes import sizes_of
 from cornernet.weights.foreign.tensors import named_tensors
@@ -36,7 +37,7 @@ _BARE = Layout(
     absent=("bbox_head.*",),
 )
 # The first one that describes a file's tensors is taken.
-LAYOUTS = (_BARE, MMDETECTION, ORIGINAL)
+LAYOUTS = (_BARE, MMDETECTION, *ORIGINALS)
 
 
 @dataclass
@@ -45,14 +46,15 @@ class External:
 
     Attributes:
         state_dict: every tensor of the network.
-        model: the network, found from the tensors' shapes.
+        config: the network, found from the tensors' shapes, and the settings of the layout's
+            recipe.
         classes: names by label.
         layout: where the tensors' names come from.
         notes: what was done beside renaming, a sentence each.
     """
 
     state_dict: dict[str, Tensor]
-    model: ModelConfig
+    config: Config
     classes: list[str]
     layout: str
     notes: list[str] = field(default_factory=list)
@@ -111,7 +113,11 @@ def from_foreign(
     tensors = {k: v.float() if v.is_floating_point() else v.long() for k, v in tensors.items()}
     network = functools.partial(Detector, model, len(names))
     fitted, done = _fitted(tensors, network, layout, allow_partial, source)
-    return External(fitted, model, names, layout.name, notes + done)
+    config = load_recipe(layout.recipe) if layout.recipe else Config()
+    if layout.recipe:
+        done.append(f"settings of testing and training: those of the recipe {layout.recipe}")
+    config = dataclasses.replace(config, model=model)
+    return External(fitted, config, names, layout.name, notes + done)
 
 
 def _layout_of(tensors: Mapping[str, Tensor], source: str) -> Layout:

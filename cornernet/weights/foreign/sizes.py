@@ -34,17 +34,26 @@ SIZES = (
     Size("stacks", ("backbone.hourglass_modules.{index}.*",), axis=None),
     Size(
         "stage_channels",
-        # The last layer of a block; the first may be narrower.
+        # The last layer of a block; the first is half as wide in fire blocks.
         ("{level}.(up1.)?{index}.bn2.(weight|bias)", "{level}.(up1.)?{index}.conv2.weight",
-         "{level}.(up1.)?{index}.(conv1|bn1).(weight|bias)"),
+         "{level}.up2.(weight|bias)", "{level}.(up1.)?{index}.(conv1|bn1).(weight|bias)"),
     ),
     Size("stage_blocks", ("{level}.(up1.)?{index}.*",), axis=None),
     Size("feature_channels", ("backbone.out_convs.{stack}.(conv|bn).weight",)),
     Size("pool_channels", ("head.{corner}_pool.{stack}.direction{index}_conv.(conv|bn).weight",)),
     Size("head_channels", ("head.{corner}_(heat|off|emb).{stack}.0.conv.(weight|bias)",)),
     Size("embedding_channels", ("head.{corner}_emb.{stack}.1.conv.(weight|bias)",)),
+    Size("branch_kernel", ("head.{corner}_(heat|off|emb).{stack}.0.conv.weight",), axis=2),
     Size("num_classes", ("head.{corner}_heat.{stack}.1.conv.(weight|bias)",)),
 )  # fmt: skip
+# Settings that have another value than by default where a tensor of a name is there.
+CHOICES: tuple[tuple[str, str, Any], ...] = (
+    ("stem_stride", "backbone.stem.2.*", 8),
+    ("block", "backbone.hourglass_modules.{path}.conv_3x3.*", "fire"),
+    ("upsampling", "backbone.hourglass_modules.{path}.up2.*", "transposed"),
+    ("corner_pooling", "head.{corner}_pool.{stack}.look{index}_conv.*", "cascade"),
+    ("parts", "centers.*", ["corners", "centers"]),
+)
 
 
 def sizes_of(state: Mapping[str, Tensor], source: str) -> dict[str, Any]:
@@ -70,6 +79,9 @@ def sizes_of(state: Mapping[str, Tensor], source: str) -> dict[str, Any]:
             found[size.setting] = of_levels
         elif value := _read(size, state):
             found[size.setting] = value
+    for setting, pattern, value in CHOICES:
+        if matching(pattern, state):
+            found[setting] = value
     return found
 
 
