@@ -15,7 +15,7 @@ from tests.cuda_on_host.conftest import OnHost
 
 def test_pairs_are_the_cpus(on_host: OnHost) -> None:
     testing.check_cases(
-        testing.corner_decode_cases(),
+        testing.cases_of("corner_decode"),
         lambda case: testing.assert_identical(
             case.call(on_host.corner_decode), case.call(corner_decode)
         ),

@@ -15,7 +15,7 @@ from tests.cuda_on_host.conftest import OnHost
 
 def test_peaks_are_the_cpus(on_host: OnHost) -> None:
     testing.check_cases(
-        testing.corner_peaks_cases(),
+        testing.cases_of("corner_peaks"),
         lambda case: testing.assert_identical(
             case.call(on_host.corner_peaks), case.call(corner_peaks)
         ),

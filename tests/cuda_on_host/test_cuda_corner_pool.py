@@ -19,7 +19,7 @@ LENGTHS = [1, 7, 8, 31, 33, 64, 128, 129, 260, 521, 1029]
 
 def test_values_are_the_cpus(on_host: OnHost) -> None:
     testing.check_cases(
-        testing.corner_pool_cases(),
+        testing.cases_of("corner_pool"),
         lambda case: testing.assert_identical(
             case.call(on_host.corner_pool), case.call(corner_pool)
         ),
@@ -28,7 +28,7 @@ def test_values_are_the_cpus(on_host: OnHost) -> None:
 
 def test_gradients_are_the_cpus(on_host: OnHost) -> None:
     testing.check_cases(
-        testing.corner_pool_backward_cases(),
+        testing.cases_of("corner_pool_backward"),
         lambda case: testing.assert_identical(
             case.call(on_host.corner_pool_backward), case.call(corner_pool_backward)
         ),

@@ -15,7 +15,7 @@ from tests.cuda_on_host.conftest import OnHost
 
 def test_values_are_the_cpus(on_host: OnHost) -> None:
     testing.check_cases(
-        testing.corner_pool_pair_cases(),
+        testing.cases_of("corner_pool_pair"),
         lambda case: testing.assert_identical(
             case.call(on_host.corner_pool_pair), case.call(corner_pool_pair)
         ),
@@ -24,7 +24,7 @@ def test_values_are_the_cpus(on_host: OnHost) -> None:
 
 def test_gradients_are_the_cpus(on_host: OnHost) -> None:
     testing.check_cases(
-        testing.corner_pool_pair_backward_cases(),
+        testing.cases_of("corner_pool_pair_backward"),
         lambda case: testing.assert_identical(
             case.call(on_host.corner_pool_pair_backward), case.call(corner_pool_pair_backward)
         ),

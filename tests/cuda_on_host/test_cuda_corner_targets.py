@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
 # Exponentials are each library's own in their last bits.
 def test_targets_are_the_cpus(on_host: OnHost) -> None:
     testing.check_cases(
-        testing.corner_targets_cases("cpu"),
+        testing.cases_of("corner_targets"),
         lambda case: testing.assert_close(
             case.call(on_host.corner_targets), case.call(corner_targets)
         ),

@@ -24,7 +24,7 @@ def compare(
 
 def test_picks_are_the_cpus(on_host: OnHost) -> None:
     testing.check_cases(
-        testing.soft_nms_cases("cpu"),
+        testing.cases_of("soft_nms"),
         lambda case: compare(case.call(on_host.soft_nms), case.call(soft_nms), case.kwargs),
     )
 

@@ -75,7 +75,7 @@ def test_by_loops(op: Any, count: int, overlap: float) -> None:
 
 def test_kernel_is_the_reference() -> None:
     testing.check_cases(
-        testing.corner_targets_cases("cpu"),
+        testing.cases_of("corner_targets"),
         lambda case: assert_same(case.call(corner_targets), case.call(reference.corner_targets)),
     )
 

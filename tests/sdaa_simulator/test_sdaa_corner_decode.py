@@ -26,7 +26,7 @@ def is_for_the_kernel(case: testing.Case) -> bool:
 
 
 def test_every_case_is_that_of_the_cpu_bit_for_bit(decode: Decode) -> None:
-    cases = [case for case in testing.corner_decode_cases() if is_for_the_kernel(case)]
+    cases = [case for case in testing.cases_of("corner_decode") if is_for_the_kernel(case)]
     assert len(cases) > 15
     for case in cases:
         testing.assert_identical(

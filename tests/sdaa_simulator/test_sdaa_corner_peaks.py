@@ -22,7 +22,7 @@ def peaks(launchers: Launchers) -> Peaks:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_case_is_that_of_the_cpu_bit_for_bit(peaks: Peaks, dtype: torch.dtype) -> None:
-    for case in testing.corner_peaks_cases():
+    for case in testing.cases_of("corner_peaks"):
         heat = case.args[0]
         if heat.dtype == dtype and heat.numel() > 0:
             expected = corner_peaks(*case.args, **case.kwargs)

@@ -25,7 +25,7 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_case_is_that_of_the_cpu_bit_for_bit(pool: Pool, dtype: torch.dtype) -> None:
-    for case in testing.corner_pool_cases():
+    for case in testing.cases_of("corner_pool"):
         x, direction = case.args
         if x.dtype == dtype and x.numel() > 0:
             testing.assert_identical(pool(x, direction), corner_pool(x, direction))
@@ -33,7 +33,7 @@ def test_every_case_is_that_of_the_cpu_bit_for_bit(pool: Pool, dtype: torch.dtyp
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 def test_every_gradient_is_that_of_the_cpu_bit_for_bit(pool: Pool, dtype: torch.dtype) -> None:
-    for case in testing.corner_pool_backward_cases():
+    for case in testing.cases_of("corner_pool_backward"):
         grad, x, direction = case.args
         if x.dtype == dtype and x.numel() > 0:
             expected = corner_pool_backward(grad, x, direction)

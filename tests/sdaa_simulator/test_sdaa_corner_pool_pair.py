@@ -26,7 +26,7 @@ def pair(launchers: Launchers) -> Pair:
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 def test_every_case_is_that_of_the_cpu_bit_for_bit(pair: Pair, dtype: torch.dtype) -> None:
-    for case in testing.corner_pool_pair_cases():
+    for case in testing.cases_of("corner_pool_pair"):
         vertical = case.args[0]
         if vertical.dtype == dtype and vertical.numel() > 0:
             testing.assert_identical(pair(*case.args), corner_pool_pair(*case.args))

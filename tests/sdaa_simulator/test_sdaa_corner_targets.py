@@ -28,7 +28,7 @@ def assert_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None
 
 
 def test_every_case_is_that_of_the_cpu(targets: Targets) -> None:
-    for case in testing.corner_targets_cases("cpu"):
+    for case in testing.cases_of("corner_targets"):
         expected = corner_targets(*case.args, **case.kwargs)
         assert_same(targets(*case.args, **case.kwargs), expected)
 

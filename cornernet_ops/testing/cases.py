@@ -1,39 +1,22 @@
-"""The cases that every implementation must pass, on every device, and how results are compared.
-
-    testing.assert_matches_reference("corner_pool")
-
-A new device adds kernels and runs these; cases are made anew from fixed seeds on each call.
-"""
+"""The cases of each op, made from fixed seeds on each call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import reference
-from .checks import FLOATING, dtype_name
-from .corner_pool import SCANS
-from .corner_pool_pair import CORNERS as _CORNERS
-from .soft_nms import METHODS
+from ..checks import FLOATING, dtype_name
+from ..corner_pool import SCANS
+from ..corner_pool_pair import CORNERS as _CORNERS
+from ..soft_nms import METHODS
+from .values import feature_maps, random_values, seeded, special_values, tied_values
 
 DIRECTIONS = tuple(SCANS)
 CORNERS = tuple(_CORNERS)
-
-# Relative and absolute tolerance where sums may be taken in another order.
-TOLERANCE = {
-    torch.float16: (1e-3, 1e-3),
-    torch.bfloat16: (8e-3, 8e-3),
-    torch.float32: (1e-5, 1e-5),
-    torch.float64: (1e-12, 1e-12),
-}
-
-
-# Ops that compute exponentials or add up in an order of their own.
-_ROUNDED = {"corner_targets", "soft_nms"}
 
 
 @dataclass(frozen=True)
@@ -50,147 +33,6 @@ class Case:
     def call(self, function: Callable[..., Any]) -> Any:
         """What the function makes of the arguments."""
         return function(*self.args, **self.kwargs)
-
-
-def check_cases(cases: Iterable[Case], check: Callable[[Case], None]) -> None:
-    """Run a check on all cases, also after some have failed.
-
-    Raises:
-        AssertionError: there are no cases; or some have failed: how many, and of each the name and
-            the error.
-    """
-    count, failed = 0, []
-    for case in cases:
-        count += 1
-        try:
-            check(case)
-        except Exception as error:  # a kernel that refuses a case has failed it, too
-            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-            failed.append(f"{case}: {kind}{' '.join(str(error).split())}")
-    assert count > 0, "there are no cases"
-    assert not failed, f"{len(failed)} of {count} cases failed:\n" + "\n".join(failed)
-
-
-def assert_identical(actual: Any, expected: Any) -> None:
-    """Same structure, dtypes, shapes, strides, devices and bits; NaN is NaN, whatever its bits."""
-    if isinstance(expected, (tuple, list)):
-        assert len(actual) == len(expected)
-        for a, e in zip(actual, expected, strict=True):
-            assert_identical(a, e)
-        return
-    assert actual.dtype == expected.dtype, f"{actual.dtype}, not {expected.dtype}"
-    assert actual.device == expected.device, f"{actual.device}, not {expected.device}"
-    assert actual.shape == expected.shape, f"{actual.shape}, not {expected.shape}"
-    assert actual.stride() == expected.stride(), f"{actual.stride()}, not {expected.stride()}"
-    differs = _bits(actual) != _bits(expected)
-    if actual.is_floating_point():
-        differs &= ~(actual.isnan() & expected.isnan())
-    where = differs.nonzero().tolist()
-    assert not where, (
-        f"{len(where)} of {actual.numel()} elements differ, the first at {where[0]}: "
-        f"{actual[tuple(where[0])].item()}, not {expected[tuple(where[0])].item()}"
-    )
-
-
-def assert_close(actual: Any, expected: Any, dtype: torch.dtype | None = None) -> None:
-    """Equal up to the order of summation in `dtype` (by default that of `actual`); whole numbers
-    equal. Tensors, or sequences of tensors."""
-    if not isinstance(expected, Tensor):
-        for one, other in zip(actual, expected, strict=True):
-            assert_close(one, other, dtype)
-        return
-    if not expected.is_floating_point():
-        return assert_identical(actual, expected)
-    rtol, atol = TOLERANCE[dtype or actual.dtype]
-    torch.testing.assert_close(
-        actual, expected, rtol=rtol, atol=atol, equal_nan=True, check_dtype=False
-    )
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    """The bits of floats as integers, which tells -0.0 from 0.0."""
-    if not tensor.is_floating_point():
-        return tensor
-    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
-    return tensor.contiguous().view(integer)
-
-
-# Values
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def random_values(shape: tuple[int, ...], seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=_generator(seed), dtype=torch.float64)
-
-
-def tied_values(shape: tuple[int, ...], seed: int = 0) -> Tensor:
-    """Few different values, so that most maxima are shared; zeros of both signs among them."""
-    values = torch.randint(-2, 3, shape, generator=_generator(seed)).double()
-    signs = torch.randint(0, 2, shape, generator=_generator(seed + 1)).double() * 2 - 1
-    return values * signs
-
-
-def special_values(shape: tuple[int, ...], seed: int = 0) -> Tensor:
-    """Random values with NaN, both infinities, both zeros and the smallest denormals strewn in."""
-    values = random_values(shape, seed).flatten()
-    special = torch.tensor([torch.nan, torch.inf, -torch.inf, 0.0, -0.0, 1e-45, -1e-45, 6e-8])
-    count = values.numel() // 6
-    where = torch.randint(0, max(1, values.numel()), (count,), generator=_generator(seed + 1))
-    what = torch.randint(0, len(special), (count,), generator=_generator(seed + 2))
-    values[where] = special[what].double()
-    return values.reshape(shape)
-
-
-_VALUES = {"random": random_values, "ties": tied_values, "special": special_values}
-
-# Odd sizes, single rows and columns, sizes below, at and above those of the kernels' blocks.
-_SHAPES = [(1, 1, 1, 1), (2, 3, 5, 7), (1, 2, 1, 9), (2, 1, 9, 1), (2, 5, 33, 40), (1, 70, 8, 16)]
-_EMPTY = [(0, 2, 3, 4), (2, 0, 3, 4), (2, 3, 0, 4), (2, 3, 4, 0)]
-
-
-def layouts(x: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """The values of x [N, C, H, W] under several strides."""
-    yield "contiguous", x.contiguous()
-    yield "channels_last", x.contiguous(memory_format=torch.channels_last)
-    yield "transposed", x.transpose(2, 3).contiguous().transpose(2, 3)
-    twice = torch.cat([x, x], dim=1)
-    yield "half the channels", twice[:, : x.shape[1]]
-    half = twice.contiguous(memory_format=torch.channels_last)[:, : x.shape[1]]
-    yield "half the channels of channels_last", half
-    yield "every second column", x.repeat_interleave(2, dim=3)[..., ::2]
-
-
-def feature_maps(device: torch.device | str = "cpu") -> Iterator[tuple[str, Tensor]]:
-    """Maps [N, C, H, W] of all dtypes, kinds of values, sizes and strides."""
-    for dtype in FLOATING:
-        for kind, values in _VALUES.items():
-            for shape in _SHAPES:
-                x = values(shape, seed=sum(shape)).to(device=device, dtype=dtype)
-                name = f"{dtype_name(dtype)} {kind} {list(shape)}"
-                yield name, x
-                if shape == (2, 3, 5, 7):
-                    for layout, laid_out in layouts(x):
-                        yield f"{name} {layout}", laid_out
-        for shape in _EMPTY:
-            yield (
-                f"{dtype_name(dtype)} empty {list(shape)}",
-                torch.zeros(shape, dtype=dtype, device=device),
-            )
-    constant = torch.ones(1, 1, 1, 1, device=device)
-    yield "expanded", constant.expand(2, 3, 4, 5)
-    yield "one NaN", _with(torch.zeros(1, 1, 5, 6, device=device), torch.nan)
-    yield "one infinity", _with(torch.zeros(1, 1, 5, 6, device=device), torch.inf)
-
-
-def _with(x: Tensor, value: float) -> Tensor:
-    x[0, 0, 2, 3] = value
-    return x
-
-
-# Cases
 
 
 def corner_pool_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
@@ -215,7 +57,7 @@ def corner_pool_backward_cases(device: torch.device | str = "cpu") -> Iterator[C
     """
     for case in corner_pool_cases(device):
         x, direction = case.args
-        grad = torch.randint(-2, 3, x.shape, generator=_generator(7)).to(x)
+        grad = torch.randint(-2, 3, x.shape, generator=seeded(7)).to(x)
         yield Case(case.name, (grad, x, direction))
 
 
@@ -243,7 +85,7 @@ def corner_pool_pair_backward_cases(device: torch.device | str = "cpu") -> Itera
     """Arguments of corner_pool_pair_backward; see corner_pool_backward_cases."""
     for case in corner_pool_pair_cases(device):
         vertical, *others = case.args
-        grad = torch.randint(-2, 3, vertical.shape, generator=_generator(7)).to(vertical)
+        grad = torch.randint(-2, 3, vertical.shape, generator=seeded(7)).to(vertical)
         yield Case(case.name, (grad, vertical, *others))
 
 
@@ -286,7 +128,7 @@ def decode_arguments(
     seed: int = 0,
 ) -> dict[str, Tensor]:
     """Tensor arguments of corner_decode, by name, in float64; scores are tied here and there."""
-    generator = _generator(seed)
+    generator = seeded(seed)
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, dtype=torch.float64)
@@ -393,7 +235,7 @@ def corner_targets_cases(device: str | torch.device) -> Iterator[Case]:
 
 def soft_nms_cases(device: str | torch.device) -> Iterator[Case]:
     """Crowds of boxes in three pictures, with ties and with places that hold no candidate."""
-    generator = _generator(0)
+    generator = seeded(0)
     corner, size = torch.rand(2, 3, 40, 2, generator=generator) * 60 + 1
     boxes = torch.cat([corner, corner + size], 2)
     scores = (torch.rand(3, 40, generator=generator) * 16).round() / 16
@@ -423,51 +265,3 @@ def soft_nms_cases(device: str | torch.device) -> Iterator[Case]:
         spoilt_scores[:, ::5] = value
         yield case(f"boxes of {value}", spoilt_boxes, scores, labels, method="linear")
         yield case(f"scores of {value}", boxes, spoilt_scores, labels, method="linear")
-
-
-def cases_of(op: str, device: torch.device | str) -> Iterator[Case]:
-    """The cases of an op by its name."""
-    made: Iterator[Case] = globals()[f"{op}_cases"](device)
-    return made
-
-
-def on_cpu(value: Any) -> Any:
-    """Tensors, also within tuples, lists and dicts, on the CPU; strides are kept."""
-    if isinstance(value, Tensor):
-        return value.cpu()
-    if isinstance(value, (list, tuple)):
-        return type(value)(on_cpu(item) for item in value)
-    if isinstance(value, dict):
-        return {key: on_cpu(item) for key, item in value.items()}
-    return value
-
-
-def _comparison(op: str) -> Callable[[Any, Any], None]:
-    """Bits are compared, but for ops whose exponentials or sums are each implementation's own."""
-    return assert_close if op in _ROUNDED else assert_identical
-
-
-def assert_matches_reference(op: str, device: torch.device | str = "cpu") -> None:
-    """Call an op on every case, and compare with its reference on the same device.
-
-    Raises:
-        AssertionError: with all cases that differ.
-    """
-    native, expected = getattr(torch.ops.cornernet, op), getattr(reference, op)
-    compare = _comparison(op)
-    check_cases(cases_of(op, device), lambda case: compare(case.call(native), case.call(expected)))
-
-
-def assert_matches_cpu(op: str, device: torch.device | str) -> None:
-    """Call an op on every case on a device, and compare with what the CPU makes of it.
-
-    Raises:
-        AssertionError: with all cases that differ.
-    """
-    native, compare = getattr(torch.ops.cornernet, op), _comparison(op)
-
-    def check(case: Case) -> None:
-        on_host = Case(case.name, on_cpu(case.args), on_cpu(case.kwargs))
-        compare(on_cpu(case.call(native)), on_host.call(native))
-
-    check_cases(cases_of(op, device), check)
