@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
+# Of images, and of what is made of them.
+PIXELS = (torch.uint8, torch.float16, torch.bfloat16, torch.float32)
+NORMALISED = (torch.float16, torch.bfloat16, torch.float32)
 
 Dtype = torch.dtype | tuple[torch.dtype, ...]
 
@@ -24,7 +26,7 @@ def check_tensors(op: str, **wanted: tuple[Tensor | None, str, Dtype]) -> None:
         op: the op's name, for the message.
         wanted: under the name of each argument the tensor (None is left out), its shape and its
             dtype. In a shape such as "N 2 H W" a letter stands for the size that the first tensor
-            with this letter has there. The dtype is one, or FLOATING for any of these.
+            with this letter has there. The dtype is one, or a tuple of those that will do.
     """
     given = [
         (name, tensor, shape, dtype)
@@ -38,7 +40,7 @@ def check_tensors(op: str, **wanted: tuple[Tensor | None, str, Dtype]) -> None:
         sizes.update(zip(dims, tensor.shape, strict=True))
     for name, tensor, _, dtype in given:
         if isinstance(dtype, tuple):
-            check_floating(op, name, tensor)
+            check_one_of(op, name, tensor.dtype, dtype)
         else:
             check_dtype(op, name, tensor, dtype)
     for name, tensor, _, _ in given:
@@ -56,11 +58,11 @@ def check_shape(op: str, name: str, tensor: Tensor, wanted: Sequence[str | int])
         raise ValueError(f"{op}: expected {name} to have shape [{shape}], got {_shape(tensor)}")
 
 
-def check_floating(op: str, name: str, tensor: Tensor) -> None:
-    if tensor.dtype not in FLOATING:
+def check_one_of(op: str, name: str, dtype: torch.dtype, wanted: tuple[torch.dtype, ...]) -> None:
+    if dtype not in wanted:
+        *names, last = map(dtype_name, wanted)
         raise TypeError(
-            f"{op}: expected {name} to be float16, bfloat16, float32 or float64, "
-            f"got {dtype_name(tensor.dtype)}"
+            f"{op}: expected {name} to be {', '.join(names)} or {last}, got {dtype_name(dtype)}"
         )
 
 
@@ -80,6 +82,16 @@ def check_at_least(op: str, name: str, value: float, least: int) -> None:
     if not value >= least:  # NaN is not
         got = f"{value:g}" if isinstance(value, float) else value
         raise ValueError(f"{op}: expected {name} to be at least {least}, got {got}")
+
+
+def check_range(op: str, name: str, values: Tensor, limit: int) -> None:
+    """For references alone: the host waits for the values."""
+    values = values.cpu()
+    outside = values[(values < 0) | (values >= limit)]
+    if len(outside):
+        raise ValueError(
+            f"{op}: expected {name} to hold numbers from 0 to {limit - 1}, got {int(outside[0])}"
+        )
 
 
 def computation_dtype(*floating: Tensor) -> torch.dtype:

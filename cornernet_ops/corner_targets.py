@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import check_at_least, check_tensors
+from .checks import check_at_least, check_range, check_tensors
 from .formulas import draw_gaussians, gaussian_radius
 from .registration import register
 
@@ -87,21 +87,12 @@ def _check(a: Any) -> None:
         raise ValueError(f"{op}: expected overlap to lie between 0 and 1, got {a.overlap:g}")
 
 
-def _check_range(name: str, values: Tensor, limit: int) -> None:
-    outside = values[(values < 0) | (values >= limit)]
-    if len(outside):
-        raise ValueError(
-            f"corner_targets: expected {name} to hold numbers from 0 to {limit - 1}, "
-            f"got {int(outside[0])}"
-        )
-
-
 # Which corner is the last in its cell is found by the maximum of the boxes' numbers, so that no
 # order of execution matters. The few numbers from which radii and errors follow go to the CPU: not
 # every accelerator has float64.
 def _reference(a: Any) -> Results:
-    _check_range("labels", a.labels.cpu(), a.num_classes)
-    _check_range("image_index", a.image_index.cpu(), a.batch)
+    check_range("corner_targets", "labels", a.labels, a.num_classes)
+    check_range("corner_targets", "image_index", a.image_index, a.batch)
     count, cells = len(a.boxes), a.height * a.width
     scaled = a.boxes * a.boxes.new_tensor([a.scale_x, a.scale_y, a.scale_x, a.scale_y])
     scaled = scaled.where(scaled.isfinite(), 0)

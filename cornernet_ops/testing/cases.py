@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import FLOATING, dtype_name
+from ..checks import FLOATING, NORMALISED, PIXELS, dtype_name
 from ..corner_pool import SCANS
 from ..corner_pool_pair import CORNERS as _CORNERS
 from ..soft_nms import METHODS
-from .values import feature_maps, random_values, seeded, special_values, tied_values
+from .values import feature_maps, layouts, random_values, seeded, special_values, tied_values
 
 DIRECTIONS = tuple(SCANS)
 CORNERS = tuple(_CORNERS)
@@ -61,6 +61,24 @@ def corner_pool_backward_cases(device: torch.device | str = "cpu") -> Iterator[C
         yield Case(case.name, (grad, x, direction))
 
 
+def corner_pool_add_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of corner_pool_add. Results have to be identical with the reference's."""
+    for case in corner_pool_cases(device):
+        x, direction = case.args
+        # The same kinds of values in another order, and of other strides where there are any.
+        yield Case(case.name, (x.flip(0, 1, 2, 3), x, direction))
+    yield from _other_layouts(device, "left", "bottom")
+
+
+def _other_layouts(device: torch.device | str, *last: str) -> Iterator[Case]:
+    """Two maps, the one channels_last and the other not, both ways, and the argument that follows
+    them, if any."""
+    format = torch.channels_last
+    x = special_values((1, 37, 6, 7), seed=9).to(device).contiguous(memory_format=format)
+    yield Case("layouts that differ", (x, x.contiguous() * 2, *last[:1]))
+    yield Case("layouts that differ the other way", (x.contiguous(), x * 2, *last[1:]))
+
+
 def corner_pool_pair_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
     """Arguments of corner_pool_pair. Results have to be identical with the reference's."""
     for name, vertical in (*feature_maps(device), *_large_planes(device)):
@@ -68,13 +86,7 @@ def corner_pool_pair_cases(device: torch.device | str = "cpu") -> Iterator[Case]
         horizontal = vertical.flip(0, 1, 2, 3)
         for corner in CORNERS:
             yield Case(f"{corner} {name}", (vertical, horizontal, corner))
-    x = (
-        special_values((1, 37, 6, 7), seed=9)
-        .to(device)
-        .contiguous(memory_format=torch.channels_last)
-    )
-    yield Case("layouts that differ", (x, x.contiguous() * 2, "top_left"))
-    yield Case("layouts that differ the other way", (x.contiguous(), x * 2, "bottom_right"))
+    yield from _other_layouts(device, "top_left", "bottom_right")
     for dtype in FLOATING:
         # More than a cache holds of a plane.
         large = tied_values((1, 2, 300, 257), seed=10).to(device=device, dtype=dtype)
@@ -87,6 +99,27 @@ def corner_pool_pair_backward_cases(device: torch.device | str = "cpu") -> Itera
         vertical, *others = case.args
         grad = torch.randint(-2, 3, vertical.shape, generator=seeded(7)).to(vertical)
         yield Case(case.name, (grad, vertical, *others))
+
+
+def center_pool_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of center_pool. Results have to be identical with the reference's."""
+    for name, vertical in (*feature_maps(device), *_large_planes(device)):
+        yield Case(name, (vertical, vertical.flip(0, 1, 2, 3)))
+    yield from _other_layouts(device)
+    for dtype in FLOATING:
+        large = tied_values((1, 2, 300, 257), seed=10).to(device=device, dtype=dtype)
+        yield Case(f"{dtype_name(dtype)} large planes", (large, large.flip(3)))
+        wide = special_values((2, 70, 20, 9), seed=11).to(device=device, dtype=dtype)
+        wide = wide.contiguous(memory_format=torch.channels_last)
+        yield Case(f"{dtype_name(dtype)} many channels innermost", (wide, wide.flip(2)))
+
+
+def center_pool_backward_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
+    """Arguments of center_pool_backward; see corner_pool_backward_cases."""
+    for case in center_pool_cases(device):
+        vertical, horizontal = case.args
+        grad = torch.randint(-2, 3, vertical.shape, generator=seeded(7)).to(vertical)
+        yield Case(case.name, (grad, vertical, horizontal))
 
 
 def corner_peaks_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
@@ -231,6 +264,58 @@ def corner_targets_cases(device: str | torch.device) -> Iterator[Case]:
     yield case("on the edge", torch.tensor([[0.0, 0, 79, 63], [78.9, 62.9, 79, 63]]))
     yield case("huge", torch.tensor([[-1e30, -1e30, 1e30, 1e30], [0, 0, 1e20, 5]]))
     yield case("not finite", torch.tensor([[torch.nan, 0, 9, torch.inf], [-torch.inf, 1, 5, 8]]))
+
+
+def crop_resize_cases(device: str | torch.device = "cpu") -> Iterator[Case]:
+    """Crops of images of 3 x 21 x 26 pixels on canvases of 19 x 23, and of other sizes."""
+    random = seeded(0)
+    pixels = torch.randint(0, 256, (2, 3, 21, 26), generator=random, dtype=torch.uint8)
+    # x0, y0, x1, y1 on the image and on the canvas.
+    windows = [
+        ((3, 2, 20, 15), (4, 5, 16, 17)),  # smaller
+        ((3, 2, 9, 8), (1, 0, 23, 19)),  # larger
+        ((0, 0, 26, 21), (0, 0, 23, 19)),  # all of it
+        ((5, 6, 17, 18), (2, 3, 14, 15)),  # as it is
+        ((5, 6, 6, 7), (0, 0, 23, 19)),  # one pixel
+        ((0, 0, 26, 21), (9, 9, 10, 10)),  # on one pixel
+        ((-4, -3, 30, 29), (0, 0, 23, 19)),  # beyond the image
+        ((40, 2, 50, 9), (0, 0, 23, 19)),  # beside it
+        ((2, 2, 22, 12), (-7, -5, 40, 33)),  # beyond the canvas
+        ((2, 2, 22, 12), (30, 0, 40, 10)),  # beside it
+        ((4, 4, 4, 9), (0, 0, 9, 9)),  # of no width
+        ((4, 9, 8, 4), (0, 0, 9, 9)),  # of a negative height
+        ((4, 4, 8, 9), (3, 3, 9, 3)),  # on no height
+        ((4, 4, 8, 9), (9, 3, 3, 9)),  # on a negative width
+        ((0, 0, 10**12, 9), (0, 0, 10**12, 9)),  # far out
+    ]
+    sources, targets = (torch.tensor(one, device=device) for one in zip(*windows, strict=True))
+    index = torch.arange(len(windows), device=device) % 2
+    mean = torch.tensor([103.5, 116.3, 123.7], device=device)
+    std = torch.tensor([57.4, 57.1, 58.4], device=device)
+    usual = {"height": 19, "width": 23, "image_index": index}
+
+    def case(name: str, images: Tensor, **changes: Any) -> Case:
+        return Case(name, (images.to(device), sources, targets), {**usual, **changes})
+
+    for kind in PIXELS:
+        images = pixels.to(kind) if kind == torch.uint8 else (pixels / 255).to(kind)
+        for dtype in (None, *NORMALISED):
+            name = f"{dtype_name(kind)} to {'default' if dtype is None else dtype_name(dtype)}"
+            yield case(name, images, dtype=dtype)
+            yield case(f"{name}, normalised", images, dtype=dtype, mean=mean, std=std)
+    for layout, laid_out in layouts(pixels):
+        yield case(layout, laid_out, mean=mean, std=std)
+    yield case("one image for all", pixels[:1], image_index=None)
+    yield case("mean alone", pixels, mean=mean)
+    yield case("std alone", pixels, std=std)
+    yield case("one pixel", pixels[:, :, :1, :1])
+    yield case("no pixels", pixels[:, :, :0], mean=mean)
+    yield case("no channels", pixels[:, :0])
+    yield case("one channel", pixels[:, 1:2])
+    yield case("canvas of one pixel", pixels, height=1, width=1)
+    yield case("wide canvas", pixels, height=2, width=300)
+    none = {"height": 4, "width": 5, "image_index": index[:0]}
+    yield Case("no crops", (pixels.to(device), sources[:0], targets[:0]), none)
 
 
 def soft_nms_cases(device: str | torch.device) -> Iterator[Case]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +16,7 @@ from torch.library import opcheck
 
 from cornernet_ops import CornerPool, corner_pool, corner_pool_backward, reference, testing
 from cornernet_ops.checks import FLOATING
+from tests.ops.processors import assert_matches_on_any_processor
 
 OPS = torch.ops.cornernet
 IMPLEMENTATIONS = [corner_pool, reference.corner_pool]
@@ -49,12 +47,8 @@ def test_native_matches_reference(op: str) -> None:
     testing.assert_matches_reference(op)
 
 
-# The variable keeps torch and this package to the instructions that every processor has.
-@pytest.mark.parametrize("op", ["corner_pool", "corner_pool_backward"])
-def test_kernels_for_any_processor_match_reference(op: str) -> None:
-    code = f"from cornernet_ops import testing; testing.assert_matches_reference({op!r})"
-    environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+def test_kernels_for_any_processor_match_reference() -> None:
+    assert_matches_on_any_processor("corner_pool", "corner_pool_backward")
 
 
 @pytest.mark.parametrize("direction", testing.DIRECTIONS)

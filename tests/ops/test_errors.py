@@ -20,16 +20,21 @@ from cornernet_ops import CornerPool, reference
 X = torch.zeros(1, 2, 3, 4)
 ONE_INDEX = torch.zeros(1, 1, dtype=torch.int64)
 MAPS = torch.zeros(1, 2, 4, 5)
+WINDOWS = torch.zeros(5, 4, dtype=torch.int64)
+PIXELS = "float16, bfloat16 or float32"
 FLOATS = "float16, bfloat16, float32 or float64"
 
 # Arguments that are right.
 RIGHT: dict[str, dict[str, Any]] = {
     "corner_pool": {"x": X, "direction": "top"},
     "corner_pool_backward": {"grad_out": X, "x": X, "direction": "top"},
+    "corner_pool_add": {"addend": X, "x": X, "direction": "top"},
     "corner_pool_pair": {"vertical": X, "horizontal": X, "corner": "top_left"},
     "corner_pool_pair_backward": {
         "grad_out": X, "vertical": X, "horizontal": X, "corner": "top_left"
     },
+    "center_pool": {"vertical": X, "horizontal": X},
+    "center_pool_backward": {"grad_out": X, "vertical": X, "horizontal": X},
     "corner_peaks": {"heat": X, "k": 1, "kernel_size": 3, "min_scores": torch.zeros(2)},
     "corner_decode": {
         "tl_scores": torch.zeros(1, 1), "tl_indices": ONE_INDEX,
@@ -42,6 +47,12 @@ RIGHT: dict[str, dict[str, Any]] = {
         "boxes": torch.zeros(5, 4), "labels": torch.zeros(5, dtype=torch.int64),
         "image_index": torch.zeros(5, dtype=torch.int64), "batch": 3, "num_classes": 4,
         "height": 6, "width": 7, "scale_y": 0.5, "scale_x": 0.5, "overlap": 0.3,
+    },
+    "crop_resize": {
+        "images": torch.zeros(2, 3, 4, 5, dtype=torch.uint8), "sources": WINDOWS,
+        "targets": WINDOWS, "height": 6, "width": 7,
+        "image_index": torch.zeros(5, dtype=torch.int64), "mean": torch.zeros(3),
+        "std": torch.ones(3), "dtype": torch.float16,
     },
     "soft_nms": {
         "boxes": torch.zeros(3, 9, 4), "scores": torch.zeros(3, 9),
@@ -60,11 +71,14 @@ OF_POOL = [
     ("x", X.long(), DTYPE, f"be {FLOATS}, got int64"),
     ("direction", "up", WORD, DIRECTIONS),
 ]
-OF_PAIR = [
+OF_TWO_MAPS = [
     ("vertical", torch.zeros(3), SHAPE, "have shape [N, C, H, W], got [3]"),
     ("vertical", X.long(), DTYPE, f"be {FLOATS}, got int64"),
     ("horizontal", X.mT, SHAPE, "have shape [1, 2, 3, 4], got [1, 2, 4, 3]"),
     ("horizontal", X.half(), DTYPE, "be float32, got float16"),
+]
+OF_PAIR = [
+    *OF_TWO_MAPS,
     ("corner", "left", WORD, 'be "top_left" or "bottom_right", got "left"'),
 ]
 OF_GRADIENT = [
@@ -77,6 +91,13 @@ OF_GRADIENT = [
 WRONG: dict[str, list[tuple[str, Any, type[Exception], str]]] = {
     "corner_pool": OF_POOL,
     "corner_pool_backward": OF_POOL + OF_GRADIENT,
+    "corner_pool_add": [
+        *OF_POOL,
+        ("addend", X.mT, SHAPE, "have shape [1, 2, 3, 4], got [1, 2, 4, 3]"),
+        ("addend", X.half(), DTYPE, "be float32, got float16"),
+    ],
+    "center_pool": OF_TWO_MAPS,
+    "center_pool_backward": OF_TWO_MAPS + OF_GRADIENT,
     "corner_pool_pair": OF_PAIR,
     "corner_pool_pair_backward": OF_PAIR + OF_GRADIENT,
     "corner_peaks": [
@@ -116,6 +137,28 @@ WRONG: dict[str, list[tuple[str, Any, type[Exception], str]]] = {
         ("overlap", 0.0, NUMBER, "lie between 0 and 1, got 0"),
         ("overlap", 1.5, NUMBER, "lie between 0 and 1, got 1.5"),
         ("overlap", math.nan, NUMBER, "lie between 0 and 1, got nan"),
+    ],
+    "crop_resize": [
+        ("images", torch.zeros(3), SHAPE, "have shape [N, C, H, W], got [3]"),
+        (
+            "images",
+            torch.zeros(2, 3, 4, 5).double(),
+            DTYPE,
+            "be uint8, float16, bfloat16 or float32, got float64",
+        ),
+        ("sources", WINDOWS[:, :3], SHAPE, "have shape [R, 4], got [5, 3]"),
+        ("sources", WINDOWS.int(), DTYPE, "be int64, got int32"),
+        ("targets", WINDOWS[:4], SHAPE, "have shape [5, 4], got [4, 4]"),
+        ("targets", WINDOWS.float(), DTYPE, "be int64, got float32"),
+        ("height", 0, NUMBER, "be at least 1, got 0"),
+        ("width", -1, NUMBER, "be at least 1, got -1"),
+        ("image_index", WINDOWS[:4, 0], SHAPE, "have shape [5], got [4]"),
+        ("image_index", WINDOWS[:, 0].int(), DTYPE, "be int64, got int32"),
+        ("mean", torch.zeros(2), SHAPE, "have shape [3], got [2]"),
+        ("mean", torch.zeros(3).half(), DTYPE, "be float32, got float16"),
+        ("std", torch.zeros(3, 1), SHAPE, "have shape [3], got [3, 1]"),
+        ("std", torch.zeros(3).double(), DTYPE, "be float32, got float64"),
+        ("dtype", torch.int64, DTYPE, f"be {PIXELS}, got int64"),
     ],
     "soft_nms": [
         ("boxes", torch.zeros(3, 9, 3), SHAPE, "have shape [N, P, 4], got [3, 9, 3]"),
@@ -182,6 +225,21 @@ def test_numbers_out_of_range_are_refused_in_the_same_words(
     check(form, "corner_targets", argument, torch.full((5,), value), ValueError, sentence)
 
 
+@pytest.mark.parametrize("form", [native, twin])
+def test_image_index_out_of_range_is_refused_in_the_same_words(form: Any) -> None:
+    sentence = "hold numbers from 0 to 1, got 2"
+    check(form, "crop_resize", "image_index", torch.full((5,), 2), ValueError, sentence)
+
+
+# None is right where there is one image, so the sentence is about the images.
+@pytest.mark.parametrize("form", [native, twin, fake])
+def test_crops_of_several_images_without_an_index_are_refused(form: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        form("crop_resize")(**RIGHT["crop_resize"] | {"image_index": None})
+    wanted = "crop_resize: expected images to have shape [1, C, H, W], got [2, 3, 4, 5]"
+    assert str(caught.value) == wanted
+
+
 @pytest.mark.parametrize("form", [native, twin, fake])
 @pytest.mark.parametrize("op", RIGHT)
 def test_right_arguments_are_not_refused(form: Any, op: str) -> None:
@@ -193,11 +251,15 @@ def test_right_arguments_are_not_refused(form: Any, op: str) -> None:
     ("op", "argument"),
     [
         ("corner_pool_backward", "grad_out"),
+        ("corner_pool_add", "addend"),
+        ("center_pool", "horizontal"),
+        ("center_pool_backward", "grad_out"),
         ("corner_pool_pair", "horizontal"),
         ("corner_pool_pair_backward", "grad_out"),
         ("corner_peaks", "min_scores"),
         ("corner_decode", "br_indices"),
         ("corner_targets", "image_index"),
+        ("crop_resize", "mean"),
         ("soft_nms", "labels"),
     ],
 )

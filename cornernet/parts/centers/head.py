@@ -14,20 +14,7 @@ from cornernet.parts.centers.structures import CenterMaps
 from cornernet.parts.interface import Head, SharedConvolution
 from cornernet.parts.layers import Branch, FusedBranches, PoolingModule, branches, initialise
 from cornernet.structures import Features
-
-
-def center_pool(vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """The largest value of each column of one map, plus that of each row of another.
-
-    The same as pooling `vertical` towards the top and then the bottom, `horizontal` towards the
-    left and then the right, and adding: two reductions and a sum. Of equal maxima torch divides the
-    gradient evenly.
-
-    Args:
-        vertical: [N, C, h, w].
-        horizontal: of the same shape.
-    """
-    return vertical.amax(2, keepdim=True) + horizontal.amax(3, keepdim=True)
+from cornernet_ops import center_pool
 
 
 class CenterHead(Head):

@@ -17,7 +17,6 @@ from cornernet.data.synthetic import synthesize
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.parts.centers.decode import rescore
-from cornernet.parts.centers.head import center_pool
 from cornernet.parts.centers.losses import center_counts, center_losses
 from cornernet.parts.centers.structures import CenterMaps
 from cornernet.parts.centers.targets import build_targets
@@ -28,7 +27,6 @@ from cornernet.train.loop import train
 from cornernet.weights.file import Weights
 from cornernet.weights.foreign import to_mmdet
 from cornernet.weights.state import start_from
-from cornernet_ops import corner_pool
 from tests.errors import raises
 from tests.small import SMALL_MODEL, small_config
 
@@ -44,13 +42,6 @@ def network(**changes: object) -> Detector:
 
 def images(number: int = 2) -> Tensor:
     return 255 * torch.rand(number, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-
-
-def test_pooling_is_two_corner_poolings_of_each_map_and_their_sum() -> None:
-    vertical, horizontal = torch.randn(2, 2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
-    column = corner_pool(corner_pool(vertical, "top"), "bottom")
-    row = corner_pool(corner_pool(horizontal, "left"), "right")
-    assert torch.equal(center_pool(vertical, horizontal), column + row)
 
 
 def test_targets_are_one_at_the_middle_of_each_box() -> None:
