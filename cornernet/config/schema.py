@@ -131,11 +131,12 @@ class LossConfig:
         center_weight: weight of the centres' heat-map, for networks with the part "centers".
         embedding_batch: pull and push count as their mean over the images of the whole batch
             times this number. MMDetection sums them over the images of one GPU, so its recipes
-            correspond to the number of images per GPU in their name. Acts with "mmdet".
+            correspond to the number of images per GPU in their name. Not with "paper".
         normalize: how losses are summed. "mmdet": the mean over both kinds of corners, summed over
             stacks. "paper": the sum over both kinds of corners, averaged over stacks; pull and
             push are means over images. For two stacks the focal and the offset loss are the
-            same in both.
+            same in both. "original": as "paper" with `embedding_batch`, and the offset loss is a
+            mean over objects, as in CornerNet-Lite and CenterNet.
         ignore_crowds: cells in a region annotated as a crowd of a class (`iscrowd`) are not taken
             for places without corners of that class, since what stands there was not annotated.
     """

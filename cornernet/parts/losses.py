@@ -52,9 +52,26 @@ def offset_loss(offset: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return (F.smooth_l1_loss(offset.float(), target, reduction="none") * mask).sum()
 
 
+def object_offset_loss(
+    offset: Tensor, image_index: Tensor, cell: Tensor, fraction: Tensor
+) -> Tensor:
+    """Smooth L1 of equation 3, summed over objects and over x and y.
+
+    Objects whose keypoints share a cell all count, each with its own target.
+
+    Args:
+        offset: [N, 2, h, w] predicted, in cells.
+        image_index: [M] int64: the image of each object.
+        cell: [M] int64: y * w + x of its keypoint.
+        fraction: [M, 2]: what x and y of the keypoint lose by rounding down to the cell, in cells.
+    """
+    predicted = offset.float().flatten(2)[image_index, :, cell]
+    return F.smooth_l1_loss(predicted, fraction, reduction="sum")
+
+
 def loss_scales(config: LossConfig, stacks: int) -> tuple[float, float]:
     """Factors on the heat-map and offset losses of each kind of keypoint, and of each stack.
 
     As `loss.normalize` says: every kind counts half and every stack fully, or the other way round.
     """
-    return (1.0, 1 / stacks) if config.normalize == "paper" else (0.5, 1.0)
+    return (0.5, 1.0) if config.normalize == "mmdet" else (1.0, 1 / stacks)

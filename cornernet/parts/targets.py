@@ -16,6 +16,22 @@ def image_index(boxes: Sequence[Tensor]) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(boxes)), counts).to(boxes[0].device)
 
 
+def fractions(
+    points: Tensor, cell: Tensor, image_size: tuple[int, int], map_size: tuple[int, int]
+) -> Tensor:
+    """What each keypoint loses by rounding down to its cell: [M, 2] float32, x and y in cells.
+
+    Args:
+        points: [M, 2] float32, x and y in pixels.
+        cell: [M] int64: y * w + x of the cells.
+        image_size: height and width of the network's input in pixels.
+        map_size: height and width of its maps in cells.
+    """
+    width = map_size[1]
+    scale = points.new_tensor([width / image_size[1], map_size[0] / image_size[0]])
+    return points * scale - torch.stack([cell % width, cell // width], 1)
+
+
 def draw_targets(
     boxes: Tensor,
     labels: Sequence[Tensor],

@@ -120,7 +120,13 @@ def embedding_targets() -> EmbeddingTargets:
         cells = joint[:, :, 0] * width + joint[:, :, 1]
         nothing = [torch.zeros(len(matches), 1, 1, 1)] * 6
         objects = tuple(len(match) for match in matches)
-        fields: list[Any] = [*nothing, image_index, cells[:, 0], cells[:, 1], objects]
+        fields: list[Any] = [
+            *nothing,
+            image_index,
+            *cells.unbind(1),
+            *[torch.empty(0)] * 2,
+            objects,
+        ]
         return Targets(*fields)
 
     return build

@@ -7,12 +7,19 @@ from torch import Tensor
 
 from cornernet.config import LossConfig
 from cornernet.parts.centers.structures import CenterMaps, CenterTargets
-from cornernet.parts.losses import COUNT_EPSILON, focal_loss, loss_scales, offset_loss
+from cornernet.parts.losses import (
+    COUNT_EPSILON,
+    focal_loss,
+    loss_scales,
+    object_offset_loss,
+    offset_loss,
+)
 
 
 def center_counts(targets: CenterTargets) -> Tensor:
-    """[2] float32: cells with a centre, per class and of any class."""
-    return torch.stack([(targets.heat == 1).sum().float(), targets.mask.sum()])
+    """[3] float32: cells with a centre, per class and of any class, and objects."""
+    objects = torch.tensor(float(len(targets.cell))).to(targets.heat.device)
+    return torch.stack([(targets.heat == 1).sum().float(), targets.mask.sum(), objects])
 
 
 def center_losses(
@@ -34,7 +41,8 @@ def center_losses(
     Returns:
         center and center_offset; scalars with weights applied.
     """
-    per_class, per_cell = (counts.clamp_min(1) + COUNT_EPSILON).unbind()
+    per_class, per_cell, per_object = (counts.clamp_min(1) + COUNT_EPSILON).unbind()
+    by_object = config.normalize == "original"
     per_center, per_stack = loss_scales(config, len(outputs))
     heat = torch.stack(
         [
@@ -45,10 +53,17 @@ def center_losses(
         ]
     )
     offset = torch.stack(
-        [offset_loss(maps.offset, targets.offset, targets.mask) for maps in outputs]
+        [
+            object_offset_loss(maps.offset, targets.image_index, targets.cell, targets.fraction)
+            if by_object
+            else offset_loss(maps.offset, targets.offset, targets.mask)
+            for maps in outputs
+        ]
     )
     scale = per_center * per_stack * processes
     return {
         "center": heat.sum() / per_class * (config.center_weight * scale),
-        "center_offset": offset.sum() / per_cell * (config.offset_weight * scale),
+        "center_offset": offset.sum()
+        / (per_object if by_object else per_cell)
+        * (config.offset_weight * scale),
     }

@@ -29,6 +29,9 @@ class CenterTargets(NamedTuple):
         heat: `[N, K, h, w]` float32: 1 at a centre, a Gaussian around it, else 0.
         offset: `[N, 2, h, w]` float32: x, y lost by rounding down to a cell, cells.
         mask: `[N, 1, h, w]` float32: 1 where a centre of any class lies.
+        image_index: `[M]` int64: the image, 0..N-1, of each object.
+        cell: `[M]` int64: y * w + x of each object's centre.
+        fraction: `[M, 2]` float32: x, y lost by rounding down to a cell, cells.
         ignored: `[N, K, h, w]` bool: cells of which nobody knows whether a centre lies there;
             None where there are none.
     """
@@ -36,4 +39,7 @@ class CenterTargets(NamedTuple):
     heat: Tensor
     offset: Tensor
     mask: Tensor
+    image_index: Tensor
+    cell: Tensor
+    fraction: Tensor
     ignored: Tensor | None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cornernet.parts.centers.structures import CenterTargets
-from cornernet.parts.targets import draw_targets, image_index
+from cornernet.parts.targets import draw_targets, fractions, image_index
 
 
 def build_targets(
@@ -37,7 +37,8 @@ def build_targets(
     # Boxes of the same sizes, and so of the same radii, with a corner where the centre is.
     moved = torch.cat([center, center + (joint[:, 2:] - joint[:, :2])], 1)
     index = image_index(boxes)
-    heat, _, offset, _, mask, *_ = draw_targets(
+    heat, _, offset, _, mask, _, cell, _ = draw_targets(
         moved, labels, index, num_classes, image_size, map_size, gaussian_iou
     )
-    return CenterTargets(heat, offset, mask, ignored)
+    lost = fractions(center, cell, image_size, map_size)
+    return CenterTargets(heat, offset, mask, index, cell, lost, ignored)

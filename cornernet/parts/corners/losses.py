@@ -12,7 +12,13 @@ from torch import Tensor
 
 from cornernet.config import LossConfig
 from cornernet.parts.corners.structures import Outputs, Targets
-from cornernet.parts.losses import COUNT_EPSILON, focal_loss, loss_scales, offset_loss
+from cornernet.parts.losses import (
+    COUNT_EPSILON,
+    focal_loss,
+    loss_scales,
+    object_offset_loss,
+    offset_loss,
+)
 
 
 def embedding_losses(
@@ -53,15 +59,32 @@ def embedding_losses(
 
 
 def corner_counts(targets: Targets) -> Tensor:
-    """[5] float32: cells with a corner (per class: tl, br; of any class: tl, br) and images."""
-    return torch.stack(
+    """[6] float32: cells with a corner (per class: tl, br; any: tl, br), images and objects."""
+    images, objects = targets.tl_heat.shape[0], sum(targets.objects)
+    on_host = torch.tensor([images, objects], dtype=torch.float32)
+    in_cells = torch.stack(
         [
             (targets.tl_heat == 1).sum().float(),
             (targets.br_heat == 1).sum().float(),
             targets.tl_mask.sum(),
             targets.br_mask.sum(),
-            torch.tensor(float(targets.tl_heat.shape[0]), device=targets.tl_heat.device),
         ]
+    )
+    return torch.cat([in_cells, on_host.to(in_cells.device)])
+
+
+def _offset_loss(maps: Outputs, targets: Targets, config: LossConfig, counts: Tensor) -> Tensor:
+    """The offset losses of both kinds of corners, over what `loss.normalize` divides them by."""
+    if config.normalize == "original":
+        image = targets.image_index
+        both = object_offset_loss(
+            maps.tl_offset, image, targets.tl_cell, targets.tl_fraction
+        ) + object_offset_loss(maps.br_offset, image, targets.br_cell, targets.br_fraction)
+        return both / counts[5].clamp_min(1)
+    tl_any, br_any = (counts[2:4].clamp_min(1) + COUNT_EPSILON).unbind()
+    return (
+        offset_loss(maps.tl_offset, targets.tl_offset, targets.tl_mask) / tl_any
+        + offset_loss(maps.br_offset, targets.br_offset, targets.br_mask) / br_any
     )
 
 
@@ -86,7 +109,7 @@ def corner_losses(
         focal, pull, push and offset; scalars with weights applied.
     """
     counts = corner_counts(targets) if counts is None else counts
-    tl_class, br_class, tl_any, br_any = (counts[:4].clamp_min(1) + COUNT_EPSILON).unbind()
+    tl_class, br_class = (counts[:2].clamp_min(1) + COUNT_EPSILON).unbind()
     images = counts[4]
     per_corner, per_stack = loss_scales(config, len(outputs))
     per_image = 1.0 if config.normalize == "paper" else config.embedding_batch
@@ -102,10 +125,7 @@ def corner_losses(
         pulled, pushed = embedding_losses(maps.tl_embedding, maps.br_embedding, targets)
         pull.append(pulled * config.pull_weight * embedding_scale)
         push.append(pushed * config.push_weight * embedding_scale)
-        moved = (
-            offset_loss(maps.tl_offset, targets.tl_offset, targets.tl_mask) / tl_any
-            + offset_loss(maps.br_offset, targets.br_offset, targets.br_mask) / br_any
-        )
+        moved = _offset_loss(maps, targets, config, counts)
         offset.append(moved * per_corner * config.offset_weight)
     return {
         name: torch.stack(values).sum() * (per_stack * processes)

@@ -19,6 +19,8 @@ class Targets(NamedTuple):
         tl_mask, br_mask: `[N, 1, h, w]` float32: 1 where a corner of any class lies.
         image_index: `[M]` int64: the image, 0..N-1, of each object.
         tl_cell, br_cell: `[M]` int64: y * w + x of each object's corners.
+        tl_fraction, br_fraction: `[M, 2]` float32: what x, y of each object's corners lose by
+            rounding down to a cell, cells.
         objects: how many objects each image has; known on the host, so that no loss waits for the
             device to say it.
         ignored: `[N, K, h, w]` bool: cells of which nobody knows whether a corner lies there;
@@ -34,6 +36,8 @@ class Targets(NamedTuple):
     image_index: Tensor
     tl_cell: Tensor
     br_cell: Tensor
+    tl_fraction: Tensor
+    br_fraction: Tensor
     objects: tuple[int, ...]
     ignored: Tensor | None = None
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cornernet.parts.corners.structures import Targets
-from cornernet.parts.targets import draw_targets, image_index
+from cornernet.parts.targets import draw_targets, fractions, image_index
 
 
 def build_targets(
@@ -38,5 +38,9 @@ def build_targets(
         joint, labels, index, num_classes, image_size, map_size, gaussian_iou
     )
     maps = (tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask)
+    lost = (
+        fractions(joint[:, :2], tl_cell, image_size, map_size),
+        fractions(joint[:, 2:], br_cell, image_size, map_size),
+    )
     objects = tuple(len(item) for item in boxes)
-    return Targets(*maps, index, tl_cell, br_cell, objects, ignored)
+    return Targets(*maps, index, tl_cell, br_cell, *lost, objects, ignored)

@@ -50,7 +50,7 @@ def test_targets_are_one_at_the_middle_of_each_box() -> None:
     assert targets.mask.nonzero().tolist() == [[0, 0, 1, 3], [0, 0, 4, 3]]
     assert targets.offset[0, :, 1, 3].tolist() == [0.75, 0.25]
     assert targets.offset[0, :, 4, 3].tolist() == [0.0, 0.0]
-    assert center_counts(targets).tolist() == [2.0, 2.0]
+    assert center_counts(targets).tolist() == [2.0, 2.0, 2.0]
 
 
 def test_losses_are_those_of_the_corners_heat_maps_and_offsets() -> None:

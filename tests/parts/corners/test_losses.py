@@ -98,7 +98,7 @@ def where(objects: list[list[int]]) -> Targets:
     index = torch.tensor(image, dtype=torch.int64)
     cells = torch.tensor(flat, dtype=torch.int64).view(-1, 2)
     counts = tuple(len(cells) // 2 for cells in objects)
-    fields: list[Any] = [*[nothing] * 6, index, cells[:, 0], cells[:, 1], counts]
+    fields: list[Any] = [*[nothing] * 6, index, *cells.unbind(1), *[nothing] * 2, counts]
     return Targets(*fields)
 
 
@@ -297,12 +297,12 @@ def test_batch_without_objects_still_learns_the_background() -> None:
     assert all(item.grad.isfinite().all() for item in maps)
 
 
-def test_counts_tell_cells_per_class_cells_of_any_class_and_pictures() -> None:
+def test_counts_tell_cells_per_class_cells_of_any_class_images_and_objects() -> None:
     # Two objects of different classes share their top-left cell.
     boxes = [torch.tensor([[4.0, 4.0, 20.0, 20.0], [5.0, 5.0, 28.0, 28.0]]), torch.zeros(0, 4)]
     labels = [torch.tensor([0, 1]), torch.tensor([], dtype=torch.int64)]
     found = corner_counts(build_targets(boxes, labels, 2, (32, 32), (8, 8)))
-    assert found.tolist() == [2.0, 2.0, 1.0, 2.0, 2.0]
+    assert found.tolist() == [2.0, 2.0, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_ignored_cells_cost_nothing_and_learn_nothing() -> None:
