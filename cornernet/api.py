@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from cornernet.config import Config
-from cornernet.data.images import read_image
+from cornernet.errors import OutOfMemory, UserError
 from cornernet.inference.detect import detect
+from cornernet.inference.inputs import input_name, read_input
+from cornernet.inference.stream import detect_stream
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
+from cornernet.prediction import Prediction
 from cornernet.runtime.device import resolve_device
 from cornernet.runtime.precision import resolve_precision
+from cornernet.runtime.text import shown
 from cornernet.structures import Detections
 from cornernet.weights.file import load_weights
 
+if TYPE_CHECKING:
+    from cornernet.inference.inputs import ImageInput
 
-@dataclass
-class Prediction:
-    """Objects found in one image, best first.
-
-    Attributes:
-        boxes: `[n, 4]` float32: x1, y1, x2, y2 in pixels of the image.
-        scores: `[n]` float32 in 0..1.
-        labels: `[n]` int64, index into the weights' classes.
-        class_names: the name of each label.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    class_names: list[str]
-
-    def __len__(self) -> int:
-        return len(self.scores)
+DEFAULT_SCORE = 0.3
+"""The lowest score of a prediction where the weights do not say which is best."""
+_LISTED = 10  # classes in a repr
 
 
 class CornerNet:
     """A trained detector.
+
+    Several threads may predict with one detector at a time, and get what they would get one after
+    the other. What changes it, `optimize` and new values of its attributes, must not happen
+    meanwhile.
 
     Args:
         model: the network, on its device, in either form.
@@ -50,6 +47,7 @@ class CornerNet:
         model: the form of the network that detects.
         classes: as given.
         config: as given; may be replaced.
+        score_threshold: the lowest score of a prediction where `predict` is given none.
     """
 
     def __init__(self, model: Detector | FusedDetector, classes: list[str], config: Config) -> None:
@@ -58,6 +56,15 @@ class CornerNet:
         self._loaded = self.model
         self.classes = classes
         self.config = config
+        self.score_threshold = DEFAULT_SCORE
+
+    def __repr__(self) -> str:
+        names = ", ".join(shown(name) for name in self.classes[:_LISTED])
+        more = ", …" if len(self.classes) > _LISTED else ""
+        return (
+            f"<CornerNet: {len(self.classes)} classes ({names}{more}) "
+            f"on {self.model.device} in {self.model.precision}>"
+        )
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto") -> CornerNet:
@@ -98,29 +105,104 @@ class CornerNet:
         self.model = self._loaded if same else self._loaded.with_options(precision, compile)
         return self
 
-    def predict(self, image: str | Path | np.ndarray, score_threshold: float = 0.3) -> Prediction:
-        """Find objects in an image.
+    @overload
+    def predict(
+        self,
+        image: list[Any] | tuple[Any, ...],
+        score_threshold: float | None = None,
+        batch_size: int | None = None,
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self,
+        image: ImageInput,
+        score_threshold: float | None = None,
+        batch_size: int | None = None,
+    ) -> Prediction: ...
+
+    def predict(
+        self,
+        image: ImageInput | list[Any] | tuple[Any, ...],
+        score_threshold: float | None = None,
+        batch_size: int | None = None,
+    ) -> Prediction | list[Prediction]:
+        """Find objects in an image, or in each of a list of images.
 
         Args:
-            image: an image file, turned as its EXIF data say; or its pixels, [H, W, 3] RGB uint8.
-            score_threshold: detections below it are left out, 0..1.
+            image: a file name, an https URL, an image file's bytes, a file opened in binary mode,
+                a PIL image, a NumPy array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], or a tensor
+                [H, W] or [C, H, W]; or a list or tuple of these. Colours are RGB, integers 0..255
+                (uint16: 0..65535), floating-point numbers 0..1; transparency is dropped. Files
+                and PIL images are turned as their EXIF data say.
+            score_threshold: detections below it are left out, 0..1; by default what the weights
+                say is best, else 0.3.
+            batch_size: number of images of a list that run through the network together, where
+                their sizes allow; by default `test.batch_size` of the configuration.
+
+        Returns:
+            The objects found; a list of these, in order, for a list.
 
         Raises:
-            UserError: the file cannot be read.
-            ValueError: the array has another shape or dtype.
+            UserError: an image cannot be read, or an array has another shape, type or range.
+            TypeError: an object of another kind was given.
         """
-        found = self.detect(image)
-        found = found.select(found.scores >= score_threshold)
-        labels = found.labels.numpy()
-        names = [self.classes[label] for label in labels]
-        return Prediction(found.boxes.numpy(), found.scores.numpy(), labels, names)
+        if isinstance(image, list | tuple):
+            return list(self.predict_stream(image, score_threshold, batch_size))
+        pixels = read_input(image)
+        found = detect(self.model, [pixels], self.config)[0]
+        return self._prediction(found, pixels, input_name(image), score_threshold)
 
-    def detect(self, image: str | Path | np.ndarray) -> Detections:
-        """All detections in an image, as tensors; see `predict`."""
-        pixels = image if isinstance(image, np.ndarray) else read_image(image, apply_exif=True)
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-            raise ValueError(
-                "predict: expected image to have shape [H, W, 3] and dtype uint8, RGB, got "
-                f"{list(pixels.shape)} and {pixels.dtype}"
-            )
-        return detect(self.model, [pixels], self.config)[0]
+    def predict_stream(
+        self,
+        images: Iterable[ImageInput],
+        score_threshold: float | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Prediction]:
+        """Find objects in many images, which are read while the network computes.
+
+        Args:
+            images: of any number; see `predict`.
+            score_threshold: see `predict`.
+            batch_size: see `predict`.
+
+        Yields:
+            The objects found in each image, in order.
+
+        Raises:
+            UserError, TypeError: as `predict`; the sentence names the image's place, such as
+                images[3].
+        """
+        config = self.config
+        if batch_size is not None:
+            config = replace(config, test=replace(config.test, batch_size=batch_size))
+        items = enumerate(images)
+        for result in detect_stream(self.model, items, lambda item: _read_item(*item), config):
+            place, image = result.item
+            if isinstance(result.error, OutOfMemory):
+                raise OutOfMemory(result.error.message, source=f"images[{place}]")
+            if result.error is not None:
+                raise result.error
+            assert result.detections is not None and result.image is not None
+            name = input_name(image)
+            yield self._prediction(result.detections, result.image, name, score_threshold)
+
+    def detect(self, image: ImageInput) -> Detections:
+        """All detections in one image, as tensors; see `predict`."""
+        return detect(self.model, [read_input(image)], self.config)[0]
+
+    def _prediction(
+        self, found: Detections, pixels: np.ndarray, file: str | None, score: float | None
+    ) -> Prediction:
+        least = self.score_threshold if score is None else score
+        return Prediction.of(found.select(found.scores >= least), self.classes, pixels, file)
+
+
+def _read_item(place: int, image: ImageInput) -> np.ndarray:
+    """The pixels of an image of a list; errors name its place there."""
+    try:
+        return read_input(image)
+    except UserError as error:
+        raise UserError(str(error), source=f"images[{place}]") from None
+    except TypeError as error:
+        raise TypeError(f"images[{place}]: {error}") from None

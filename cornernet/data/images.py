@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import struct
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,7 @@ def _decoded(path: str | os.PathLike[str], data: bytes, flags: int) -> np.ndarra
     """
     data, white_is_zero = _readable_tiff(path, data)
     try:
-        with _quiet_opencv():
+        with quiet_opencv:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
@@ -290,12 +289,29 @@ def _has_png_end(data: bytes) -> bool:
     return False
 
 
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Silence OpenCV's log: our own error reports the failure."""
-    level = _OPENCV_LOG.getLogLevel()
-    _OPENCV_LOG.setLogLevel(_OPENCV_SILENT)
-    try:
-        yield
-    finally:
-        _OPENCV_LOG.setLogLevel(level)
+class _QuietOpenCV:
+    """Silences OpenCV's log, which is the process's: our own error reports the failure.
+
+    Threads may enter it at a time; the last one that leaves restores the level.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._level = _OPENCV_SILENT
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._level = _OPENCV_LOG.getLogLevel()
+                _OPENCV_LOG.setLogLevel(_OPENCV_SILENT)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                _OPENCV_LOG.setLogLevel(self._level)
+
+
+quiet_opencv = _QuietOpenCV()

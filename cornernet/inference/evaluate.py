@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,9 @@ def shown_metric(value: float) -> str:
     return "n/a" if value < 0 else f"{value:.3f}"
 
 
-def coco_results(found: dict[int, Detections], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+def coco_results(
+    found: Mapping[Any, Detections], category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
     """Detections in COCO's result format: image_id, category_id, bbox [x, y, w, h], score."""
     results = []
     for image_id, detections in found.items():

@@ -89,7 +89,8 @@ def detect_stream(
             yield Found(item, image.image, detections)
 
     group: list[tuple[Item, Prepared]] = []
-    with ThreadPoolExecutor(max_workers=max(1, config.data.workers)) as pool:
+    pool = ThreadPoolExecutor(max_workers=max(1, config.data.workers))
+    try:
         for item, image in _ahead(pool, ready, items, 2 * limit + config.data.workers):
             fits = (
                 isinstance(image, Prepared)
@@ -105,6 +106,8 @@ def detect_stream(
                 group.append((item, image))
         if group:
             yield from run(group)
+    finally:  # a reader that has seen enough, or an interruption, waits for no further image
+        pool.shutdown(cancel_futures=True)
 
 
 def _ahead(

@@ -1,9 +1,8 @@
-"""Views of an image and the way back, detection in a batch, and the Python interface."""
+"""Views of an image and the way back, and detection in a batch."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,13 @@ import pytest
 import torch
 
 import cornernet.inference.detect as module
-from cornernet import CornerNet
 from cornernet.config import Config, config_from_dict
 from cornernet.config import TestConfig as Settings
-from cornernet.data.images import write_image
 from cornernet.errors import OutOfMemory
 from cornernet.inference.detect import detect
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.parts.corners.structures import Outputs
-from cornernet.weights.file import Weights, save_weights
 from tests.small import SMALL_MODEL
 from tests.views import boxes_to_original, make_view
 
@@ -172,40 +168,6 @@ def test_a_picture_is_refused_before_the_system_stops_the_process(
     monkeypatch.setattr(module, "free_memory", lambda device: 8 * 8 * 11 * 15 * 4)
     settings = config(test={"pad_multiple": 16})
     assert len(detect(model_of(settings), [picture(40, 60)], settings)) == 1
-
-
-@pytest.fixture
-def detector(tmp_path: Path) -> CornerNet:
-    settings = config(test={"pad_multiple": 16})
-    model = network_of(settings)
-    save_weights(Weights(model.state_dict(), ["cat", "dog"], settings), tmp_path / "w.pt")
-    return CornerNet.from_pretrained(tmp_path / "w.pt", device="cpu")
-
-
-def test_a_path_and_its_pixels_are_predicted_alike(detector: CornerNet, tmp_path: Path) -> None:
-    image = picture(40, 60)
-    write_image(tmp_path / "a.png", image)
-    by_path = detector.predict(tmp_path / "a.png", score_threshold=0.05)
-    by_pixels = detector.predict(image, score_threshold=0.05)
-    assert len(by_path) > 0
-    np.testing.assert_array_equal(by_path.boxes, by_pixels.boxes)
-    np.testing.assert_array_equal(by_path.scores, by_pixels.scores)
-
-
-def test_predictions_carry_names_and_fall_in_score(detector: CornerNet) -> None:
-    found = detector.predict(picture(40, 60), score_threshold=0.05)
-    assert [("cat", "dog")[label] for label in found.labels] == found.class_names
-    assert (np.diff(found.scores) <= 0).all() and (found.scores >= 0.05).all()
-    assert found.boxes.shape == (len(found), 4) and (found.boxes[:, 2] <= 60).all()
-
-
-@pytest.mark.parametrize(
-    "image",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), "u1")],
-)
-def test_pixels_of_another_kind_are_refused(detector: CornerNet, image: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"expected image to have shape \[H, W, 3\]"):
-        detector.predict(image)
 
 
 def test_candidates_of_both_scales_count(monkeypatch: pytest.MonkeyPatch) -> None:
