@@ -20,7 +20,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from cornernet.config import TestConfig
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector, Maps, to_channels_last
-from cornernet.model.layers import BasicBlock, ConvModule, Float32Conv2d, joint_convolution
+from cornernet.model.layers import (
+    BasicBlock,
+    ConvModule,
+    FireBlock,
+    Float32Conv2d,
+    joint_convolution,
+)
 from cornernet.parts import Head, Part, SharedConvolution
 from cornernet.runtime.memory import is_out_of_memory
 from cornernet.runtime.precision import weight_dtype
@@ -46,6 +52,21 @@ def fold_batch_norm(network: nn.Module) -> None:
             parts.bn1 = parts.bn2 = nn.Identity()
             if parts.downsample is not None:
                 parts.downsample = fuse_conv_bn_eval(*parts.downsample)
+        elif isinstance(module, FireBlock):
+            _fold_fire(module)
+
+
+def _fold_fire(block: FireBlock) -> None:
+    """Fold the BatchNorms of a fire block, of which the second spans two convolutions."""
+    parts: Any = block  # its BatchNorms become identities
+    parts.conv1 = fuse_conv_bn_eval(parts.conv1, parts.bn1)
+    half = block.conv_1x1.out_channels
+    for name, part in (("conv_1x1", slice(half)), ("conv_3x3", slice(half, None))):
+        norm = nn.BatchNorm2d(half, eps=block.bn2.eps).eval()
+        for key, value in block.bn2.state_dict().items():
+            getattr(norm, key).data = value[part] if value.ndim else value
+        setattr(block, name, fuse_conv_bn_eval(getattr(block, name), norm))
+    parts.bn1 = parts.bn2 = nn.Identity()
 
 
 class SharedConvolutions(nn.Module):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cornernet.config import ModelConfig
@@ -47,6 +49,41 @@ class CenterHead(Head):
         return pool.shared_convolutions(), FusedCenterHead(self)
 
 
+class CenterPooledConvolution(nn.Module):
+    """Centre pooling and the 3×3 convolution that reads its result, without computing the map.
+
+    What is pooled is a row of column maxima plus a column of row maxima. The convolution of the
+    first has equal rows but for the first and the last one, at which it meets the border; that of
+    the second has such columns. So maps of three rows and of three columns are convolved.
+
+    Args:
+        conv: 3×3, padded to keep the size; taken over.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, vertical: Tensor, horizontal: Tensor) -> Tensor:
+        """As `conv(center_pool(vertical, horizontal))`."""
+        height, width = vertical.shape[-2:]
+        columns = vertical.amax(2, keepdim=True).expand(-1, -1, min(height, 3), -1)
+        rows = horizontal.amax(3, keepdim=True).expand(-1, -1, -1, min(width, 3))
+        # The bias counts once.
+        of_rows = F.conv2d(rows, self.conv.weight, padding=1)
+        return _stretched(self.conv(columns), 2, height) + _stretched(of_rows, 3, width)
+
+
+def _stretched(maps: Tensor, dim: int, size: int) -> Tensor:
+    """Maps of three rows or columns with the one in the middle repeated up to a size."""
+    if size <= 3:
+        return maps
+    first, inner, last = maps.split(1, dim)
+    shape = list(maps.shape)
+    shape[dim] = size - 2
+    return torch.cat([first, inner.expand(shape), last], dim)
+
+
 class FusedCenterHead(nn.Module):
     """The last stack's centres for inference, behind the convolutions that read the features.
 
@@ -57,7 +94,9 @@ class FusedCenterHead(nn.Module):
     def __init__(self, head: CenterHead) -> None:
         super().__init__()
         last = [cast(Branch, branch[-1]) for branch in (head.heat, head.off)]
-        self.branches = FusedBranches(cast(PoolingModule, head.pool[-1]), last)
+        pool = cast(PoolingModule, head.pool[-1])
+        pooled = CenterPooledConvolution(pool.aftpool_conv.conv)
+        self.branches = FusedBranches(pool, last, pooled)
 
     def forward(self, shared: list[Tensor]) -> CenterMaps:
         heat, offset = self.branches(*shared)

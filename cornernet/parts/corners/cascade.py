@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cornernet.model.layers import ConvModule
 from cornernet.parts.layers import PoolingModule
-from cornernet_ops import corner_pool, corner_pool_pair
+from cornernet_ops import corner_pool_add, corner_pool_pair
 
 # Of each corner: the direction of its vertical and of its horizontal pooling.
 _DIRECTIONS = {"top_left": ("top", "left"), "bottom_right": ("bottom", "right")}
@@ -44,8 +44,8 @@ class CascadePool(nn.Module):
             look1: pooled horizontally and added to `direction1` before.
             look2: pooled vertically and added to `direction2` before.
         """
-        vertical = self.conv1(direction1 + corner_pool(look1, self.horizontal))
-        horizontal = self.conv2(direction2 + corner_pool(look2, self.vertical))
+        vertical = self.conv1(corner_pool_add(direction1, look1, self.horizontal))
+        horizontal = self.conv2(corner_pool_add(direction2, look2, self.vertical))
         return corner_pool_pair(vertical, horizontal, self.corner)
 
 
