@@ -20,14 +20,12 @@ from cornernet.prediction import Prediction
 from cornernet.runtime.device import resolve_device
 from cornernet.runtime.precision import resolve_precision
 from cornernet.runtime.text import shown
-from cornernet.structures import Detections
+from cornernet.structures import NO_THRESHOLDS, Detections, Thresholds
 from cornernet.weights.file import load_weights
 
 if TYPE_CHECKING:
     from cornernet.inference.inputs import ImageInput
 
-DEFAULT_SCORE = 0.3
-"""The lowest score of a prediction where the weights do not say which is best."""
 _LISTED = 10  # classes in a repr
 
 
@@ -42,21 +40,31 @@ class CornerNet:
         model: the network, on its device, in either form.
         classes: class names by label.
         config: the configuration it was trained with; sections data and test act here.
+        thresholds: scores from which its detections are worth showing.
 
     Attributes:
         model: the form of the network that detects.
         classes: as given.
         config: as given; may be replaced.
-        score_threshold: the lowest score of a prediction where `predict` is given none.
+        thresholds: as given.
+        score_threshold: the lowest score of a prediction where `predict` is given none; at first
+            `thresholds.score`.
     """
 
-    def __init__(self, model: Detector | FusedDetector, classes: list[str], config: Config) -> None:
+    def __init__(
+        self,
+        model: Detector | FusedDetector,
+        classes: list[str],
+        config: Config,
+        thresholds: Thresholds = NO_THRESHOLDS,
+    ) -> None:
         self.model = model if isinstance(model, FusedDetector) else FusedDetector(model)
         # The weights as they were loaded: what other precisions are made of.
         self._loaded = self.model
         self.classes = classes
         self.config = config
-        self.score_threshold = DEFAULT_SCORE
+        self.thresholds = thresholds
+        self.score_threshold = thresholds.score
 
     def __repr__(self) -> str:
         names = ", ".join(shown(name) for name in self.classes[:_LISTED])
@@ -80,7 +88,7 @@ class CornerNet:
         """
         weights = load_weights(path)
         model = weights.build_model().to(resolve_device(device))
-        return cls(model, weights.classes, weights.config)
+        return cls(model, weights.classes, weights.config, weights.thresholds)
 
     def optimize(self, precision: str = "auto", compile: bool = False) -> CornerNet:
         """Choose how the network computes: in low precision, compiled.
@@ -135,8 +143,8 @@ class CornerNet:
                 [H, W] or [C, H, W]; or a list or tuple of these. Colours are RGB, integers 0..255
                 (uint16: 0..65535), floating-point numbers 0..1; transparency is dropped. Files
                 and PIL images are turned as their EXIF data say.
-            score_threshold: detections below it are left out, 0..1; by default what the weights
-                say is best, else 0.3.
+            score_threshold: detections below it are left out, 0..1; by default
+                `score_threshold`, where F1 was highest in validation.
             batch_size: number of images of a list that run through the network together, where
                 their sizes allow; by default `test.batch_size` of the configuration.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
@@ -142,3 +143,32 @@ class Detections:
     def select(self, index: Tensor) -> Detections:
         """The detections that an index or a mask chooses."""
         return Detections(self.boxes[index], self.scores[index], self.labels[index])
+
+
+DEFAULT_SCORE_THRESHOLD = 0.3
+"""The lowest score of a detection that is shown, for weights without a threshold of their own."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Scores from which the detections of a network are worth showing.
+
+    Each is where F1, at an overlap of 0.5, was highest on the split that the network was validated
+    on.
+
+    Attributes:
+        overall: for all classes, 0..1; None where it is not known.
+        by_class: class name → the same of this class alone, where the split holds enough of it.
+    """
+
+    overall: float | None = None
+    by_class: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """The threshold to use for all classes, known or not."""
+        return DEFAULT_SCORE_THRESHOLD if self.overall is None else self.overall
+
+
+NO_THRESHOLDS = Thresholds()
+"""Those of weights that do not hold any."""

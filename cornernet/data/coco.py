@@ -15,7 +15,7 @@ from cornernet.data import checks
 from cornernet.data.checks import quoted
 from cornernet.data.images import decode_image, read_file
 from cornernet.data.layouts import find_split
-from cornernet.data.parse import ImageInfo, ParsedSplit, Record
+from cornernet.data.parse import ImageInfo, ParsedSplit, Record, Truth
 from cornernet.data.reader import Split, read_split
 from cornernet.errors import UserError
 from cornernet.structures import Sample
@@ -88,6 +88,10 @@ class CocoDataset:
     def info(self, index: int) -> ImageInfo:
         """Name, path, size and id of an image, without reading it."""
         return self._records[index].info
+
+    def truth(self, index: int) -> Truth:
+        """All good objects of an image as they are annotated, for evaluation."""
+        return self._records[index].truth
 
     def load(self, index: int) -> Sample:
         """Read an image with its objects; the arrays belong to the caller.

@@ -24,19 +24,26 @@ from cornernet.structures import Detections
 METRICS = (
     "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
 )  # fmt: skip
+# Those that are given for each class.
+CLASS_METRICS = METRICS[:6]
 
 
 @dataclass
 class Evaluation:
     """COCO's metrics of a split.
 
-    Args:
+    Attributes:
         metrics: the numbers of `METRICS`, in 0..1; -1 where the data holds no such object.
-        class_ap: class name → AP over IoU 0.50 to 0.95; -1 where the data holds none.
+        class_metrics: class name → the numbers of `CLASS_METRICS`, the same for one class.
     """
 
     metrics: dict[str, float]
-    class_ap: dict[str, float]
+    class_metrics: dict[str, dict[str, float]]
+
+    @property
+    def class_ap(self) -> dict[str, float]:
+        """Class name → AP over IoU 0.50 to 0.95; -1 where the data holds none."""
+        return {name: metrics["AP"] for name, metrics in self.class_metrics.items()}
 
 
 def _by_canvas(
@@ -146,15 +153,29 @@ def coco_evaluation(dataset: CocoDataset, results: list[dict[str, Any]]) -> Eval
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
-    # [IoU thresholds, recall steps, categories, area ranges, detections per picture]
-    precision = evaluator.eval["precision"][:, :, :, 0, -1]
-    class_ap = {}
-    for name, category in zip(dataset.classes, dataset.category_ids, strict=True):
-        values = precision[:, :, evaluator.params.catIds.index(category)]
-        values = values[values > -1]
-        class_ap[name] = float(np.mean(values)) if len(values) else -1.0
+    # [IoU thresholds, recall steps, categories, area ranges]
+    precision = evaluator.eval["precision"][..., -1]
+    class_metrics = {
+        name: _class_metrics(precision[:, :, evaluator.params.catIds.index(category)])
+        for name, category in zip(dataset.classes, dataset.category_ids, strict=True)
+    }
     numbers = [float(value) for value in evaluator.stats[: len(METRICS)]]
-    return Evaluation(dict(zip(METRICS, numbers, strict=True)), class_ap)
+    return Evaluation(dict(zip(METRICS, numbers, strict=True)), class_metrics)
+
+
+def _class_metrics(precision: np.ndarray) -> dict[str, float]:
+    """The numbers of `CLASS_METRICS` from one class's precision.
+
+    Args:
+        precision: `[10, 101, 4]`: IoU 0.50 to 0.95, recall, areas (all, small, medium, large).
+    """
+    whole = precision[..., 0]
+    parts = (whole, whole[0], whole[5], *(precision[..., area] for area in (1, 2, 3)))
+    found = {}
+    for name, part in zip(CLASS_METRICS, parts, strict=True):
+        values = part[part > -1]
+        found[name] = float(np.mean(values)) if len(values) else -1.0
+    return found
 
 
 def evaluate(

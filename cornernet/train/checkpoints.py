@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
+from cornernet.structures import NO_THRESHOLDS, Thresholds
 from cornernet.train.run_directory import RunDirectory
 from cornernet.train.trainer import Trainer
 from cornernet.weights.file import Weights, save_weights
@@ -68,6 +69,7 @@ class Checkpoints:
         window: list[dict[str, float]],
         metrics: dict[str, float] | None = None,
         is_best: bool = False,
+        thresholds: Thresholds = NO_THRESHOLDS,
     ) -> None:
         """Save the state of all processes; every process calls it.
 
@@ -75,6 +77,7 @@ class Checkpoints:
             window: what this process has logged since the last line of the log.
             metrics: of the validation after this step; None where there was none yet.
             is_best: write best.pt as well.
+            thresholds: of the same validation.
 
         Raises:
             UserError: an earlier checkpoint could not be written.
@@ -88,7 +91,7 @@ class Checkpoints:
         if not trainer.world.is_main:
             return
         self.wait()
-        weights = trainer.weights(self._classes, metrics or {})
+        weights = trainer.weights(self._classes, metrics or {}, thresholds)
         weights.training = trainer.state() | {
             "steps_per_epoch": self._steps_per_epoch,
             "validated": metrics is not None,

@@ -154,17 +154,18 @@ def _validate_if_due(
     """Evaluate after an epoch, where the recipe says so; the state before it is saved."""
     if not _is_evaluated(trainer.epoch, trainer.config):
         return
-    metrics = validate(trainer, dataset, log, request)
-    if metrics is None:
+    validation = validate(trainer, dataset, log, request)
+    if validation is None:
         checkpoints.wait()
         raise RunStopped(checkpoints.directory.last, trainer.step)
+    metrics = validation.metrics
     # Without an AP (-1) the latest weights are as good as any, but not the best.
     is_best = bool(metrics) and (metrics["AP"] > trainer.best or trainer.best < 0)
     if is_best and metrics["AP"] >= 0:
         trainer.best = metrics["AP"]
     if trainer.world.is_main:
         save_curves(log.records, checkpoints.directory.curves)
-    checkpoints.save([], metrics, is_best)
+    checkpoints.save([], metrics, is_best, validation.thresholds)
 
 
 def _is_evaluated(epoch: int, config: Config) -> bool:

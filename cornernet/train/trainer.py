@@ -22,7 +22,7 @@ from cornernet.runtime.distributed import World
 from cornernet.runtime.memory import is_out_of_memory
 from cornernet.runtime.precision import autocast, grad_scaler, resolve_precision
 from cornernet.runtime.random_state import random_states, restore_random_states
-from cornernet.structures import Batch
+from cornernet.structures import Batch, Thresholds
 from cornernet.train.ema import WeightAverage
 from cornernet.train.schedule import learning_rate
 from cornernet.weights.file import Weights
@@ -249,9 +249,12 @@ class Trainer:
                 for buffer in module.buffers():
                     torch.distributed.broadcast(buffer, 0)
 
-    def weights(self, classes: list[str], metrics: dict[str, float]) -> Weights:
+    def weights(
+        self, classes: list[str], metrics: dict[str, float], thresholds: Thresholds
+    ) -> Weights:
         """What is worth keeping of the present state."""
-        return Weights(self.evaluated.state_dict(), classes, self.config, metrics)
+        state = self.evaluated.state_dict()
+        return Weights(state, classes, self.config, metrics, thresholds=thresholds)
 
     def state(self) -> dict[str, Any]:
         """What all processes need to continue, as tensors and plain data."""

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import torch
 
 from cornernet.data.coco import CocoDataset
 from cornernet.inference.evaluate import Evaluation, evaluate, shown_metric
+from cornernet.inference.matching import match_split
+from cornernet.inference.thresholds import best_thresholds
+from cornernet.structures import NO_THRESHOLDS, Thresholds
 from cornernet.train.log import RunLog
 from cornernet.train.signals import StopRequest
 from cornernet.train.trainer import Trainer
+
+
+class Validation(NamedTuple):
+    """What a validation has found; empty in other processes than the first.
+
+    Attributes:
+        metrics: COCO's numbers.
+        thresholds: scores at which F1 is highest.
+    """
+
+    metrics: dict[str, float]
+    thresholds: Thresholds = NO_THRESHOLDS
 
 
 class _Interrupted(Exception):
@@ -19,8 +35,8 @@ class _Interrupted(Exception):
 
 def validate(
     trainer: Trainer, dataset: CocoDataset, log: RunLog, request: StopRequest
-) -> dict[str, float] | None:
-    """Metrics on the validation split; empty in other processes than the first.
+) -> Validation | None:
+    """Evaluate on the validation split, in all processes together.
 
     Returns:
         None where a signal asked to stop; the same in all processes.
@@ -51,13 +67,13 @@ def validate(
         try:
             if not left:
                 check()
-            evaluation, _ = evaluate(
+            evaluation, found = evaluate(
                 trainer.inference_form(), dataset, trainer.config, world, progress
             )
         except _Interrupted:
             return None
     if evaluation is None:
-        return {}
+        return Validation({})
     seconds = time.perf_counter() - started
     log.write(
         "val",
@@ -67,4 +83,5 @@ def validate(
     metrics = evaluation.metrics
     numbers = "  ".join(f"{name} {shown_metric(value)}" for name, value in metrics.items())
     log.say(f"epoch {trainer.epoch}/{trainer.config.train.epochs}  validation  {numbers}")
-    return metrics
+    thresholds = best_thresholds(match_split(dataset, found), dataset.classes)
+    return Validation(metrics, thresholds)

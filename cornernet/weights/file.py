@@ -1,9 +1,9 @@
 """Weights files: tensors, class names and configuration as plain data.
 
 A weights file is what `torch.save` makes of a dictionary with the keys `format`, `version`,
-`state_dict`, `classes`, `config` and `metrics`, and is read by `unpickle`: opening it executes
-nothing. A checkpoint of training is such a file with one more key, `training`. Files of
-MMDetection and of the original repository are read, too; see `foreign`.
+`state_dict`, `classes`, `config`, `metrics` and, since it was introduced, `thresholds`, and is read
+by `unpickle`: opening it executes nothing. A checkpoint of training is such a file with one more
+key, `training`. Files of MMDetection and of the original repository are read, too; see `foreign`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cornernet.config import Config, config_from_dict
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.runtime.files import replacing
+from cornernet.structures import NO_THRESHOLDS, Thresholds
 from cornernet.weights.foreign import from_foreign, is_foreign
 from cornernet.weights.state import load_state
 from cornernet.weights.unpickle import read_tensors
@@ -40,6 +41,7 @@ class Weights:
         config: of the run that made the weights.
         metrics: of the evaluation of these weights.
         training: what else is needed to continue the run; None in all files but checkpoints.
+        thresholds: scores from which this network's detections are worth showing.
     """
 
     state_dict: dict[str, Tensor]
@@ -47,6 +49,7 @@ class Weights:
     config: Config
     metrics: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] | None = None
+    thresholds: Thresholds = NO_THRESHOLDS
 
     def build_model(self) -> Detector:
         """The network with these weights, in evaluation mode, on the CPU."""
@@ -96,6 +99,10 @@ def save_weights(weights: Weights, path: Path) -> None:
         "classes": list(weights.classes),
         "config": weights.config.to_dict(),
         "metrics": dict(weights.metrics),
+        "thresholds": {
+            "overall": weights.thresholds.overall,
+            "by_class": dict(weights.thresholds.by_class),
+        },
     }
     if weights.training is not None:
         content["training"] = weights.training
@@ -183,4 +190,20 @@ def _from_content(content: Mapping[str, Any], path: Path) -> Weights:
         config_from_dict(content["config"], source=str(path)),
         content["metrics"],
         content.get("training"),
+        _thresholds(content.get("thresholds", {}), path),
+    )
+
+
+def _thresholds(content: Any, path: Path) -> Thresholds:
+    """The thresholds of a file; none in one that was written before there were any."""
+    try:
+        overall, by_class = content.get("overall"), dict(content.get("by_class", {}))
+        scores = [*by_class.values(), *([] if overall is None else [overall])]
+        if all(0 <= score <= 1 for score in scores):
+            return Thresholds(overall, by_class)
+    except (AttributeError, TypeError, ValueError):
+        pass
+    raise UserError(
+        f"{path}: expected thresholds to be scores from 0 to 1, found {content!r}; the file was "
+        "not written by cornernet as it is"
     )

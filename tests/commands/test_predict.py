@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -15,6 +16,8 @@ import pytest
 from cornernet.cli import main
 from cornernet.data.images import read_image, write_image
 from cornernet.data.shapes import CLASSES
+from cornernet.structures import Thresholds
+from cornernet.weights.file import load_weights, save_weights
 
 from .helpers import refusal
 
@@ -42,6 +45,23 @@ def test_predict_score_leaves_out_detections(shapes: Path, weights: Path, tmp_pa
         return sum(len(item["detections"]) for item in found)
 
     assert count("0.0") > 0 == count("0.99")
+
+
+@pytest.mark.parametrize("words", [(), ("--score", "0.001")])
+def test_predict_takes_the_threshold_of_the_weights_and_says_so(
+    shapes: Path,
+    weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:
+    held = dataclasses.replace(load_weights(weights), thresholds=Thresholds(0.985))
+    save_weights(held, weights)
+    main(["predict", str(weights), str(shapes / "val"), "--output", str(tmp_path / "out"),
+          "--device", "cpu", "--json", str(tmp_path / "found.json"), *words])  # fmt: skip
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert any(item["detections"] for item in found) is bool(words)
+    assert ("0.985" in capsys.readouterr().out) is not bool(words)
 
 
 def test_predict_lays_the_images_side_by_side(shapes: Path, weights: Path, tmp_path: Path) -> None:

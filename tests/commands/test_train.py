@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from cornernet import CornerNet
 from cornernet.cli import main, parse
 from cornernet.commands.train import continuing_command
 from cornernet.config import load_recipe, settings
+from cornernet.data.coco import CocoDataset
 from cornernet.data.shapes import CLASSES
+from cornernet.structures import Detections
 from cornernet.weights.file import load_weights
 
 from .helpers import SMALL_MODEL, mmdet_file, refusal, small_recipe, train_words
@@ -278,6 +283,32 @@ def test_ap_that_is_not_there_is_never_the_best(
     run = tmp_path / "run"
     main(["train", str(recipe), "--data", str(shapes), "--output", str(run), "--device", "cpu"])
     assert load_weights(run / "best.pt").metrics["AP"] == 0.0
+
+
+def test_the_best_threshold_travels_with_the_weights(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cornernet.inference.evaluate import METRICS, Evaluation
+
+    def evaluate(_: object, dataset: CocoDataset, *__: object) -> tuple[Any, Any]:
+        found = {}
+        for index in range(len(dataset)):
+            sample = dataset.load(index)
+            boxes, labels = torch.from_numpy(sample.boxes), torch.from_numpy(sample.labels)
+            wrong = Detections(boxes + 500, torch.full((len(boxes),), 0.2), labels)
+            right = Detections(boxes, torch.full((len(boxes),), 0.9), labels)
+            found[sample.image_id] = Detections(
+                *(torch.cat(pair) for pair in zip(astuple(right), astuple(wrong), strict=True))
+            )
+        return Evaluation(dict.fromkeys(METRICS, 1.0), {}), found
+
+    monkeypatch.setattr("cornernet.train.validation.evaluate", evaluate)
+    recipe = small_recipe(tmp_path, {})
+    run = tmp_path / "run"
+    main(["train", str(recipe), "--data", str(shapes), "--output", str(run), "--device", "cpu"])
+    for name in ("best.pt", "last.pt"):
+        assert load_weights(run / name).thresholds.overall == 0.55
+    assert CornerNet.from_pretrained(run / "best.pt", device="cpu").score_threshold == 0.55
 
 
 def test_a_category_without_a_box_is_no_class_of_the_network(

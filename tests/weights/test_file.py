@@ -11,6 +11,7 @@ import torch
 
 from cornernet.config import Config, ModelConfig
 from cornernet.model.detector import Detector
+from cornernet.structures import DEFAULT_SCORE_THRESHOLD, Thresholds
 from cornernet.weights import file as module
 from cornernet.weights.file import (
     VERSION,
@@ -30,7 +31,10 @@ def config() -> Config:
 def weights() -> Weights:
     torch.manual_seed(0)
     model = Detector(config().model, 2)
-    return Weights(model.state_dict(), ["cell", "plate"], config(), {"AP": 0.25})
+    thresholds = Thresholds(0.4, {"plate": 0.35})
+    return Weights(
+        model.state_dict(), ["cell", "plate"], config(), {"AP": 0.25}, thresholds=thresholds
+    )
 
 
 @pytest.fixture
@@ -46,9 +50,26 @@ def test_everything_comes_back(file: Path, weights: Weights) -> None:
         config(),
         {"AP": 0.25},
     )
-    assert found.training is None
+    assert found.training is None and found.thresholds == weights.thresholds
     assert list(found.state_dict) == list(weights.state_dict)
     assert all(torch.equal(found.state_dict[k], v) for k, v in weights.state_dict.items())
+
+
+def test_a_file_without_thresholds_has_the_default(file: Path) -> None:
+    content = torch.load(file)
+    del content["thresholds"]
+    torch.save(content, file)
+    thresholds = load_weights(file).thresholds
+    assert thresholds.overall is None and thresholds.score == DEFAULT_SCORE_THRESHOLD
+
+
+@pytest.mark.parametrize(
+    "value", [{"overall": 7.0}, {"overall": "0.5"}, {"by_class": {"cell": None}}, [0.5], 0.5]
+)
+def test_thresholds_that_are_no_scores_are_refused(file: Path, value: object) -> None:
+    torch.save(torch.load(file) | {"thresholds": value}, file)
+    with raises(str(file), "thresholds", "0 to 1"):
+        load_weights(file)
 
 
 def test_network_is_built_from_the_file_alone(file: Path, weights: Weights) -> None:
@@ -72,7 +93,9 @@ def test_state_of_training_travels_with_a_checkpoint(tmp_path: Path, weights: We
 
 def test_file_holds_nothing_but_tensors_and_plain_data(file: Path) -> None:
     content = torch.load(file, weights_only=True)
-    assert set(content) == {"format", "version", "state_dict", "classes", "config", "metrics"}
+    assert set(content) == {
+        "format", "version", "state_dict", "classes", "config", "metrics", "thresholds"
+    }  # fmt: skip
 
 
 def test_channels_last_weights_come_back_equal(tmp_path: Path, weights: Weights) -> None:
