@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -36,6 +37,31 @@ class ConvModule(nn.Sequential):
             self.relu = nn.ReLU(inplace=True)
 
 
+# Channels of one SIMD vector of float32 in AVX-512, the longest that oneDNN computes in.
+_SIMD_CHANNELS = 16
+
+
+class PointwiseConv2d(nn.Conv2d):
+    """A 1×1 convolution without padding or bias, which at a stride may read few channels.
+
+    For a strided 1×1 convolution of activations in NHWC order, oneDNN (3.12, in torch 2.13) gathers
+    the cells that are used in a buffer, in whole SIMD vectors. Where the input has fewer channels
+    than a vector, backward writes beyond the buffer and corrupts the heap. With guard pages around
+    every buffer, all input channels from 2 to 15 failed in some size of map at stride 2; 1, 16 and
+    more, stride 1 and larger kernels never did. Here the cells are gathered by a slice instead,
+    which is the same convolution at stride 1.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        rows, columns = self.stride
+        if self.in_channels >= _SIMD_CHANNELS or rows == columns == 1:
+            return super().forward(input)
+        return F.conv2d(input[..., ::rows, ::columns], self.weight, self.bias)
+
+
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a skip connection, which is 1×1 where shapes change."""
 
@@ -49,7 +75,7 @@ class BasicBlock(nn.Module):
         self.downsample: nn.Module | None = None
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                PointwiseConv2d(inputs, outputs, stride), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +102,7 @@ class FireBlock(nn.Module):
         half = outputs // 2
         self.conv1 = nn.Conv2d(inputs, half, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(half)
-        self.conv_1x1 = nn.Conv2d(half, half, 1, stride, bias=False)
+        self.conv_1x1 = PointwiseConv2d(half, half, stride)
         self.conv_3x3 = nn.Conv2d(half, half, 3, stride, 1, groups=half, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
