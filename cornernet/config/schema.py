@@ -192,6 +192,8 @@ class TrainConfig:
         ema_decay: decay per step of the moving average of the weights that is evaluated and
             saved; 0 disables it.
         eval_every: epochs between evaluations; the last epoch is always evaluated; 0: only it.
+        patience: evaluations in a row without a higher AP after which the run ends; 0: it ends
+            with the last epoch alone.
         log_every: steps between lines in metrics.jsonl and in the log.
         checkpoint_minutes: minutes between checkpoints within an epoch; 0: at the end of each
             epoch alone.
@@ -216,6 +218,7 @@ class TrainConfig:
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     ema_decay: float = 0.0
     eval_every: int = 1
+    patience: int = 0
     log_every: int = 50
     checkpoint_minutes: float = 10.0
     keep_checkpoints: int = 2
@@ -226,7 +229,7 @@ class TrainConfig:
         require_at_least(1, "train", self, "epochs", "batch_size", "log_every", "keep_checkpoints")
         require_at_least(
             0, "train", self, "weight_decay", "clip_norm", "warmup_steps", "gamma", "eval_every",
-            "seed", "micro_batch", "checkpoint_minutes",
+            "patience", "seed", "micro_batch", "checkpoint_minutes",
         )  # fmt: skip
         require(
             self.learning_rate > 0,

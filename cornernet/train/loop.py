@@ -29,7 +29,7 @@ from cornernet.train.run_directory import Checkpoint, RunDirectory
 from cornernet.train.signals import RunStopped, StopRequest
 from cornernet.train.start import Run, resolved, start
 from cornernet.train.trainer import Trainer
-from cornernet.train.validation import validate
+from cornernet.train.validation import has_run_out, note_best, validate
 from cornernet.weights.file import Weights, load_weights
 
 # The numbers that are told about the best weights.
@@ -123,7 +123,7 @@ def _finish(
         with request:
             if not validated and trainer.step == trainer.epoch * run.steps:
                 _validate_if_due(trainer, validation_split, checkpoints, log, request)
-            while trainer.epoch < config.train.epochs:
+            while trainer.epoch < config.train.epochs and not has_run_out(trainer):
                 train_epoch(run, log, checkpoints, request)
                 trainer.epoch += 1
                 trainer.synchronize()
@@ -136,6 +136,11 @@ def _finish(
         log.close()
     if not world.is_main:
         return {}
+    if has_run_out(trainer):
+        log.say(
+            f"stopped early after epoch {trainer.epoch} of {config.train.epochs}: AP has not risen "
+            f"in {trainer.since_best} evaluations, train.patience is {config.train.patience}"
+        )
     log.say(f"trained in {_duration(time.perf_counter() - started)}")
     best = load_weights(directory.best)
     _draw_sheet(best, validation_split, world, directory.sheet)
@@ -159,10 +164,7 @@ def _validate_if_due(
         checkpoints.wait()
         raise RunStopped(checkpoints.directory.last, trainer.step)
     metrics = validation.metrics
-    # Without an AP (-1) the latest weights are as good as any, but not the best.
-    is_best = bool(metrics) and (metrics["AP"] > trainer.best or trainer.best < 0)
-    if is_best and metrics["AP"] >= 0:
-        trainer.best = metrics["AP"]
+    is_best = note_best(trainer, metrics)
     if trainer.world.is_main:
         save_curves(log.records, checkpoints.directory.curves)
     checkpoints.save([], metrics, is_best, validation.thresholds)

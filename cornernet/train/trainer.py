@@ -74,6 +74,7 @@ class Trainer:
         epoch: epochs done.
         step: steps done.
         best: best AP so far.
+        since_best: evaluations since the one that gave it; the same in all processes.
         requests: what this process asks for; sent with the next step.
         agreed: what any process had asked for at the last step; the same in all.
     """
@@ -104,6 +105,7 @@ class Trainer:
         self.epoch = 0
         self.step = 0
         self.best = -math.inf
+        self.since_best = 0
         self.requests = self.agreed = Requests()
         self._asked = torch.empty(0, device=world.device)
         self.parallel: Any = self.model
@@ -266,6 +268,7 @@ class Trainer:
             "epoch": self.epoch,
             "step": self.step,
             "best": self.best,
+            "since_best": self.since_best,
             "random_state": torch.get_rng_state(),
         }
 
@@ -301,6 +304,7 @@ class Trainer:
         self.scaler.load_state_dict(training["scaler"])
         self.epoch, self.step = training["epoch"], training["step"]
         self.best = training["best"]
+        self.since_best = training.get("since_best", 0)  # not in files of older versions
         if own_state is None:
             torch.set_rng_state(training["random_state"])
             return

@@ -85,3 +85,30 @@ def validate(
     log.say(f"epoch {trainer.epoch}/{trainer.config.train.epochs}  validation  {numbers}")
     thresholds = best_thresholds(match_split(dataset, found), dataset.classes)
     return Validation(metrics, thresholds)
+
+
+def note_best(trainer: Trainer, metrics: dict[str, float]) -> bool:
+    """Take an evaluation into account; every process calls it.
+
+    Args:
+        trainer: whose best AP so far is updated.
+        metrics: of the evaluation; empty in other processes than the first.
+
+    Returns:
+        In the first process whether the weights are the best so far; False in the others.
+    """
+    # Without an AP (-1) the latest weights are as good as any, but not the best.
+    is_best = bool(metrics) and (metrics["AP"] > trainer.best or trainer.best < 0)
+    if is_best and metrics["AP"] >= 0:
+        trainer.best = metrics["AP"]
+    since = torch.tensor([0 if is_best else trainer.since_best + 1], device=trainer.world.device)
+    if trainer.world.size > 1:
+        torch.distributed.broadcast(since, 0)  # all processes end with the same evaluation
+    trainer.since_best = int(since.item())
+    return is_best
+
+
+def has_run_out(trainer: Trainer) -> bool:
+    """Whether the run ends because AP has not risen in `train.patience` evaluations."""
+    patience = trainer.config.train.patience
+    return 0 < patience <= trainer.since_best

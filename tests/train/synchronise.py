@@ -1,4 +1,6 @@
-"""`torchrun -m tests.train.synchronise`: processes take the BatchNorm statistics of the first one.
+"""`torchrun -m tests.train.synchronise`: processes take over what the first one has found.
+
+All know how many evaluations ago AP was highest, though only the first one knows AP.
 
 Each process trains on images of its own, then takes the first one's statistics, in the model and in
 the average; six times, because a wrong order of the two is a matter of chance.
@@ -12,6 +14,7 @@ import torch.distributed as dist
 from cornernet.runtime.distributed import World, end_world, start_world
 from cornernet.structures import Batch
 from cornernet.train.trainer import Trainer
+from cornernet.train.validation import note_best
 from tests.small import small_config
 
 
@@ -34,6 +37,9 @@ def check(world: World, seed: int) -> None:
             others = [torch.empty_like(buffer) for _ in range(world.size)]
             dist.all_gather(others, buffer)
             assert all(torch.equal(other, buffer) for other in others), name
+    for ap in (0.3, 0.2, 0.1):
+        note_best(trainer, {"AP": ap} if world.is_main else {})
+    assert trainer.since_best == 2
     means = [module.state_dict()["backbone.stem.0.bn.running_mean"] for module in modules]
     assert not torch.equal(*means)
 

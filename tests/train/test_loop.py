@@ -27,6 +27,7 @@ from cornernet.structures import Batch
 from cornernet.train.log import RunLog
 from cornernet.train.loop import train
 from cornernet.train.trainer import Trainer
+from cornernet.train.validation import Validation
 from cornernet.weights.file import Weights, load_weights, save_weights
 from tests.errors import raises
 from tests.small import SMALL_MODEL, small_config
@@ -227,8 +228,8 @@ def test_best_weights_are_those_of_the_highest_ap(
 ) -> None:
     aps = iter([0.1, 0.5, 0.3, 0.4])
 
-    def fake(*args: object) -> dict[str, float]:
-        return dict.fromkeys(("AP50", "AP75"), 0.0) | {"AP": next(aps)}
+    def fake(*args: object) -> Validation:
+        return Validation(dict.fromkeys(("AP50", "AP75"), 0.0) | {"AP": next(aps)})
 
     monkeypatch.setattr(loop, "validate", fake)
     monkeypatch.setattr(loop, "save_curves", lambda *args: None)
