@@ -32,6 +32,8 @@ class Sample:
         crowd_boxes: `[m, 4]` float32, as `boxes`: regions that hold a crowd (`iscrowd` = 1);
             never positives.
         crowd_labels: `[m]` int64: of what.
+        difficult_boxes, difficult_labels: as `boxes` and `labels`: objects that are too small, or
+            of which too little is in the picture, for their corners to be learnt.
     """
 
     image: np.ndarray
@@ -41,6 +43,8 @@ class Sample:
     path: str
     crowd_boxes: np.ndarray = field(default_factory=_no_boxes)
     crowd_labels: np.ndarray = field(default_factory=_no_labels)
+    difficult_boxes: np.ndarray = field(default_factory=_no_boxes)
+    difficult_labels: np.ndarray = field(default_factory=_no_labels)
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Batch:
         paths: where each picture was read, for messages.
         crowd_boxes, crowd_labels: as boxes and labels, of regions that hold a crowd, on the CPU;
             may be empty lists where there is none in any image.
+        difficult_boxes, difficult_labels: as boxes and labels; see `Sample`. May be empty lists.
     """
 
     images: Tensor
@@ -62,6 +67,8 @@ class Batch:
     paths: list[str]
     crowd_boxes: list[Tensor] = field(default_factory=list)
     crowd_labels: list[Tensor] = field(default_factory=list)
+    difficult_boxes: list[Tensor] = field(default_factory=list)
+    difficult_labels: list[Tensor] = field(default_factory=list)
 
     def split(self, number: int) -> list[Batch]:
         """The same pictures in batches of at most `number`."""
@@ -77,8 +84,9 @@ class Batch:
         Crowd regions stay where they are: targets are drawn by their coordinates, for which the
         host would have to wait if they were on the device.
         """
-        boxes, labels = ([item.to(device) for item in items] for items in (self.boxes, self.labels))
-        return replace(self, images=self.images.to(device), boxes=boxes, labels=labels)
+        names = ("boxes", "labels", "difficult_boxes", "difficult_labels")
+        objects = {name: [item.to(device) for item in getattr(self, name)] for name in names}
+        return replace(self, images=self.images.to(device), **objects)
 
 
 class Features(NamedTuple):

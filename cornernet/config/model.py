@@ -31,7 +31,8 @@ class ModelConfig:
         padding_color: red, green and blue, in 0..255, around an image on its canvas; an empty
             list stands for `pixel_mean`.
         parts: what the network predicts: "corners", boxes as pairs of corners, and optionally
-            "centers", which lower the scores of pairs that belong to no object.
+            "centers", which lower the scores of pairs that belong to no object, and "attention",
+            which finds places to look at again, enlarged, as CornerNet-Saccade does.
         stem_stride: pixels per cell of the network's maps in each direction, 4 or 8.
         block: what hourglasses are made of: "residual" blocks of two 3×3 convolutions, or the
             "fire" blocks of CornerNet-Squeeze, with about a twentieth of the weights.
@@ -41,6 +42,9 @@ class ModelConfig:
             which looks from the border into the object first.
         branch_kernel: side of the first convolution of the branches, 3 or, as in
             CornerNet-Squeeze, 1.
+        object_sizes: longer side, in pixels of the network's input, of the largest objects that
+            each map of the part "attention" marks, the finest map first; every map has half of the
+            resolution of the one before.
     """
 
     stacks: int = 2
@@ -61,6 +65,7 @@ class ModelConfig:
     upsampling: Literal["nearest", "transposed"] = "nearest"
     corner_pooling: Literal["single", "cascade"] = "single"
     branch_kernel: int = 3
+    object_sizes: list[int] = field(default_factory=lambda: [32, 96, 256])
 
     @property
     def canvas_color(self) -> tuple[float, float, float]:
@@ -101,6 +106,19 @@ class ModelConfig:
                 f"model.{key}",
                 f"must be {allowed[0]} or {allowed[1]}, got {value}",
             )
+        require(
+            bool(self.object_sizes)
+            and self.object_sizes[0] > 0
+            and sorted(set(self.object_sizes)) == self.object_sizes,
+            "model.object_sizes",
+            f"must be one or more positive sizes in rising order, got {self.object_sizes}",
+        )
+        require(
+            "attention" not in self.parts or len(self.object_sizes) < len(self.stage_channels),
+            "model.object_sizes",
+            f"must have fewer entries than model.stage_channels, which has "
+            f"{len(self.stage_channels)}, got {self.object_sizes}",
+        )
         for key in ("pixel_mean", "pixel_std", "padding_color"):
             color = getattr(self, key)
             require(

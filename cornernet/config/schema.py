@@ -78,6 +78,13 @@ class AugmentConfig:
         saturation: range of the factor on saturation; [1, 1] disables.
         hue: largest absolute change of hue in degrees; 0 disables.
         swap_channels: permute the colour channels at random, half of the time.
+        sampling: how a square is cut out of an image. "crop": as `crop_ratios` says.
+            "reference", as in CornerNet-Saccade: an object is drawn, the image resized so that the
+            object gets a random size within its class of sizes (see `model.object_sizes`), and a
+            square of `crop_size` cut around the object.
+        smallest_object: objects whose longer side has fewer pixels in the square count as
+            difficult: their corners are neither wanted nor penalised. Acts with "reference".
+        least_visible: so do objects of which at most this share of the area is in the square.
     """
 
     crop_size: int = 511
@@ -92,6 +99,9 @@ class AugmentConfig:
     saturation: list[float] = field(default_factory=lambda: [0.5, 1.5])
     hue: float = 18.0
     swap_channels: bool = True
+    sampling: Literal["crop", "reference"] = "crop"
+    smallest_object: int = 16
+    least_visible: float = 0.5
 
     def __post_init__(self) -> None:
         require_at_least(16, "augment", self, "crop_size")
@@ -129,6 +139,7 @@ class LossConfig:
         push_weight: weight of pushing the embeddings of different objects apart.
         offset_weight: weight of the offset loss.
         center_weight: weight of the centres' heat-map, for networks with the part "centers".
+        attention_weight: weight of the loss of the part "attention".
         embedding_batch: pull and push count as their mean over the images of the whole batch
             times this number. MMDetection sums them over the images of one GPU, so its recipes
             correspond to the number of images per GPU in their name. Not with "paper".
@@ -148,6 +159,7 @@ class LossConfig:
     push_weight: float = 0.1
     offset_weight: float = 1.0
     center_weight: float = 1.0
+    attention_weight: float = 1.0
     embedding_batch: float = 6.0
     normalize: Literal["mmdet", "paper", "original"] = "mmdet"
     ignore_crowds: bool = True
@@ -155,7 +167,8 @@ class LossConfig:
     def __post_init__(self) -> None:
         require_at_least(
             0, "loss", self, "focal_alpha", "focal_beta",
-            "pull_weight", "push_weight", "offset_weight", "center_weight", "embedding_batch",
+            "pull_weight", "push_weight", "offset_weight", "center_weight",
+            "attention_weight", "embedding_batch",
         )  # fmt: skip
         require(
             0 < self.gaussian_iou < 1,
@@ -274,6 +287,19 @@ class TestConfig:
         pad_multiple: images are centred on a canvas whose sides are one less than a multiple of
             this number of pixels; 1: on none; 0: the multiple that suits the network.
         batch_size: images of equal size run together.
+        view_sizes: pixels of the longer side of the whole image in the views at which a network
+            with the part "attention" looks first. Each view is a square of `augment.crop_size`;
+            `scales` and `pad_multiple` do not act on such a network.
+        first_score: boxes of these views that score at most this are left out.
+        location_score: places that attention rates above this are looked at again, enlarged ...
+        box_location_score: ... and so are boxes of the first views that score above this ...
+        zoom_sizes: ... enlarged so that the box's longer side has this many pixels: for boxes up
+            to each of `model.object_sizes`, the last one also beyond.
+        location_distance: a place leaves out all that score less, ask for nearly the same zoom, and
+            lie in the band of so many pixels of the enlarged image, to either side, along its row
+            or its column.
+        max_crops: how many of the best places are looked at again.
+        crop_batch: crops that run together.
     """
 
     topk: int = 100
@@ -294,16 +320,24 @@ class TestConfig:
     tta_merge: Literal["joint", "mmdet3"] = "joint"
     pad_multiple: int = 0
     batch_size: int = 1
+    view_sizes: list[int] = field(default_factory=lambda: [192, 255])
+    first_score: float = 0.3
+    location_score: float = 0.3
+    box_location_score: float = 0.5
+    zoom_sizes: list[int] = field(default_factory=lambda: [24, 64, 192])
+    location_distance: float = 16.0
+    max_crops: int = 30
+    crop_batch: int = 32
 
     def __post_init__(self) -> None:
         require_at_least(
             1, "test", self,
-            "topk", "peak_kernel", "max_pairs", "max_per_image", "batch_size",
+            "topk", "peak_kernel", "max_pairs", "max_per_image", "batch_size", "crop_batch",
         )  # fmt: skip
         require_at_least(
             0, "test", self,
             "distance_threshold", "score_threshold", "nms_min_score", "merge_exponent",
-            "center_weight", "pad_multiple",
+            "center_weight", "pad_multiple", "location_score", "location_distance", "max_crops",
         )  # fmt: skip
         require(
             self.peak_kernel % 2 == 1, "test.peak_kernel", f"must be odd, got {self.peak_kernel}"
@@ -314,6 +348,13 @@ class TestConfig:
             "test.scales",
             f"must be one or more positive factors, got {self.scales}",
         )
+        for key in ("view_sizes", "zoom_sizes"):
+            sizes = getattr(self, key)
+            require(
+                bool(sizes) and min(sizes) > 0,
+                f"test.{key}",
+                f"must be one or more positive sizes, got {sizes}",
+            )
 
 
 @dataclass(frozen=True)
@@ -354,6 +395,22 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     test: TestConfig = field(default_factory=TestConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def __post_init__(self) -> None:
+        if "attention" not in self.model.parts:
+            return
+        sizes, zooms = self.model.object_sizes, self.test.zoom_sizes
+        require(
+            len(zooms) == len(sizes),
+            "test.zoom_sizes",
+            f"must have as many entries as model.object_sizes, {sizes}, got {zooms}",
+        )
+        require(
+            self.test.scales == [1.0],
+            "test.scales",
+            "must be [1.0] for a network that looks at crops, which has test.view_sizes instead, "
+            f"got {self.test.scales}",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings."""

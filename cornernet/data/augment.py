@@ -226,6 +226,50 @@ def _frame(side: int, rows: slice, columns: slice, fill: tuple[float, float, flo
     return canvas
 
 
+def placement(crop: Crop, height: int, width: int) -> tuple[slice, slice, np.ndarray]:
+    """Where the part of an image inside a square lies there.
+
+    Returns:
+        Rows and columns of the square, and what brings x1, y1, x2, y2 in the image to the square.
+    """
+    left, top, right, bottom = crop.window(height, width)
+    x, y = crop.centre
+    half = crop.side // 2
+    # The centre of the square, (half, half) on the canvas, is (x, y) in the image.
+    rows = slice(half - (y - top), half - (y - bottom))
+    columns = slice(half - (x - left), half - (x - right))
+    return rows, columns, np.array([half - x, half - y] * 2, np.float32)
+
+
+def paint(
+    window: np.ndarray,
+    rows: slice,
+    columns: slice,
+    side: int,
+    fill: tuple[float, float, float],
+    change: Photometry = UNCHANGED,
+    mirrored: bool = False,
+) -> np.ndarray:
+    """A square with a part of an image on it, `[side, side, 3]` float32.
+
+    Colour changes and the flip are applied here, so that they only cost time for what is kept.
+
+    Args:
+        window: the part of the image.
+        rows, columns: where it lies.
+        side: of the square.
+        fill: RGB colour around it, 0..255.
+        change: the colour changes.
+        mirrored: flip the square horizontally.
+    """
+    if mirrored:
+        window = cv2.flip(window, 1)
+        columns = slice(side - columns.stop, side - columns.start)
+    canvas = _frame(side, rows, columns, fill)
+    distort(window, change, out=canvas[rows, columns])
+    return canvas
+
+
 def cut(
     sample: Sample,
     crop: Crop,
@@ -236,7 +280,6 @@ def cut(
     """Cut out a square, filled with a colour outside the image.
 
     Boxes whose centre lies outside the square are removed; the others are moved and clipped.
-    Colour changes and the flip are applied here, so that they only cost time for what is kept.
 
     Args:
         sample: the image.
@@ -247,22 +290,9 @@ def cut(
     """
     height, width = sample.image.shape[:2]
     left, top, right, bottom = crop.window(height, width)
-    x, y = crop.centre
-    half = crop.side // 2
-    # The centre of the square, (half, half) on the canvas, is (x, y) in the image.
-    origin_x, origin_y = half - (x - left), half - (y - top)
-    rows, columns = (
-        slice(origin_y, origin_y + bottom - top),
-        slice(origin_x, origin_x + right - left),
-    )
+    rows, columns, shift = placement(crop, height, width)
     window = sample.image[top:bottom, left:right]
-    if mirrored:
-        window = cv2.flip(window, 1)
-        columns = slice(crop.side - columns.stop, crop.side - columns.start)
-    canvas = _frame(crop.side, rows, columns, fill)
-    distort(window, change, out=canvas[rows, columns])
     kept = _centres_inside(sample.boxes, crop, height, width)
-    shift = np.array([origin_x - left, origin_y - top] * 2, np.float32)
 
     def moved(boxes: np.ndarray) -> np.ndarray:
         boxes = np.clip(boxes + shift, 0, crop.side).astype(np.float32, copy=False)
@@ -274,7 +304,7 @@ def cut(
     solid, crowd_solid = (((b[:, 2:] - b[:, :2]) > 0).all(axis=1) for b in (boxes, crowd))
     return replace(
         sample,
-        image=canvas,
+        image=paint(window, rows, columns, crop.side, fill, change, mirrored),
         boxes=boxes[solid],
         labels=labels[solid],
         crowd_boxes=crowd[crowd_solid],
@@ -302,6 +332,7 @@ def turn(sample: Sample, quarters: int) -> Sample:
         image=np.ascontiguousarray(np.rot90(sample.image, quarters)),
         boxes=turned(sample.boxes),
         crowd_boxes=turned(sample.crowd_boxes),
+        difficult_boxes=turned(sample.difficult_boxes),
     )
 
 

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cornernet.config import Config
 from cornernet.data.augment import augment, resize_sample, scaled_size
 from cornernet.data.coco import CocoDataset
+from cornernet.data.reference_crop import augment_around_reference
 from cornernet.errors import UserError
 from cornernet.runtime.processes import STOP_SIGNALS, end_with_parent
 from cornernet.structures import Batch, Sample
@@ -55,7 +56,11 @@ class AugmentedDataset(Dataset[Sample | UserError]):
             return error
         sample = scaled_to_long_side(sample, self.config.data.long_side)
         rng = np.random.default_rng([self.config.train.seed, epoch, index])
-        return augment(sample, self.config.augment, self.config.model.canvas_color, rng)
+        changes, fill = self.config.augment, self.config.model.canvas_color
+        if changes.sampling == "reference":
+            sizes = self.config.model.object_sizes
+            return augment_around_reference(sample, changes, sizes, fill, rng)
+        return augment(sample, changes, fill, rng)
 
 
 class EpochBatches(Sampler[list[Key]]):
@@ -125,6 +130,8 @@ def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
         crowd_boxes=[torch.from_numpy(sample.crowd_boxes) for sample in good],
         crowd_labels=[torch.from_numpy(sample.crowd_labels) for sample in good],
         paths=[sample.path for sample in good],
+        difficult_boxes=[torch.from_numpy(sample.difficult_boxes) for sample in good],
+        difficult_labels=[torch.from_numpy(sample.difficult_labels) for sample in good],
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from cornernet.config import ModelConfig
 from cornernet.errors import UserError
+from cornernet.parts.attention.part import Attention
 from cornernet.parts.centers.part import Centers
 from cornernet.parts.corners.part import Corners
 from cornernet.parts.interface import Head, Part, SharedConvolution
 
 # In the order in which parts decode: a later one may refine what an earlier one has found.
-PARTS: dict[str, type[Part]] = {part.name: part for part in (Corners, Centers)}
+PARTS: dict[str, type[Part]] = {part.name: part for part in (Corners, Centers, Attention)}
 
 __all__ = ["PARTS", "Head", "Part", "SharedConvolution", "build_parts"]
 

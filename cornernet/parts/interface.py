@@ -181,12 +181,11 @@ class Part(ABC):
         assert found is not None, f"the part {self.name} proposes no boxes"
         return found
 
-    def locations(self, maps: Any, config: TestConfig, image_size: tuple[int, int]) -> Locations:
+    def locations(self, maps: Any, config: TestConfig) -> Locations:
         """Places that deserve a closer look, from a part that `locates`.
 
         Args:
             maps: of the last stack.
             config: settings of decoding.
-            image_size: height and width of the network's input in pixels.
         """
         raise NotImplementedError(f"the part {self.name} finds no places")

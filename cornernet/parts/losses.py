@@ -18,6 +18,7 @@ def focal_loss(
     alpha: float = 2.0,
     beta: float = 4.0,
     ignored: Tensor | None = None,
+    silenced: Tensor | None = None,
 ) -> Tensor:
     """The focal variant of equation 1, summed over all cells.
 
@@ -30,6 +31,8 @@ def focal_loss(
         target: same shape, 0..1.
         ignored: same shape, bool: where there is no penalty for a probability; None for nowhere.
             Cells whose target is 1 count all the same.
+        silenced: same shape, bool: cells that do not count at all, whatever their target; None for
+            none.
     """
     logits = logits.float()
     # log p and log(1 - p); powers of p are taken as exponentials of these.
@@ -38,7 +41,10 @@ def focal_loss(
     negative = -torch.exp(alpha * log_p) * log_q * (1 - target) ** beta
     if ignored is not None:
         negative = negative.masked_fill(ignored, 0)
-    return torch.where(target == 1, positive, negative).sum()
+    loss = torch.where(target == 1, positive, negative)
+    if silenced is not None:
+        loss = loss.masked_fill(silenced, 0)
+    return loss.sum()
 
 
 def offset_loss(offset: Tensor, target: Tensor, mask: Tensor) -> Tensor:

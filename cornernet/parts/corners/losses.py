@@ -118,8 +118,8 @@ def corner_losses(
     focal, pull, push, offset = [], [], [], []
     for maps in outputs:
         heat = (
-            focal_loss(maps.tl_heat, targets.tl_heat, *shape) / tl_class
-            + focal_loss(maps.br_heat, targets.br_heat, *shape) / br_class
+            focal_loss(maps.tl_heat, targets.tl_heat, *shape, targets.tl_silenced) / tl_class
+            + focal_loss(maps.br_heat, targets.br_heat, *shape, targets.br_silenced) / br_class
         )
         focal.append(heat * per_corner)
         pulled, pushed = embedding_losses(maps.tl_embedding, maps.br_embedding, targets)

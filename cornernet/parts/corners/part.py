@@ -40,6 +40,7 @@ class Corners(Part):
             map_size,
             config.gaussian_iou,
             ignored,
+            (batch.difficult_boxes, batch.difficult_labels),
         )
 
     def counts(self, targets: Targets) -> Tensor:

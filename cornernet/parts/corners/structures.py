@@ -25,6 +25,8 @@ class Targets(NamedTuple):
             device to say it.
         ignored: `[N, K, h, w]` bool: cells of which nobody knows whether a corner lies there;
             None where there are none.
+        tl_silenced, br_silenced: `[N, K, h, w]` bool: cells around corners of difficult objects,
+            which do not count even where another object's corner lies; None where there are none.
     """
 
     tl_heat: Tensor
@@ -40,6 +42,8 @@ class Targets(NamedTuple):
     br_fraction: Tensor
     objects: tuple[int, ...]
     ignored: Tensor | None = None
+    tl_silenced: Tensor | None = None
+    br_silenced: Tensor | None = None
 
 
 class Outputs(NamedTuple):

@@ -19,6 +19,7 @@ def build_targets(
     map_size: tuple[int, int],
     gaussian_iou: float = 0.3,
     ignored: Tensor | None = None,
+    difficult: tuple[Sequence[Tensor], Sequence[Tensor]] = ((), ()),
 ) -> Targets:
     """Targets of a batch.
 
@@ -32,15 +33,24 @@ def build_targets(
         map_size: height and width of its maps in cells.
         gaussian_iou: overlap that boxes keep whose corners are moved within the Gaussian's radius.
         ignored: see `Targets`.
+        difficult: boxes and labels of objects whose corners are not learnt, as `boxes` and
+            `labels`; empty where no image has any.
     """
+
+    def draw(boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
+        return draw_targets(joint, labels, index, num_classes, image_size, map_size, gaussian_iou)
+
     joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
-    tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell = draw_targets(
-        joint, labels, index, num_classes, image_size, map_size, gaussian_iou
-    )
+    tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell = draw(boxes, labels)
     maps = (tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask)
     lost = (
         fractions(joint[:, :2], tl_cell, image_size, map_size),
         fractions(joint[:, 2:], br_cell, image_size, map_size),
     )
     objects = tuple(len(item) for item in boxes)
-    return Targets(*maps, index, tl_cell, br_cell, *lost, objects, ignored)
+    silenced: tuple[Tensor, ...] = ()
+    if any(len(item) for item in difficult[0]):
+        # A Gaussian is above 0 in the whole square around its corner, and there alone.
+        silenced = tuple(heat > 0 for heat in draw(*difficult)[:2])
+    return Targets(*maps, index, tl_cell, br_cell, *lost, objects, ignored, *silenced)
