@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from cornernet.config import Config
-from cornernet.errors import OutOfMemory
+from cornernet.inference import two_pass
+from cornernet.inference.memory import within_memory
 from cornernet.inference.merge import merge
 from cornernet.inference.views import Prepared, View, place, prepare, to_original
 from cornernet.model.fuse import FusedDetector
-from cornernet.runtime.memory import free_memory, is_out_of_memory
 from cornernet.structures import Candidates, Detections
 
 
@@ -43,8 +43,13 @@ def detect_prepared(
 ) -> list[Detections]:
     """As `detect`, of images that have been prepared.
 
-    The host waits for the device once, for at most `test.max_per_image` boxes per image.
+    The host waits for the device once, for at most `test.max_per_image` boxes per image; once more
+    where the network looks twice, to learn where.
     """
+    if model.locates:
+        whole = [image.views[0] for image in images]
+        joint = merge(two_pass.find_candidates(model, whole, config), config.test)
+        return to_host(two_pass.clip(joint, whole))
     found: list[Candidates] = []
     for scale in range(len(config.test.scales)):
         found += _of_one_scale(model, [image.views[scale] for image in images], config)
@@ -59,32 +64,15 @@ def _of_one_scale(model: FusedDetector, views: Sequence[View], config: Config) -
     """
     height, width = views[0].canvas
     number = len(views) * (2 if config.test.flip else 1)
-    try:
-        _check_memory(model, number, (height, width))
+    advice = "lower test.batch_size, test.scales or data.long_side"
+    with within_memory(model, number, (height, width), advice):
         canvases = place(views, config.model.canvas_color, model.device, config.test.flip)
         boxes, scores, labels = model.decode(model(canvases), config.test, (height, width))
         boxes = to_original(boxes, views, config.test.flip)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            f"out of memory with {number} images of {width}×{height} at a time on {model.device} "
-            f"({str(error).partition(chr(10))[0]}); lower test.batch_size, test.scales or "
-            "data.long_side"
-        ) from None
     solid = (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
     labels = torch.where(solid, labels, -1)
     parts = [tensor.split(len(views)) for tensor in (boxes, scores, labels)]
     return [Candidates(*tensors) for tensors in zip(*parts, strict=True)]
-
-
-def _check_memory(model: FusedDetector, images: int, image_size: tuple[int, int]) -> None:
-    """Raise MemoryError where the system would rather stop the process than refuse memory."""
-    free = free_memory(model.device)
-    if free is not None and (least := model.least_memory(images, image_size)) > free:
-        raise MemoryError(
-            f"they need {least / 2**30:.1f} GiB or more, {free / 2**30:.1f} GiB are free"
-        )
 
 
 def to_host(found: Candidates) -> list[Detections]:

@@ -271,16 +271,15 @@ class FusedDetector(nn.Module):
         return found
 
     @torch.no_grad()
-    def locations(self, maps: Maps, config: TestConfig, image_size: tuple[int, int]) -> Locations:
+    def locations(self, maps: Maps, config: TestConfig) -> Locations:
         """Places in the input that deserve a closer look; see `Part.locations`.
 
         Args:
             maps: of a network that `locates`.
             config: settings of decoding.
-            image_size: height and width of the network's input in pixels.
         """
         part = next(part for part in self.parts if part.locates)
-        return part.locations(maps[part.name], config, image_size)
+        return part.locations(maps[part.name], config)
 
     @torch.no_grad()
     def _try(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import cornernet.inference.detect as module
+import cornernet.inference.memory as module
 from cornernet.config import Config, config_from_dict
 from cornernet.config import TestConfig as Settings
 from cornernet.errors import OutOfMemory
@@ -17,6 +17,7 @@ from cornernet.inference.detect import detect
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.parts.corners.structures import Outputs
+from tests.inference.test_two_pass import SETTINGS as OF_TWO_PASSES
 from tests.small import SMALL_MODEL
 from tests.views import boxes_to_original, make_view
 
@@ -208,7 +209,9 @@ SETTINGS: dict[str, dict] = {
 
 
 def test_every_setting_is_tested() -> None:
-    assert set(SETTINGS) == {item.name for item in fields(Settings)} - {"batch_size"}
+    together = {"batch_size", "crop_batch"}
+    names = {item.name for item in fields(Settings)} - together
+    assert set(SETTINGS) | set(OF_TWO_PASSES) == names
 
 
 @pytest.mark.parametrize("name", SETTINGS)

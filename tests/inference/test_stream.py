@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import cornernet.inference.detect as detect_module
+import cornernet.inference.memory as memory_module
 import cornernet.inference.stream as module
 from cornernet.config import Config, config_from_dict
 from cornernet.errors import OutOfMemory, UserError
@@ -53,7 +53,7 @@ def test_an_image_that_cannot_be_read_does_not_keep_from_the_others(model: Fused
 def test_an_image_too_large_for_the_memory_does_not_keep_from_the_others(
     model: FusedDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detect_module, "free_memory", lambda device: 10**6)
+    monkeypatch.setattr(memory_module, "free_memory", lambda device: 10**6)
     sizes = [(40, 60), (800, 900), (50, 60)]
     found = list(detect_stream(model, sizes, lambda size: picture(*size), config()))
     assert [one.item for one in found] == sizes
