@@ -56,7 +56,7 @@ OPS_USERS = {"model", "parts", "inference", "runtime", "commands"}
 # Libraries that only these modules may import, so that the rest does without.
 CONFINED = {
     "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",
-            "cornernet.data.shapes", "cornernet.data.stencils",
+            "cornernet.data.reference_crop", "cornernet.data.shapes", "cornernet.data.stencils",
             "cornernet.data.scenes"},
     "matplotlib": {"cornernet.report.draw", "cornernet.report.curves"},
     "PIL": {"cornernet.data.images", "cornernet.report.draw", "cornernet.report.sheet",
