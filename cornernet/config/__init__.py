@@ -2,11 +2,13 @@
 
 from cornernet.config.model import ModelConfig
 from cornernet.config.parse import (
+    check_recipe_name,
     config_from_dict,
     load_config,
     load_recipe,
     recipes,
     save_config,
+    save_recipe,
     split_settings,
     with_overrides,
 )
@@ -33,12 +35,14 @@ __all__ = [
     "Setting",
     "TestConfig",
     "TrainConfig",
+    "check_recipe_name",
     "config_from_dict",
     "load_config",
     "load_recipe",
     "nearest",
     "recipes",
     "save_config",
+    "save_recipe",
     "section_titles",
     "settings",
     "split_settings",

@@ -6,6 +6,7 @@ is reported with the dotted name of its setting and the file in which it stands.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import re
@@ -86,6 +87,42 @@ def save_config(config: Config, path: Path) -> None:
     text = yaml.safe_dump(config.to_dict(), sort_keys=False, default_flow_style=None)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def save_recipe(config: Config, base: str, path: Path) -> None:
+    """Write what a configuration has otherwise than another recipe, as a recipe with that base.
+
+    Args:
+        config: the configuration.
+        base: name or file of the other recipe.
+        path: the file.
+
+    Raises:
+        UserError: see `check_recipe_name`.
+    """
+    check_recipe_name(base, path)
+    content: dict[str, Any] = {"base": base if base in recipes() else str(Path(base).resolve())}
+    usual = load_recipe(base).to_dict()
+    for section in SECTIONS:
+        values = getattr(config, section)
+        changes = {
+            key: value
+            for key, value in dataclasses.asdict(values).items()
+            if value != usual[section][key]
+        }
+        content |= {section: changes} if changes else {}
+    with replacing(path) as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def check_recipe_name(base: str, path: Path) -> None:
+    """Refuse a file for a recipe that would be taken for its own base.
+
+    Raises:
+        UserError: it has the base's name.
+    """
+    if path.stem == base or path.resolve() == Path(base).resolve():
+        raise UserError(f"must have another name than its base '{base}'", field="recipe")
 
 
 def split_settings(words: Sequence[str]) -> tuple[list[str], list[str]]:

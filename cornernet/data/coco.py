@@ -193,19 +193,29 @@ def read_annotated(info: ImageInfo, annotations: Path) -> np.ndarray:
     Raises:
         UserError: if the image cannot be read or has another size than the annotations say.
     """
-    wanted = (info.width, info.height)
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, ...]] = []
     data = read_file(info.path)
     for apply_exif in (True, False):
         image = decode_image(data, info.path, apply_exif=apply_exif)
-        found.append((image.shape[1], image.shape[0]))
-        if found[-1] == wanted:
+        found.append(image.shape)
+        if image.shape[:2] == (info.height, info.width):
             return image
-    sizes = " or, as stored, ".join(f"{width}x{height}" for width, height in dict.fromkeys(found))
+    raise wrong_size(info, annotations, found)
+
+
+def wrong_size(info: ImageInfo, annotations: Path, found: Sequence[tuple[int, ...]]) -> UserError:
+    """The error about an image that has another size than its annotations say.
+
+    Args:
+        info: the image as it is annotated.
+        annotations: where.
+        found: height and width of the image as it is seen and as it is stored.
+    """
+    sizes = " or, as stored, ".join(dict.fromkeys(f"{size[1]}x{size[0]}" for size in found))
     turned = ""
-    if wanted[::-1] in found:
+    if (info.width, info.height) in [size[:2] for size in found]:
         turned = " (annotated before it lost an EXIF orientation, or was turned?)"
-    raise UserError(
+    return UserError(
         f"{info.path}: expected {info.width}x{info.height} pixels as {annotations} "
         f"says, found {sizes}{turned}; correct the annotations or replace the image"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
@@ -29,6 +30,7 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _JPEG_END = b"\xff\xd9"
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _EXIF_ORIENTATION = 0x0112
+_HEADER = 1 << 16  # bytes of a file in which EXIF data are looked for
 _TIFF_PHOTOMETRIC = 262  # the tag for the colour space
 _TIFF_WHITE_IS_ZERO = 0
 _TIFF_LAB = (8, 9, 10)
@@ -85,7 +87,11 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def decode_image(
-    data: bytes, path: str | os.PathLike[str] = "image", *, apply_exif: bool = False
+    data: bytes,
+    path: str | os.PathLike[str] = "image",
+    *,
+    apply_exif: bool = False,
+    grey: bool = False,
 ) -> np.ndarray:
     """Decode the content of an image file; see `read_image`.
 
@@ -93,17 +99,18 @@ def decode_image(
         data: the file's bytes.
         path: what to call the image in errors.
         apply_exif: as of `read_image`.
+        grey: decode the brightness alone, `[H, W]`, which is faster.
     """
     # OpenCV may fill the missing part of a truncated image with grey and only print a warning.
     # A network would learn from that, so truncation is detected before decoding.
-    missing = _missing_end(data)
+    missing = missing_end(data)
     if missing is not None:
         raise UserError(
             f"{path}: expected a whole image, found {missing}: the file is truncated; "
             "copy or download it again, or take it out of the data"
         )
 
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    flags = (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR) | cv2.IMREAD_ANYDEPTH
     if not apply_exif:
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -142,8 +149,28 @@ def image_size(path: str | os.PathLike[str], *, apply_exif: bool = False) -> tup
     return (height, width) if turned else (width, height)
 
 
+def exif_orientation(data: bytes) -> int:
+    """The EXIF orientation of an image, 1 to 8, by which `apply_exif` turns it.
+
+    Args:
+        data: the file's bytes. 1 for a TIFF file, whose orientation always applies.
+    """
+    from PIL import Image
+
+    if data[:4] in _TIFF_ORDERS or not (b"Exif" in data[:_HEADER] or b"eXIf" in data[:_HEADER]):
+        return 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # Pillow raises many kinds of errors for damaged files
+        return 1
+    return value if value in range(1, 9) else 1
+
+
 def _decoded(path: str | os.PathLike[str], data: bytes, flags: int) -> np.ndarray | None:
-    """Decode the content of a file to `[H, W, 3]` uint8 RGB; None if OpenCV cannot.
+    """Decode the content of a file to uint8, `[H, W, 3]` RGB or grey; None if OpenCV cannot.
 
     Raises:
         UserError: if the pixels are in Lab or have neither 8 nor 16 bits.
@@ -169,7 +196,7 @@ def _decoded(path: str | os.PathLike[str], data: bytes, flags: int) -> np.ndarra
             f"{path}: expected pixels of 8 or 16 bits, found {image.dtype}; "
             "save the image with 8 bits per channel"
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
 def _readable_tiff(path: str | os.PathLike[str], data: bytes) -> tuple[bytes, bool]:
@@ -255,7 +282,7 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray, *, jpeg_quality: 
         ) from None
 
 
-def _missing_end(data: bytes) -> str | None:
+def missing_end(data: bytes) -> str | None:
     """What is missing at the end of a file in a known format; None if nothing is."""
     if data.startswith(_JPEG_START) and not _has_jpeg_end(data):
         return "a JPEG file without its end-of-image marker"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from cornernet.data.layouts import (
     recognise,
     try_split,
 )
-from cornernet.data.reader import Split, read_split, with_images
+from cornernet.data.reader import Split, read_split, read_splits, with_images
 from cornernet.errors import UserError
 
 _DEFAULT_VAL = "val"
@@ -67,6 +67,33 @@ def training_splits(config: Config, data: str | Path) -> tuple[CocoDataset, Coco
         # Both were read at once: what is said of one is said of the other.
         validated.notes = [text for text in validated.notes if text not in learnt.notes]
     return learnt, validated
+
+
+def chosen_splits(config: Config, data: str | Path) -> dict[str, Split]:
+    """Every split of a data directory; or those that settings name, as "train" and "val".
+
+    Args:
+        config: sections data and train.
+        data: the data directory.
+
+    Raises:
+        UserError: the layout is not recognised, or annotations cannot be read at all.
+    """
+    settings, root = config.data, Path(data)
+    named = (
+        settings.train_annotations, settings.train_images,
+        settings.val_annotations, settings.val_images,
+    )  # fmt: skip
+    if not any(named):
+        return read_splits(root)
+    files = _val_files(config, root)
+    validation = {} if files is None else {"val": read_split(files)}
+    return {"train": read_split(_train_files(config, root)), **validation}
+
+
+def learnt_share(config: Config, splits: Mapping[str, Split]) -> float:
+    """The share of the training images that is learnt: the rest is held out for validation."""
+    return 1 - config.data.val_share if set(splits) <= {"train", "test"} else 1.0
 
 
 def evaluation_split(

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cornernet.data.checks import Severity
-from cornernet.data.coco import read_annotated
-from cornernet.data.images import JPEG_SUFFIXES, read_image
-from cornernet.data.parse import ImageInfo, Record
+from cornernet.data.inspection import EMPTY, Inspection, inspect_image, same_pixels
+from cornernet.data.parse import Record
 from cornernet.data.reader import Split
-from cornernet.errors import UserError
 
 # COCO's limits between small, medium and large objects, in pixels of area.
 _SMALL, _LARGE = 32**2, 96**2
-# The first bytes of files, and the suffixes that files which start like that have.
-_STARTS = {
-    b"\xff\xd8\xff": JPEG_SUFFIXES,
-    b"\x89PNG": (".png",),
-    b"BM": (".bmp",),
-    b"RIFF": (".webp",),
-    b"II*\0": (".tif", ".tiff"),
-    b"MM\0*": (".tif", ".tiff"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,6 +30,7 @@ class Finding:
         severity: as of an `Issue`: an error stops a training.
         count: how often it was found.
         text: one line about the first.
+        items: all of them: names of files, or ids in the annotations.
     """
 
     split: str
@@ -51,6 +38,7 @@ class Finding:
     severity: Severity
     count: int
     text: str
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,20 +61,10 @@ class Survey:
         return all(finding.severity != "error" for finding in self.findings)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What reading one image gave: a hash of its file, and a fault and a line about it."""
-
-    content: bytes
-    kind: str = ""
-    severity: Severity = "note"
-    text: str = ""
-
-
 def survey(
     splits: Mapping[str, Split], threads: int, progress: Callable[[], None] = lambda: None
 ) -> Survey:
-    """Read every image of a dataset and count what it holds.
+    """Read every image of a dataset once and count what it holds.
 
     Args:
         splits: all splits by name.
@@ -95,29 +73,43 @@ def survey(
     """
     findings: list[Finding] = []
     counts: dict[str, dict[str, Any]] = {}
-    places: dict[bytes, list[tuple[str, str]]] = {}
+    images: dict[tuple[str, str], Inspection] = {}
     for name, split in splits.items():
         counts[name] = _counts(split)
         findings += [
-            Finding(name, issue.kind.name, issue.kind.severity, issue.count, str(issue))
+            Finding(
+                name,
+                issue.kind.name,
+                issue.kind.severity,
+                issue.count,
+                str(issue),
+                tuple(map(str, issue.ids)),
+            )
             for issue in split.issues
         ]
-        looks: list[_Look] = []
-        infos = [record.info for record in split.parsed.records]
-        with ThreadPoolExecutor(threads) as pool:
-            read = partial(_look, annotations=split.files.annotations)
-            for info, look in zip(infos, pool.map(read, infos), strict=True):
-                looks.append(look)
-                if look.content:
-                    places.setdefault(look.content, []).append((name, info.file_name))
-                progress()
-        findings += _faults(name, looks)
+        found = []
+        for record, image in zip(split.parsed.records, _inspect(split, threads), strict=True):
+            found.append((record.info.file_name, image))
+            progress()
+        # A missing file is an issue of the annotations.
+        images |= {(name, file): image for file, image in found if image is not EMPTY}
+        findings += _faults(name, found)
         findings += _repeated_boxes(name, split.parsed.records)
-    findings += _duplicates(places)
+    findings += _duplicates(images, splits)
     order = ("error", "dropped", "note")
     findings.sort(key=lambda finding: order.index(finding.severity))
     layout = next(iter(splits.values())).files.layout if splits else ""
     return Survey(layout, counts, findings)
+
+
+def _inspect(split: Split, threads: int) -> Iterator[Inspection]:
+    infos = [record.info for record in split.parsed.records]
+    look = partial(inspect_image, annotations=split.files.annotations)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from pool.map(look, infos)
+    finally:  # also when it is interrupted: what is waiting would be read first
+        pool.shutdown(cancel_futures=True)
 
 
 def _counts(split: Split) -> dict[str, Any]:
@@ -145,74 +137,74 @@ def _counts(split: Split) -> dict[str, Any]:
     }
 
 
-def _look(info: ImageInfo, annotations: Path) -> _Look:
-    """Read an image, and say what is wrong with it."""
-    try:
-        data = Path(info.path).read_bytes()
-    except OSError:
-        # A missing file is an issue of the annotations.
-        missing = not os.path.exists(info.path)
-        return _Look(b"") if missing else _Look(b"", "unreadable image", "error", info.path)
-    content = hashlib.blake2b(data, digest_size=16).digest()
-    try:
-        image = read_image(info.path, apply_exif=True)
-    except UserError as error:
-        return _Look(content, "unreadable image", "error", str(error))
-    if image.shape[:2] != (info.height, info.width):
-        try:
-            read_annotated(info, annotations)
-        except UserError as error:
-            return _Look(content, "wrong annotated size", "error", str(error))
-        text = f"{info.path}: annotated as it is stored, without its EXIF orientation"
-        return _Look(content, "EXIF orientation that the annotations leave out", "note", text)
-    suffix = Path(info.path).suffix.lower()
-    for start, suffixes in _STARTS.items():
-        if data.startswith(start) and suffix not in suffixes:
-            text = f"{info.path}: the content is that of a {suffixes[-1]} file"
-            return _Look(content, "wrong suffix", "note", text)
-    return _Look(content)
-
-
-def _faults(split: str, looks: list[_Look]) -> list[Finding]:
+def _faults(split: str, images: Sequence[tuple[str, Inspection]]) -> list[Finding]:
     """One finding for each kind of fault of a split's images."""
-    kinds: dict[str, list[_Look]] = {}
-    for look in looks:
-        if look.kind:
-            kinds.setdefault(look.kind, []).append(look)
+    kinds: dict[str, list[tuple[str, Inspection]]] = {}
+    for file, image in images:
+        if image.kind:
+            kinds.setdefault(image.kind, []).append((file, image))
     return [
-        Finding(split, kind, found[0].severity, len(found), found[0].text)
+        Finding(
+            split,
+            kind,
+            found[0][1].severity,
+            len(found),
+            found[0][1].text,
+            tuple(file for file, _ in found),
+        )
         for kind, found in kinds.items()
     ]
 
 
 def _repeated_boxes(split: str, records: list[Record]) -> list[Finding]:
     """Objects that are annotated twice: one class, one box."""
-    count, first = 0, ""
+    count = 0
+    files = []
     for record in records:
         truth = record.truth
         rows = np.column_stack([truth.labels, truth.boxes])
         extra = len(rows) - len(np.unique(rows, axis=0)) if len(rows) else 0
-        if extra and not first:
-            first = f"{record.info.file_name} has an object twice: the same class, the same box"
+        if extra:
+            files.append(record.info.file_name)
         count += extra
-    return [Finding(split, "repeated object", "note", count, first)] if count else []
+    if not count:
+        return []
+    text = f"{files[0]} has an object twice: the same class, the same box"
+    return [Finding(split, "repeated object", "note", count, text, tuple(files))]
 
 
-def _duplicates(places: Mapping[bytes, list[tuple[str, str]]]) -> list[Finding]:
+def _duplicates(
+    images: Mapping[tuple[str, str], Inspection], splits: Mapping[str, Split]
+) -> list[Finding]:
     """Images with the same content, by the splits that they are in."""
-    groups: dict[str, list[str]] = {}
-    for found in places.values():
-        if len(found) > 1:
-            splits = " and ".join(dict.fromkeys(split for split, _ in found))
-            names = " and ".join(f"{split}: {name}" for split, name in found[:2])
-            groups.setdefault(splits, []).append(names)
+    paths = {
+        (name, record.info.file_name): record.info.path
+        for name, split in splits.items()
+        for record in split.parsed.records
+    }
+    by_pixels: dict[bytes, list[tuple[str, str]]] = {}
+    for place, image in images.items():
+        if image.pixels:
+            by_pixels.setdefault(image.pixels, []).append(place)
+    groups: dict[str, list[list[tuple[str, str]]]] = {}
+    for places in by_pixels.values():
+        first = images[places[0]].file
+        same = [
+            place
+            for place in places
+            if images[place].file == first or same_pixels(paths[place], paths[places[0]])
+        ]
+        if len(same) > 1:
+            names = " and ".join(dict.fromkeys(split for split, _ in same))
+            groups.setdefault(names, []).append(same)
     return [
         Finding(
-            splits,
-            "image in several splits" if " and " in splits else "repeated image",
+            names,
+            "image in several splits" if " and " in names else "repeated image",
             "note",
-            len(names),
-            f"the same content: {names[0]}",
+            len(found),
+            "the same content: " + " and ".join(f"{split}: {file}" for split, file in found[0][:2]),
+            tuple(" = ".join(f"{split}: {file}" for split, file in same) for same in found),
         )
-        for splits, names in groups.items()
+        for names, found in groups.items()
     ]

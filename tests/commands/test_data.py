@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cornernet.cli import main
+from cornernet.config import load_config, load_recipe
 from cornernet.data.coco import CocoDataset
 
 from .helpers import refusal, small_recipe
@@ -66,4 +68,45 @@ def test_check_says_what_is_there_and_what_is_wrong(
     assert "000002.jpg" in capsys.readouterr().out
     content = json.loads(found.read_text())
     assert content["usable"] is False
-    assert [item["kind"] for item in content["findings"]] == ["unreadable image"]
+    assert [item["kind"] for item in content["findings"]] == ["truncated image"]
+    assert content["capacity"]["objects"] == content["splits"]["train"]["objects"]
+
+
+def test_check_writes_a_recipe_that_trains(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = small_recipe(tmp_path, {"data": {"workers": 0, "long_side": 40}})
+    recipe = tmp_path / "proposed.yaml"
+    check = ["data", "check", str(shapes), "--base", str(base), "--recipe", str(recipe)]
+    main([*check, "--train.batch_size", "3"])
+    out = capsys.readouterr().out
+    values = yaml.safe_load(recipe.read_text())
+    assert values["base"] == str(base) and values["train"]["batch_size"] == 3
+    config = load_recipe(str(recipe))
+    assert config.data.long_side > 40 and config.train.epochs == 300
+    assert f"data.long_side {config.data.long_side}:" in out
+    assert f"augment.crop_size {config.augment.crop_size}:" in out
+    run = tmp_path / "run"
+    words = ["--train.epochs", "1", "--device", "cpu"]
+    main(["train", str(recipe), "--data", str(shapes), "--output", str(run), *words])
+    assert load_config(run / "config.yaml").data == config.data
+
+
+def test_a_recipe_is_not_written_over_its_base(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = small_recipe(tmp_path, {})
+    text = base.read_text()
+    error = refusal(
+        capsys, "data", "check", str(shapes), "--base", str(base), "--recipe", str(base)
+    )
+    assert "--recipe" in error and "another name" in error and base.read_text() == text
+
+
+def test_check_looks_where_settings_say(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(shapes / "annotations" / "instances_train.json", tmp_path / "mine.json")
+    words = ["--data.train_annotations", str(tmp_path / "mine.json")]
+    main(["data", "check", str(tmp_path), *words, "--data.train_images", str(shapes / "train")])
+    assert "train: 4 images" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cornernet.data.images import write_image
+from cornernet.data import inspection
+from cornernet.data.images import read_file, write_image
+from cornernet.data.inspection import Inspection, inspect_image
+from cornernet.data.parse import ImageInfo
 from cornernet.data.reader import read_splits
 from cornernet.data.survey import Survey, survey
 
@@ -77,9 +81,10 @@ def test_an_unreadable_image_is_an_error(root: Path) -> None:
     found = look(root)
     assert not found.usable
     assert [(item.split, item.kind) for item in found.findings] == [
-        ("train", "unreadable image"), ("val", "unreadable image"),
+        ("train", "truncated image"), ("val", "unreadable image"),
     ]  # fmt: skip
     assert "b.jpg" in found.findings[0].text
+    assert [item.items for item in found.findings] == [("b.jpg",), ("d.jpg",)]
 
 
 def test_a_wrong_size_is_an_error_whatever_its_boxes(root: Path) -> None:
@@ -105,6 +110,39 @@ def test_images_of_the_same_content_are_found_within_and_between_splits(root: Pa
     assert found.usable
     text = next(item.text for item in found.findings if "several" in item.kind)
     assert "train: c.jpg" in text and "val: e.jpg" in text
+
+
+def test_the_same_image_in_another_file_is_found(root: Path) -> None:
+    shutil.copy(root / "train" / "c.jpg", root / "train" / "a.jpg")
+    Image.open(root / "train" / "c.jpg").save(root / "train" / "b.jpg", format="PNG")
+    found = look(root)
+    assert kinds(found)["repeated image"] == ("train", "note", 1)
+    (item,) = (item for item in found.findings if item.kind == "repeated image")
+    assert item.items == ("train: a.jpg = train: b.jpg = train: c.jpg",)
+
+
+def test_images_of_one_brightness_and_other_colours_are_different(root: Path) -> None:
+    colours = (200, 0, 0), (0, 101, 5), (59, 59, 70)
+    for name, colour in zip("abc", colours, strict=True):
+        pixels = np.full((40, 50, 3), colour, np.uint8)
+        Image.fromarray(pixels).save(root / "train" / f"{name}.jpg", format="PNG")
+    looks = [
+        inspect_image(record.info, root) for record in read_splits(root)["train"].parsed.records
+    ]
+    assert len({image.pixels for image in looks}) < 3  # or this test shows nothing
+    assert set(kinds(look(root))) == {"wrong suffix"}
+
+
+def test_every_file_is_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(path: str) -> bytes:
+        read.append(path)
+        return read_file(path)
+
+    monkeypatch.setattr(inspection, "read_file", counted)
+    look(root)
+    assert len(read) == len(set(read)) == 5
 
 
 def test_an_object_twice_is_found(root: Path) -> None:
@@ -135,3 +173,43 @@ def test_files_that_need_repair_are_named(root: Path) -> None:
         "wrong suffix": ("train", "note", 1),
         "EXIF orientation that the annotations leave out": ("train", "note", 1),
     }
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "noted"),
+    [((50, 40), 1, False), ((50, 40), 3, True), ((40, 50), 6, False), ((50, 50), 8, True)],
+)
+def test_an_orientation_that_no_size_confirms_is_noted(
+    root: Path, size: tuple[int, int], orientation: int, noted: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", size, (9, 90, 200)).save(root / "train" / "b.jpg", exif=exif)
+    data = content("abc")
+    if size == (50, 50):
+        data["images"][1]["height"] = 50
+    save(root, "train", data)
+    wanted = {"EXIF orientation that the size does not confirm": ("train", "note", 1)}
+    assert kinds(look(root)) == (wanted if noted else {})
+
+
+def test_a_look_that_is_interrupted_leaves_what_is_waiting(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def slow(info: ImageInfo, annotations: Path) -> Inspection:
+        looked.append(info.path)
+        time.sleep(0.001)
+        return Inspection()
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cornernet.data.survey.inspect_image", slow)
+    data = content("abc")
+    data["images"] = [data["images"][0] | {"id": number} for number in range(1000)]
+    save(root, "train", data)
+    with pytest.raises(KeyboardInterrupt):
+        survey(read_splits(root), 1, stop)
+    assert len(looked) < 500

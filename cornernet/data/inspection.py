@@ -1,0 +1,118 @@
+"""One image of a dataset: its content, and what is wrong with its file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cornernet.data.checks import Severity
+from cornernet.data.coco import wrong_size
+from cornernet.data.images import (
+    JPEG_SUFFIXES,
+    decode_image,
+    exif_orientation,
+    missing_end,
+    read_file,
+    read_image,
+)
+from cornernet.data.parse import ImageInfo
+from cornernet.errors import UserError
+
+# The first bytes of files, and the suffixes that files which start like that have.
+_STARTS = {
+    b"\xff\xd8\xff": JPEG_SUFFIXES,
+    b"\x89PNG": (".png",),
+    b"BM": (".bmp",),
+    b"RIFF": (".webp",),
+    b"II*\0": (".tif", ".tiff"),
+    b"MM\0*": (".tif", ".tiff"),
+}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What reading one image gave.
+
+    Attributes:
+        file: a digest of its file.
+        pixels: a digest of the brightness of its pixels; empty if it cannot be decoded.
+        kind: what is wrong with it, in a few words; "" if nothing is.
+        severity: of that.
+        text: a line about that.
+    """
+
+    file: bytes = b""
+    pixels: bytes = b""
+    kind: str = ""
+    severity: Severity = "note"
+    text: str = ""
+
+
+EMPTY = Inspection()
+"""There is no file."""
+
+
+def inspect_image(info: ImageInfo, annotations: Path) -> Inspection:
+    """Read an image once, and say what is wrong with it.
+
+    It is decoded to grey, which takes half of the time and meets the same faults.
+
+    Args:
+        info: the image as it is annotated.
+        annotations: where, for errors.
+    """
+    path = info.path
+    if not os.path.exists(path):
+        return EMPTY
+    try:
+        data = read_file(path)
+    except UserError as error:
+        return Inspection(kind="unreadable image", severity="error", text=str(error))
+    file = _digest(data)
+    try:
+        image = decode_image(data, path, apply_exif=True, grey=True)
+    except UserError as error:
+        kind = "unreadable image" if missing_end(data) is None else "truncated image"
+        return Inspection(file, kind=kind, severity="error", text=str(error))
+    pixels = _digest(image.data) + repr(image.shape).encode()
+    return Inspection(file, pixels, *_fault(info, data, image, annotations))
+
+
+def _fault(
+    info: ImageInfo, data: bytes, image: np.ndarray, annotations: Path
+) -> tuple[str, Severity, str]:
+    """Kind, severity and a line about what is wrong with an image that can be decoded."""
+    path, wanted = info.path, (info.height, info.width)
+    if image.shape != wanted:
+        stored = decode_image(data, path, grey=True)
+        if stored.shape != wanted:
+            text = str(wrong_size(info, annotations, [image.shape, stored.shape]))
+            return "wrong annotated size", "error", text
+        text = f"{path}: annotated as it is stored, without its EXIF orientation"
+        return "EXIF orientation that the annotations leave out", "note", text
+    orientation = exif_orientation(data)
+    if orientation in (2, 3, 4) or (orientation > 4 and info.width == info.height):
+        text = (
+            f"{path}: turned as its EXIF orientation {orientation} says, which leaves its size as "
+            "it is: see whether its boxes fit"
+        )
+        return "EXIF orientation that the size does not confirm", "note", text
+    suffix = os.path.splitext(path)[1].lower()
+    for start, suffixes in _STARTS.items():
+        if data.startswith(start) and suffix not in suffixes:
+            text = f"{path}: the content is that of a {suffixes[-1]} file"
+            return "wrong suffix", "note", text
+    return "", "note", ""
+
+
+def same_pixels(first: str, second: str) -> bool:
+    """Whether two files that can be decoded hold the same image."""
+    return np.array_equal(read_image(first, apply_exif=True), read_image(second, apply_exif=True))
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
