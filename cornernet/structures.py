@@ -103,6 +103,20 @@ class Features(NamedTuple):
     levels: tuple[Tensor, ...] = ()
 
 
+class Keypoints(NamedTuple):
+    """Points that decoding finds in a batch beside boxes, best first.
+
+    Attributes:
+        points: `[N, K, 2]` float32: x, y in pixels.
+        scores: `[N, K]` float32 in 0..1.
+        labels: `[N, K]` int64; -1 where there is no point.
+    """
+
+    points: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
 class Candidates(NamedTuple):
     """Boxes that decoding proposes for a batch, before non-maximum suppression.
 
@@ -115,6 +129,18 @@ class Candidates(NamedTuple):
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+
+
+class OfView(NamedTuple):
+    """What decoding finds in one view of each image of a batch.
+
+    Attributes:
+        candidates: boxes.
+        keypoints: of each part that gives some, by its name.
+    """
+
+    candidates: Candidates
+    keypoints: dict[str, Keypoints]
 
 
 class Locations(NamedTuple):

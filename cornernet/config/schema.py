@@ -266,7 +266,12 @@ class TestConfig:
             "geometric" mean, which a single strong corner cannot carry: fewer wrong pairs.
         center_weight: how often a centre's score counts in that of a box, where the corners' counts
             twice, for networks with the part "centers".
+        center_rule: what centres do to boxes. "nearby": each score is joined with the largest
+            probability of a centre near the middle of its box. "verify", as in CenterNet: a box
+            needs one of the `topk` centres in its central region, and is dropped without.
         max_pairs: corner pairs kept per image and view before non-maximum suppression.
+        max_outside: boxes that reach this many pixels or more beyond the resized image are left
+            out, as in CenterNet with 5; 0: they are clipped to the image, as others are.
         score_threshold: detections below are left out.
         max_per_image: detections kept per image.
         nms: how overlapping boxes of a class are treated: their scores decay with a Gaussian of
@@ -307,7 +312,9 @@ class TestConfig:
     distance_threshold: float = 0.5
     pair_score: Literal["mean", "geometric"] = "mean"
     center_weight: float = 1.0
+    center_rule: Literal["nearby", "verify"] = "nearby"
     max_pairs: int = 1000
+    max_outside: float = 0.0
     score_threshold: float = 0.0
     max_per_image: int = 100
     nms: Literal["gaussian", "linear", "hard", "none"] = "gaussian"
@@ -337,7 +344,8 @@ class TestConfig:
         require_at_least(
             0, "test", self,
             "distance_threshold", "score_threshold", "nms_min_score", "merge_exponent",
-            "center_weight", "pad_multiple", "location_score", "location_distance", "max_crops",
+            "center_weight", "pad_multiple", "max_outside", "location_score", "location_distance",
+            "max_crops",
         )  # fmt: skip
         require(
             self.peak_kernel % 2 == 1, "test.peak_kernel", f"must be odd, got {self.peak_kernel}"

@@ -8,13 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cornernet.config import Config
+from cornernet.config import Config, TestConfig
 from cornernet.inference import two_pass
 from cornernet.inference.memory import within_memory
 from cornernet.inference.merge import merge
-from cornernet.inference.views import Prepared, View, place, prepare, to_original
+from cornernet.inference.views import (
+    Prepared,
+    View,
+    place,
+    prepare,
+    reaches_outside,
+    to_original,
+)
 from cornernet.model.fuse import FusedDetector
-from cornernet.structures import Candidates, Detections
+from cornernet.structures import Candidates, Detections, Keypoints, OfView
 
 
 def detect(model: FusedDetector, images: Sequence[np.ndarray], config: Config) -> list[Detections]:
@@ -50,13 +57,13 @@ def detect_prepared(
         whole = [image.views[0] for image in images]
         joint = merge(two_pass.find_candidates(model, whole, config), config.test)
         return to_host(two_pass.clip(joint, whole))
-    found: list[Candidates] = []
+    found: list[OfView] = []
     for scale in range(len(config.test.scales)):
         found += _of_one_scale(model, [image.views[scale] for image in images], config)
-    return to_host(merge(found, config.test))
+    return to_host(merge(model.confirm(found, config.test), config.test))
 
 
-def _of_one_scale(model: FusedDetector, views: Sequence[View], config: Config) -> list[Candidates]:
+def _of_one_scale(model: FusedDetector, views: Sequence[View], config: Config) -> list[OfView]:
     """Candidates of one view each of a batch, in pixels of the original images.
 
     Mirror images go through the network together with the plain ones. In the order of candidates
@@ -67,12 +74,39 @@ def _of_one_scale(model: FusedDetector, views: Sequence[View], config: Config) -
     advice = "lower test.batch_size, test.scales or data.long_side"
     with within_memory(model, number, (height, width), advice):
         canvases = place(views, config.model.canvas_color, model.device, config.test.flip)
-        boxes, scores, labels = model.decode(model(canvases), config.test, (height, width))
-        boxes = to_original(boxes, views, config.test.flip)
-    solid = (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
-    labels = torch.where(solid, labels, -1)
-    parts = [tensor.split(len(views)) for tensor in (boxes, scores, labels)]
-    return [Candidates(*tensors) for tensors in zip(*parts, strict=True)]
+        maps, size = model(canvases), (height, width)
+        found = OfView(
+            model.decode(maps, config.test, size), model.keypoints(maps, config.test, size)
+        )
+        return of_images(found, views, config.test)
+
+
+def of_images(found: OfView, views: Sequence[View], config: TestConfig) -> list[OfView]:
+    """What was found on canvases in pixels of the images; boxes are clipped, empty ones left out.
+
+    Args:
+        found: on the canvases of N views, in pixels of these: with `test.flip` of 2 * N, the mirror
+            images first.
+        views: N of them.
+        config: whether there are mirror images, and which boxes reach too far beyond their view.
+
+    Returns:
+        With `test.flip` what was found in the mirror images, then in the images; N rows each.
+    """
+    candidates, number = found.candidates, len(views)
+    boxes = to_original(candidates.boxes, views, config.flip)
+    kept = (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
+    if config.max_outside:
+        kept &= ~reaches_outside(candidates.boxes, views, config.max_outside)
+    labels = torch.where(kept, candidates.labels, -1)
+    parts = [tensor.split(number) for tensor in (boxes, candidates.scores, labels)]
+    results = [OfView(Candidates(*tensors), {}) for tensors in zip(*parts, strict=True)]
+    for name, (points, scores, classes) in found.keypoints.items():
+        places = to_original(points.repeat(1, 1, 2), views, config.flip)[..., :2]
+        parts = [tensor.split(number) for tensor in (places, scores, classes)]
+        for result, tensors in zip(results, zip(*parts, strict=True), strict=True):
+            result.keypoints[name] = Keypoints(*tensors)
+    return results
 
 
 def to_host(found: Candidates) -> list[Detections]:

@@ -157,3 +157,19 @@ def to_original(boxes: Tensor, views: Sequence[View], mirrored: bool = False) ->
     width = limits[: len(views), :, 0]
     x1, y1, x2, y2 = flipped.unbind(2)
     return torch.cat([torch.stack([width - x2, y1, width - x1, y2], 2), plain])
+
+
+def reaches_outside(boxes: Tensor, views: Sequence[View], margin: float) -> Tensor:
+    """Which boxes on canvases reach so many pixels or more beyond their view, bool.
+
+    Args:
+        boxes: [N, P, 4] or, with mirror images, [2 * N, P, 4]; see `to_original`.
+        views: N of them.
+        margin: in pixels of the canvas.
+    """
+    rows = [(*v.origin, *v.origin, *v.pixels.shape[1::-1]) for v in views]
+    geometry = torch.tensor(rows, dtype=torch.float32).to(boxes.device)
+    geometry = geometry.repeat(len(boxes) // len(views), 1)[:, None]
+    inside = boxes - geometry[..., :4]
+    beyond = torch.cat([-inside[..., :2], inside[..., 2:] - geometry[..., 4:]], 2)
+    return (beyond >= margin).any(2)

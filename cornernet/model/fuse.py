@@ -30,7 +30,7 @@ from cornernet.model.layers import (
 from cornernet.parts import Head, Part, SharedConvolution
 from cornernet.runtime.memory import is_out_of_memory
 from cornernet.runtime.precision import weight_dtype
-from cornernet.structures import Candidates, Features, Locations
+from cornernet.structures import Candidates, Features, Keypoints, Locations, OfView
 
 # Side of the image on which a network is tried before it is handed out.
 _TRIAL_SIDE = 64
@@ -280,6 +280,26 @@ class FusedDetector(nn.Module):
         """
         part = next(part for part in self.parts if part.locates)
         return part.locations(maps[part.name], config)
+
+    @torch.no_grad()
+    def keypoints(
+        self, maps: Maps, config: TestConfig, image_size: tuple[int, int]
+    ) -> dict[str, Keypoints]:
+        """The keypoints of each part that gives some; arguments as of `decode`."""
+        found = {
+            part.name: part.keypoints(maps[part.name], config, image_size) for part in self.parts
+        }
+        return {name: points for name, points in found.items() if points is not None}
+
+    @torch.no_grad()
+    def confirm(self, views: list[OfView], config: TestConfig) -> list[Candidates]:
+        """What the parts make of the candidates of all views of a batch; see `Part.confirm`."""
+        candidates = [view.candidates for view in views]
+        for part in self.parts:
+            points = [view.keypoints[part.name] for view in views if part.name in view.keypoints]
+            if points:
+                candidates = part.confirm(candidates, points, config)
+        return candidates
 
     @torch.no_grad()
     def _try(self) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from cornernet.config import LossConfig, ModelConfig, TestConfig
 from cornernet.model.layers import recomputed
-from cornernet.structures import Batch, Candidates, Features, Locations
+from cornernet.structures import Batch, Candidates, Features, Keypoints, Locations
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,31 @@ class Part(ABC):
         """
         assert found is not None, f"the part {self.name} proposes no boxes"
         return found
+
+    def keypoints(
+        self, maps: Any, config: TestConfig, image_size: tuple[int, int]
+    ) -> Keypoints | None:
+        """Points that `confirm` needs once all views are there; by default none.
+
+        Args:
+            maps: of the last stack.
+            config: settings of decoding.
+            image_size: height and width of the network's input in pixels.
+        """
+        return None
+
+    def confirm(
+        self, views: list[Candidates], keypoints: list[Keypoints], config: TestConfig
+    ) -> list[Candidates]:
+        """What the part makes of the boxes of all views, if it gives keypoints.
+
+        Args:
+            views: of each of `test.scales`: with `test.flip` those of the mirror images, then those
+                of the images; in pixels of the images.
+            keypoints: of the same views, in the same pixels.
+            config: settings of decoding.
+        """
+        return views
 
     def locations(self, maps: Any, config: TestConfig) -> Locations:
         """Places that deserve a closer look, from a part that `locates`.

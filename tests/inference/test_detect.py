@@ -13,10 +13,12 @@ import cornernet.inference.memory as module
 from cornernet.config import Config, config_from_dict
 from cornernet.config import TestConfig as Settings
 from cornernet.errors import OutOfMemory
-from cornernet.inference.detect import detect
+from cornernet.inference.detect import detect, of_images
+from cornernet.inference.views import View
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.parts.corners.structures import Outputs
+from cornernet.structures import Candidates, Keypoints, OfView
 from tests.inference.test_two_pass import SETTINGS as OF_TWO_PASSES
 from tests.small import SMALL_MODEL
 from tests.views import boxes_to_original, make_view
@@ -193,6 +195,8 @@ SETTINGS: dict[str, dict] = {
     "distance_threshold": {"distance_threshold": 0.0},
     "pair_score": {"pair_score": "geometric"},
     "center_weight": {"center_weight": 3.0},
+    "center_rule": {"center_rule": "verify"},
+    "max_outside": {"max_outside": 0.5, "pad_multiple": 64, "topk": 100},
     "max_pairs": {"max_pairs": 3},
     "score_threshold": {"score_threshold": 0.1},
     "max_per_image": {"max_per_image": 4},
@@ -226,3 +230,34 @@ def test_every_setting_acts(name: str) -> None:
     found, other = (detect(model, [image], config(test=test))[0] for test in (with_it, without))
     same = len(found) == len(other) and torch.equal(found.boxes, other.boxes)
     assert len(other) > 4 and not (same and torch.equal(found.scores, other.scores))
+
+
+def test_boxes_that_reach_too_far_beyond_their_view_are_left_out() -> None:
+    # 80 x 60 pixels of an image of 40 x 30, 10 from the left and 20 from the top of the canvas.
+    view = View(np.zeros((60, 80, 3), np.uint8), (30, 40), (99, 99), (2.0, 2.0), (10, 20))
+    rows = [
+        [10.0 - 4.9, 20.0, 60.0, 60.0],
+        [10.0 - 5.0, 20.0, 60.0, 60.0],
+        [20.0, 20.0 - 5.0, 60.0, 60.0],
+        [20.0, 30.0, 90.0 + 5.0, 60.0],
+        [20.0, 30.0, 60.0, 80.0 + 4.9],
+        [20.0, 30.0, 60.0, 80.0 + 5.0],
+    ]
+    boxes = torch.tensor([rows, rows])
+    found = OfView(Candidates(boxes, torch.ones(2, 6), torch.zeros(2, 6).long()), {})
+    mirrored, plain = of_images(found, [view], Settings(flip=True, max_outside=5.0))
+    assert plain.candidates.labels.tolist() == [[0, -1, -1, -1, 0, -1]]
+    assert plain.candidates.boxes[0, 0].tolist() == [0.0, 0.0, 25.0, 20.0]
+    assert mirrored.candidates.labels.tolist() == plain.candidates.labels.tolist()
+    assert mirrored.candidates.boxes[0, 0].tolist() == [15.0, 0.0, 40.0, 20.0]
+
+
+def test_keypoints_travel_to_the_image_as_boxes_do() -> None:
+    view = View(np.zeros((60, 80, 3), np.uint8), (30, 40), (99, 99), (2.0, 2.0), (10, 20))
+    nothing = Candidates(torch.zeros(2, 1, 4), torch.zeros(2, 1), torch.zeros(2, 1).long())
+    points = Keypoints(
+        torch.tensor([[[30.0, 40.0]], [[30.0, 40.0]]]), torch.ones(2, 1), torch.zeros(2, 1).long()
+    )
+    mirrored, plain = of_images(OfView(nothing, {"x": points}), [view], Settings(flip=True))
+    assert plain.keypoints["x"].points.tolist() == [[[10.0, 10.0]]]
+    assert mirrored.keypoints["x"].points.tolist() == [[[30.0, 10.0]]]

@@ -8,13 +8,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from cornernet.config import LossConfig, TestConfig
-from cornernet.parts.centers.decode import rescore
+from cornernet.parts.centers.decode import center_points, rescore, verify_views
 from cornernet.parts.centers.head import CenterHead
 from cornernet.parts.centers.losses import center_counts, center_losses
 from cornernet.parts.centers.structures import CenterMaps, CenterTargets
 from cornernet.parts.centers.targets import build_targets
 from cornernet.parts.interface import Part
-from cornernet.structures import Batch, Candidates
+from cornernet.structures import Batch, Candidates, Keypoints
 
 
 class Centers(Part):
@@ -66,4 +66,14 @@ class Centers(Part):
         image_size: tuple[int, int],
     ) -> Candidates:
         assert found is not None, "centres need the boxes of another part"
-        return rescore(maps, found, config, image_size)
+        return rescore(maps, found, config, image_size) if config.center_rule == "nearby" else found
+
+    def keypoints(
+        self, maps: CenterMaps, config: TestConfig, image_size: tuple[int, int]
+    ) -> Keypoints | None:
+        return None if config.center_rule == "nearby" else center_points(maps, config, image_size)
+
+    def confirm(
+        self, views: list[Candidates], keypoints: list[Keypoints], config: TestConfig
+    ) -> list[Candidates]:
+        return verify_views(views, keypoints, config)
