@@ -66,7 +66,9 @@ CONFINED = {
              "cornernet.commands.compare"},
     "yaml": {"cornernet.config.parse", "cornernet.data.export",
              "cornernet.data.formats.yolo_splits"},
-    "tcap_dllogger": {"cornernet.train.log", "cornernet.vendors.tecorigin.logger"},
+    "tcap_dllogger": {"cornernet.vendors.tecorigin.logger"},
+    "mlflow": {"cornernet.train.sinks"},
+    "wandb": {"cornernet.train.sinks"},
 }  # fmt: skip
 
 

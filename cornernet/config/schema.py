@@ -177,6 +177,10 @@ class LossConfig:
         )
 
 
+# What `train.log_to` may name.
+SERVICES = ("mlflow", "wandb")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The training run.
@@ -208,6 +212,8 @@ class TrainConfig:
         patience: evaluations in a row without a higher AP after which the run ends; 0: it ends
             with the last epoch alone.
         log_every: steps between lines in metrics.jsonl and in the log.
+        log_to: services that get the records, too: "mlflow", "wandb"; their packages must be
+            installed. TensorBoard needs no setting: its files are written where it is installed.
         checkpoint_minutes: minutes between checkpoints within an epoch; 0: at the end of each
             epoch alone.
         keep_checkpoints: how many of the newest checkpoints are kept, beside the best weights.
@@ -233,6 +239,7 @@ class TrainConfig:
     eval_every: int = 1
     patience: int = 0
     log_every: int = 50
+    log_to: list[str] = field(default_factory=list)
     checkpoint_minutes: float = 10.0
     keep_checkpoints: int = 2
     seed: int = 0
@@ -248,6 +255,12 @@ class TrainConfig:
             self.learning_rate > 0,
             "train.learning_rate",
             f"must be positive, got {self.learning_rate}",
+        )
+        unknown = sorted(set(self.log_to) - set(SERVICES))
+        require(
+            not unknown,
+            "train.log_to",
+            f"must hold names of {', '.join(SERVICES)}, got {', '.join(unknown)}",
         )
         for key in ("warmup_start", "ema_decay"):
             value = getattr(self, key)

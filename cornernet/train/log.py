@@ -1,14 +1,14 @@
-"""Where a run's numbers go: metrics.jsonl, the terminal, and sinks that are installed."""
+"""Where a run's numbers go: metrics.jsonl, the terminal, and sinks."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.progress import (
     BarColumn,
@@ -19,10 +19,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cornernet.config import Config
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
 from cornernet.runtime.terminal import console
-from cornernet.vendors.tecorigin.logger import TecoriginLogger
+from cornernet.train.sinks import Sink, open_sinks
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -36,57 +37,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-class Sink(Protocol):
-    """A place beside metrics.jsonl where a run's records go."""
-
-    def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        """Take a record: `kind` is "train" or "val", `step` the number of steps done.
-
-        Args:
-            kind: what the record is about.
-            step: number of steps done.
-            values: by name; None where a number was not finite.
-        """
-
-    def close(self) -> None:
-        """Finish writing."""
-
-
-class TensorBoard:
-    """Scalars for TensorBoard.
-
-    Raises:
-        ImportError: `tensorboard` is not installed.
-    """
-
-    def __init__(self, directory: Path, first_step: int = 0) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=first_step + 1)
-
-    def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                self._board.add_scalar(f"{kind}/{name}", value, step)
-
-    def close(self) -> None:
-        self._board.close()
-
-
-def open_sinks(directory: Path, first_step: int, losses: Sequence[str]) -> list[Sink]:
-    """The sinks whose packages are installed.
-
-    Args:
-        directory: of the run.
-        first_step: number of steps that were done before this part of the run.
-        losses: names of the losses.
-    """
-    sinks: list[Sink] = []
-    with suppress(ImportError):
-        sinks.append(TensorBoard(directory, first_step))
-    with suppress(ImportError):
-        sinks.append(TecoriginLogger(directory, first_step, losses))
-    return sinks
+_DEFAULTS = Config()
 
 
 class RunLog:
@@ -102,6 +53,10 @@ class RunLog:
         losses: names of the losses.
         validated: whether the validation after `resume_step` is done; if it is done again, its
             record is dropped.
+        config: of the run; `train.log_to` names services that get the records, too.
+
+    Raises:
+        UserError: such a service cannot be used.
     """
 
     def __init__(
@@ -111,6 +66,7 @@ class RunLog:
         resume_step: int = 0,
         losses: Sequence[str] = (),
         validated: bool = True,
+        config: Config = _DEFAULTS,
     ) -> None:
         self.path = directory / "metrics.jsonl"
         self.is_main = is_main
@@ -128,7 +84,7 @@ class RunLog:
         kept = "".join(json.dumps(record) + "\n" for record in self.records)
         with replacing(self.path) as temporary:
             temporary.write_text(kept, encoding="utf-8")
-        self._sinks = open_sinks(directory, resume_step, losses)
+        self._sinks = open_sinks(directory, resume_step, losses, config)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Append a record: `kind` is "train" or "val", `step` the number of steps done."""
@@ -145,8 +101,17 @@ class RunLog:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error}); make room") from None
-        for sink in self._sinks:
-            sink.write(kind, step, {name: record[name] for name in values})
+        written = {name: record[name] for name in values}
+        self._for_each_sink(lambda sink: sink.write(kind, step, written))
+
+    def _for_each_sink(self, act: Callable[[Sink], None]) -> None:
+        """Call a function with each sink; one that fails gets no more: a run does not end by it."""
+        for sink in list(self._sinks):
+            try:
+                act(sink)
+            except Exception as error:  # of any kind: these are other people's packages
+                self._sinks.remove(sink)
+                self.say(f"{type(sink).__name__} gets no more records: {error}")
 
     def say(self, text: str) -> None:
         """A line for people, above the progress bar if there is one."""
@@ -178,7 +143,10 @@ class RunLog:
             task = progress.add_task(title, total=steps, completed=done, text="")
             yield lambda text: progress.update(task, advance=1, text=text)
 
-    def close(self) -> None:
-        """Finish writing."""
-        for sink in self._sinks:
-            sink.close()
+    def close(self, finished: bool = True) -> None:
+        """Finish writing.
+
+        Args:
+            finished: whether the run is at its end; else it was stopped and may be continued.
+        """
+        self._for_each_sink(lambda sink: sink.close(finished))

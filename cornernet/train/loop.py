@@ -27,6 +27,7 @@ from cornernet.train.lock import RunLock
 from cornernet.train.log import RunLog
 from cornernet.train.run_directory import Checkpoint, RunDirectory
 from cornernet.train.signals import RunStopped, StopRequest
+from cornernet.train.sinks import check_services
 from cornernet.train.start import Run, resolved, start
 from cornernet.train.trainer import Trainer
 from cornernet.train.validation import has_run_out, note_best, validate
@@ -75,6 +76,8 @@ def train(
     resumes = directory.has_run() if resume == "auto" else resume
     if not resumes:
         directory.check_free()
+    if world.is_main:
+        check_services(config.train.log_to)
     training_split, validation_split = training_splits(config, data)
     config = resolved(config, training_split)
     with ExitStack() as stack:
@@ -112,7 +115,9 @@ def _finish(
     trainer, world, config = run.trainer, run.trainer.world, run.trainer.config
     # Older versions made their checkpoints after validation.
     validated = checkpoint is None or checkpoint.training.get("validated", True)
-    log = RunLog(directory.path, world.is_main, trainer.step, trainer.model.loss_names, validated)
+    log = RunLog(
+        directory.path, world.is_main, trainer.step, trainer.model.loss_names, validated, config
+    )
     _introduce(log, run, training_split, validation_split, checkpoint)
     is_last = checkpoint is not None and checkpoint.path == directory.last
     checkpoints = Checkpoints(
@@ -133,7 +138,7 @@ def _finish(
     finally:
         with suppress(UserError):  # where it matters, it has been raised
             checkpoints.wait()
-        log.close()
+        log.close(finished=trainer.epoch == config.train.epochs or has_run_out(trainer))
     if not world.is_main:
         return {}
     if has_run_out(trainer):

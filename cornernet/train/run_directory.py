@@ -14,7 +14,7 @@ from cornernet.weights.file import Weights, load_weights
 # Settings that change how a run is done, not what it computes; `train.init` acts at the start only.
 _FREE_SETTINGS = {
     "data.workers", "data.strict", "train.init", "train.log_every", "train.eval_every",
-    "train.patience",
+    "train.patience", "train.log_to",
     "train.checkpoint_activations", "train.checkpoint_minutes", "train.keep_checkpoints",
     "test.batch_size", "runtime.threads",
 }  # fmt: skip

@@ -56,8 +56,8 @@ class TecoriginLogger:
                 data[zoo] = value
         self._logger.log(step=step, data=data)
 
-    def close(self) -> None:
-        """Finish writing."""
+    def close(self, finished: bool = True) -> None:
+        """Finish writing; the file is the same whether the run is at its end or not."""
         self._logger.flush()
 
     def _describe(self, kind: str, name: str) -> str | None:
