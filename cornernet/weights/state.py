@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The setting that names weights to start from.
 _START = "train.init"
 # Settings of the network in which weights to start from may differ.
-_FREE_FOR_START = {"num_classes", "freeze_batch_norm", "parts"}
+_FREE_FOR_START = {"num_classes", "freeze_batch_norm", "parts", "object_sizes"}
 
 
 @dataclass

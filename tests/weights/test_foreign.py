@@ -439,7 +439,7 @@ def test_every_tensor_of_the_original_is_needed() -> None:
             from_foreign(part, "x.pkl", classes=["a", "b", "c"])
 
 
-def test_squeeze_and_saccade_are_no_cornernet_of_ours() -> None:
+def test_a_tensor_of_another_network_is_left_over() -> None:
     state = torch.load(ORIGINAL / "CornerNet_small.pkl", weights_only=True)
     state["module.att_modules.0.weight"] = torch.ones(1)
     with pytest.raises(UserError, match=r"\nleft over \(1\):\n  att_modules"):

@@ -49,6 +49,8 @@ _BRANCH = (
     ("0.*", "0.*"),
     ("1.*", "1.conv.*"),
 )
+# One branch for each of several resolutions.
+_BRANCHES = tuple((f"{{index}}.{theirs}", f"{{index}}.{ours}") for theirs, ours in _BRANCH)
 # Modules of the heads, of each of which there is one per stack, and the names inside.
 _HEADS = (
     ("{corner}_(cnvs|modules)", "head.{corner}_pool", _POOL),
@@ -58,6 +60,7 @@ _HEADS = (
     ("ct_cnvs", "centers.pool", _POOL),
     ("ct_heats", "centers.heat", _BRANCH),
     ("ct_regrs", "centers.off", _BRANCH),
+    ("att_modules", "attention.heat", _BRANCHES),
 )
 RULES = (
     *(Rule(f"(hg.)?{theirs}", f"backbone.{ours}") for theirs, ours in _BACKBONE),
@@ -81,6 +84,7 @@ def _layout(name: str, *present: str, absent: tuple[str, ...] = (), recipe: str 
 # The most particular first: the last one describes all of them.
 ORIGINALS = (
     _layout("CornerNet-Squeeze", "(hg.)?hgs.{path}.conv_3x3.*", recipe="cornernet_squeeze"),
+    _layout("CornerNet-Saccade", "(hg.)?hgs.*", "att_modules.*", recipe="cornernet_saccade"),
     _layout("CenterNet-52", "kps.*", "ct_cnvs.*", absent=("kps.1.*",), recipe="centernet52"),
     _layout("CenterNet-104", "kps.*", "ct_cnvs.*", recipe="centernet104"),
     _layout("CornerNet", "(hg.)?(kps|hgs).*"),

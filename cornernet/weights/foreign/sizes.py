@@ -52,8 +52,9 @@ CHOICES: tuple[tuple[str, str, Any], ...] = (
     ("block", "backbone.hourglass_modules.{path}.conv_3x3.*", "fire"),
     ("upsampling", "backbone.hourglass_modules.{path}.up2.*", "transposed"),
     ("corner_pooling", "head.{corner}_pool.{stack}.look{index}_conv.*", "cascade"),
-    ("parts", "centers.*", ["corners", "centers"]),
 )
+# Names of the tensors of parts that a network may have beside corners.
+PARTS = (("centers", "centers.*"), ("attention", "attention.*"))
 
 
 def sizes_of(state: Mapping[str, Tensor], source: str) -> dict[str, Any]:
@@ -82,6 +83,8 @@ def sizes_of(state: Mapping[str, Tensor], source: str) -> dict[str, Any]:
     for setting, pattern, value in CHOICES:
         if matching(pattern, state):
             found[setting] = value
+    if parts := [part for part, pattern in PARTS if matching(pattern, state)]:
+        found["parts"] = ["corners", *parts]
     return found
 
 

@@ -14,7 +14,8 @@ from cornernet.weights.file import read_weights
 from tests.golden.family.recipe import Family, Keys, published_state
 
 # The file's name of each network, and the classes whose heat-maps are kept there.
-NETWORKS = {"squeeze": "squeeze_net", "center52": "center52_net", "center104": "center104_net"}
+NETWORKS = {"squeeze": "squeeze_net", "center52": "center52_net", "center104": "center104_net",
+            "saccade": "saccade_net"}  # fmt: skip
 CLASSES = slice(None, None, 7)
 CHANNELS = slice(None, None, 32)
 
@@ -36,6 +37,9 @@ def maps_of(model: Detector, normalised: Tensor) -> dict[str, Tensor]:
             centers = model.centers.maps(stack, features)
             maps["ct_pool"] = model.centers.pool[stack](feature)[:, CHANNELS]
             maps |= {"ct_heat": centers.heat[:, CLASSES], "ct_off": centers.offset}
+        if "attention" in model.config.parts:
+            heats = model.attention.maps(stack, features).heats
+            maps |= {f"att{level}": heat for level, heat in enumerate(heats)}
         found |= {f"{name}_s{stack}": value for name, value in maps.items()}
     return found
 
