@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from cornernet.config import Config
+from cornernet.data.video import Frame, LiveVideo, Video, open_video
 from cornernet.errors import OutOfMemory, UserError
 from cornernet.inference.detect import detect
 from cornernet.inference.inputs import input_name, read_input
@@ -159,7 +160,7 @@ class CornerNet:
             return list(self.predict_stream(image, score_threshold, batch_size))
         pixels = read_input(image)
         found = detect(self.model, [pixels], self.config)[0]
-        return self._prediction(found, pixels, input_name(image), score_threshold)
+        return self.prediction(found, pixels, input_name(image), score_threshold)
 
     def predict_stream(
         self,
@@ -193,16 +194,62 @@ class CornerNet:
                 raise result.error
             assert result.detections is not None and result.image is not None
             name = input_name(image)
-            yield self._prediction(result.detections, result.image, name, score_threshold)
+            yield self.prediction(result.detections, result.image, name, score_threshold)
+
+    def predict_video(
+        self,
+        video: str | Path | int | Video | LiveVideo,
+        score_threshold: float | None = None,
+        every: int = 1,
+    ) -> Iterator[Prediction]:
+        """Find objects in the frames of a video, a camera or a stream.
+
+        All frames of a video are read. Of a camera or stream the newest frame is read each time
+        the network is free, and others are left out.
+
+        Args:
+            video: a video's file name or https URL; the number of a camera; a stream's URL, such
+                as rtsp://…; or what `cornernet.data.video.open_video` has opened.
+            score_threshold: see `predict`.
+            every: read every so many frames only.
+
+        Yields:
+            The objects found in each frame, with its number and time.
+
+        Raises:
+            UserError: the video cannot be opened or ends too early, or a camera falls silent.
+        """
+        if not isinstance(video, Video | LiveVideo):
+            with open_video(video, every) as opened:
+                yield from self.predict_video(opened, score_threshold)
+            return
+        for frame, found in self._detect_frames(video):
+            prediction = self.prediction(found, frame.image, video.name, score_threshold)
+            yield replace(prediction, frame=frame.index, time=frame.time)
+
+    def _detect_frames(self, video: Video | LiveVideo) -> Iterator[tuple[Frame, Detections]]:
+        if isinstance(video, LiveVideo):  # a frame that waits for others to be read is late
+            for frame in video:
+                yield frame, detect(self.model, [frame.image], self.config)[0]
+            return
+        for result in detect_stream(self.model, video, lambda frame: frame.image, self.config):
+            if result.detections is None:
+                raise UserError(str(result.error), source=video.name)
+            yield result.item, result.detections
 
     def detect(self, image: ImageInput) -> Detections:
         """All detections in one image, as tensors; see `predict`."""
         return detect(self.model, [read_input(image)], self.config)[0]
 
-    def _prediction(
-        self, found: Detections, pixels: np.ndarray, file: str | None, score: float | None
+    def prediction(
+        self,
+        found: Detections,
+        pixels: np.ndarray,
+        file: str | None = None,
+        score_threshold: float | None = None,
     ) -> Prediction:
-        least = self.score_threshold if score is None else score
+        """What `predict` returns, of detections in an image, [H, W, 3] RGB uint8."""
+        least = self.score_threshold if score_threshold is None else score_threshold
         return Prediction.of(found.select(found.scores >= least), self.classes, pixels, file)
 
 

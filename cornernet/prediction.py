@@ -58,8 +58,6 @@ class Prediction:
         classes: Sequence[str],
         image: np.ndarray,
         file: str | None = None,
-        frame: int | None = None,
-        time: float | None = None,
     ) -> Prediction:
         """The prediction of detections in an image, [H, W, 3]."""
         labels = found.labels.numpy()
@@ -72,8 +70,6 @@ class Prediction:
             file=file,
             width=image.shape[1],
             height=image.shape[0],
-            frame=frame,
-            time=time,
         )
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-import cornernet.inference.detect as detect_module
+import cornernet.inference.memory as memory_module
 from cornernet import CornerNet
 from cornernet.data.images import write_image
 from cornernet.errors import OutOfMemory
@@ -113,7 +113,7 @@ def test_errors_name_the_place_in_a_list(
     images: list[Any] = [image_of(0), image_of(1), None]
     with pytest.raises(TypeError, match=r"images\[2\]: .*got NoneType"):
         detector.predict(images)
-    monkeypatch.setattr(detect_module, "free_memory", lambda device: 10)
+    monkeypatch.setattr(memory_module, "free_memory", lambda device: 10)
     with raises("images[0]: out of memory", kind=OutOfMemory):
         detector.predict([image_of(0)])
 

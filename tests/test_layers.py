@@ -57,7 +57,7 @@ OPS_USERS = {"model", "parts", "inference", "runtime", "commands"}
 CONFINED = {
     "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",
             "cornernet.data.reference_crop", "cornernet.data.shapes", "cornernet.data.stencils",
-            "cornernet.data.scenes"},
+            "cornernet.data.scenes", "cornernet.data.video"},
     "matplotlib": {"cornernet.report.draw", "cornernet.report.curves"},
     "PIL": {"cornernet.data.images", "cornernet.report.draw", "cornernet.report.sheet",
             "cornernet.inference.inputs", "cornernet.prediction"},

@@ -30,8 +30,10 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
-def public_url(url: str) -> str:
-    """A URL without the user's name and password, for messages and records."""
+def public_name(url: str) -> str:
+    """A URL without the user's name and password, for people; a file's name as it is."""
+    if not is_url(url):
+        return url
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=host))
@@ -51,7 +53,7 @@ def download(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECO
     Raises:
         UserError: the URL is of another kind, cannot be fetched, or exceeds a limit.
     """
-    name = public_url(url)
+    name = public_name(url)
     _check(url)
     deadline = time.monotonic() + max_seconds
     outcome: queue.Queue[bytes | UserError] = queue.Queue()
@@ -95,7 +97,7 @@ def _check(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme.lower() not in _SCHEMES or not parts.hostname or "@" in parts.netloc:
         raise UserError(
-            f"{public_url(url)}: images are downloaded from {' or '.join(_SCHEMES)} URLs without "
+            f"{public_name(url)}: images are downloaded from {' or '.join(_SCHEMES)} URLs without "
             "a user name; download it by other means and name the file"
         )
 
@@ -135,7 +137,7 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _fetch(url: str, max_bytes: int, max_seconds: float, deadline: float) -> bytes:
-    name = public_url(url)
+    name = public_name(url)
     # What is percent-encoded already stays as it is.
     request = urllib.request.Request(
         quote(url, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "cornernet"}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cornernet.data.download import download, is_url, public_url
+from cornernet.data.download import download, is_url, public_name
 from cornernet.data.images import decode_image, read_image
 from cornernet.errors import UserError
 
@@ -45,7 +45,7 @@ def read_input(image: ImageInput) -> np.ndarray:
         TypeError: it is of a kind that is not an image.
     """
     if isinstance(image, str) and is_url(image):
-        return decode_image(download(image), public_url(image), apply_exif=True)
+        return decode_image(download(image), public_name(image), apply_exif=True)
     if isinstance(image, str | os.PathLike):
         return read_image(image, apply_exif=True)
     if isinstance(image, bytes | bytearray | memoryview):
@@ -66,10 +66,8 @@ def read_input(image: ImageInput) -> np.ndarray:
 
 def input_name(image: ImageInput) -> str | None:
     """The name of a file or URL that was given as an image, without a password; None without."""
-    if isinstance(image, str) and is_url(image):
-        return public_url(image)
     if isinstance(image, str | os.PathLike):
-        return os.fspath(image)
+        return public_name(os.fspath(image))
     name = getattr(image, "filename", None) or getattr(image, "name", None)
     return name if isinstance(name, str) else None
 

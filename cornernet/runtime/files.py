@@ -20,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     It lies in the same directory, because a rename is atomic only within one file system, and
     carries the host's name and the process id, because several processes may write the same file.
     """
-    temporary = _temporary(path)
+    temporary = temporary_name(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a directory to fill; on success it becomes `path`, which is new or empty."""
-    unfinished = _temporary(path.absolute())
+    unfinished = temporary_name(path.absolute())
     try:
         unfinished.mkdir(parents=True)
         yield unfinished
@@ -58,8 +58,14 @@ def remove_stale(directory: Path) -> list[str]:
     return sorted(removed)
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{host_name()}.{os.getpid()}.tmp")
+def temporary_name(path: Path, suffix: str = "") -> Path:
+    """The name under which this process writes what is to become `path`.
+
+    Args:
+        path: what is written.
+        suffix: for writers that go by it.
+    """
+    return path.with_name(f".{path.name}.{host_name()}.{os.getpid()}.tmp{suffix}")
 
 
 def host_name() -> str:

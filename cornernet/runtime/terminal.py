@@ -5,7 +5,8 @@ Strings in them are never read as markup, since they may be names from a dataset
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,13 +17,14 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-from cornernet.runtime.text import printable, shown
+from cornernet.runtime.text import printable, say, shown
 
 
 class _PlainConsole(Console):
@@ -50,10 +52,28 @@ class _SpeedColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} images/s")
 
 
+class ImageProgress:
+    """Counts images that are done; see `image_progress`."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def __call__(self, images: int = 1) -> None:
+        """Count images that have just been done."""
+        self._progress.advance(self._task, images)
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Print lines, as `text.say` does, above the bar where they would run into it."""
+        stream = sys.stderr if error else sys.stdout
+        if not self._progress.disable and stream.isatty():
+            self._progress.console.print(text, soft_wrap=True)
+        else:
+            say(text, error=error)
+
+
 @contextmanager
-def image_progress(
-    title: str, total: int | None, console: Console
-) -> Iterator[Callable[[int], None]]:
+def image_progress(title: str, total: int | None, console: Console) -> Iterator[ImageProgress]:
     """Show how many images are done and how fast; on a terminal only.
 
     Args:
@@ -62,7 +82,7 @@ def image_progress(
         console: where to show it.
 
     Yields:
-        A function to call with the number of images that have just been done.
+        What to call with the number of images that have just been done.
     """
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -82,4 +102,4 @@ def image_progress(
         redirect_stderr=False,
     ) as progress:
         task = progress.add_task(shown(title), total=total)
-        yield lambda images: progress.advance(task, images)
+        yield ImageProgress(progress, task)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cornernet.data import download as module
-from cornernet.data.download import download, is_url, public_url
+from cornernet.data.download import download, is_url, public_name
 from tests.errors import raises
 
 BODY = bytes(range(256)) * 40
@@ -149,4 +149,4 @@ def test_names_of_files_are_no_urls(tmp_path: Path) -> None:
     assert is_url("https://host/a") and is_url("rtsp://host") and is_url("FILE:///a")
     for name in (str(tmp_path), "a.jpg", "C:\\a.jpg", "c://a.jpg", "a:b", "x/https://a"):
         assert not is_url(name)
-    assert public_url("https://me:secret@host:81/a?b#c") == "https://host:81/a?b#c"
+    assert public_name("https://me:secret@host:81/a?b#c") == "https://host:81/a?b#c"
