@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--find-batch",
         action="store_true",
-        help="do not train; try how many images a step the device has memory for, and say so",
+        help="do not train; try how many images at a time the device has memory for, and say so",
     )
 
 
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
             fit = find_batch_size(resolved(config, split), world)
             peak = "" if fit.peak is None else f" ({fit.peak / 2**30:.2f} GiB at its peak)"
             say(
-                f"--train.batch_size {fit.batch_size} is the largest that fits {world.device}"
+                f"--train.micro_batch {fit.batch_size} is the largest that fits {world.device}"
                 f"{peak}; leave some memory for images with more objects and for others"
             )
         else:

@@ -14,6 +14,7 @@ from cornernet.config.parse import (
 )
 from cornernet.config.schema import (
     SECTIONS,
+    VERSION,
     AugmentConfig,
     Config,
     DataConfig,
@@ -26,6 +27,7 @@ from cornernet.config.settings import Setting, nearest, section_titles, settings
 
 __all__ = [
     "SECTIONS",
+    "VERSION",
     "AugmentConfig",
     "Config",
     "DataConfig",

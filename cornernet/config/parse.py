@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from cornernet.config.schema import SECTIONS, Config
+from cornernet.config.schema import SECTIONS, VERSION, Config
 from cornernet.config.settings import RENAMED, Setting, settings, suggestion
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
@@ -33,7 +33,10 @@ class _Given:
 
 
 def config_from_dict(
-    values: Mapping[str, Any], overrides: Sequence[str] = (), source: str | None = None
+    values: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    source: str | None = None,
+    version: int = VERSION,
 ) -> Config:
     """Build a configuration from nested plain data and words; checks every key and type.
 
@@ -41,14 +44,25 @@ def config_from_dict(
         values: keys by section, as `Config.to_dict` gives them; what is missing has its default.
         overrides: words as of the command line, see `split_settings`; they win over `values`.
         source: the file that `values` were read from, for messages.
+        version: what the settings mean where `values` do not say; see `Config.version`.
 
     Raises:
         UserError: an unknown key, or a value of the wrong type or out of range.
     """
-    recipe = values.get("recipe", "") if isinstance(values, Mapping) else ""
+    recipe = ""
+    if isinstance(values, Mapping):
+        recipe, version = values.get("recipe", ""), values.get("version", version)
     if not isinstance(recipe, str):
         raise UserError(f"must be text, got {recipe!r}", field="recipe", source=source)
-    return _build(recipe, _flatten(values, source), overrides)
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise UserError(
+            f"must be from 1 to {VERSION}, got {version!r}; a newer version of this package may "
+            "have written it",
+            field="version",
+            source=source,
+        )
+    config = _build(recipe, _flatten(values, source), overrides)
+    return dataclasses.replace(config, version=version)
 
 
 def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
@@ -73,7 +87,7 @@ def load_config(path: Path) -> Config:
     Raises:
         UserError: no such file, not YAML, or not a configuration.
     """
-    return config_from_dict(_read_yaml(path), source=str(path))
+    return config_from_dict(_read_yaml(path), source=str(path), version=1)
 
 
 def recipes() -> dict[str, Path]:
@@ -164,7 +178,9 @@ def _build(recipe: str, given: dict[str, _Given], overrides: Sequence[str]) -> C
         setting = settings()[name]
         sections[setting.section][setting.key] = _convert(item, setting)
     try:
-        return Config(recipe, **{name: SECTIONS[name](**keys) for name, keys in sections.items()})
+        return Config(
+            recipe=recipe, **{name: SECTIONS[name](**keys) for name, keys in sections.items()}
+        )
     except UserError as error:  # out of range
         source = given[error.field].source if error.field in given else None
         raise UserError(error.message, field=error.field, source=source) from None
@@ -201,7 +217,7 @@ def _flatten(values: Any, source: str | None) -> dict[str, _Given]:
         raise UserError(message, source=source)
     given = {}
     for section, keys in values.items():
-        if section == "recipe":
+        if section in ("recipe", "version"):
             continue
         if section not in SECTIONS:
             message = "is not a section of settings" + suggestion(str(section))

@@ -14,6 +14,11 @@ from typing import Any, Literal
 from cornernet.config.checks import require, require_at_least
 from cornernet.config.model import ModelConfig
 
+VERSION = 2
+"""The newest `Config.version`."""
+
+_LONGEST_TIMEOUT = 1440.0
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -190,9 +195,12 @@ class TrainConfig:
             "" starts from random weights. For other classes than the file's, the convolutions that
             depend on the classes start at random.
         epochs: passes over the training split.
-        batch_size: images per process and step.
-        micro_batch: images that go through the network at a time; their gradients are added up
-            to those of the whole batch, so only memory and BatchNorm's statistics notice. 0: all.
+        batch_size: images in a step of the optimiser, over all processes together; each takes its
+            share.
+        micro_batch: images that a process puts through the network at a time; their gradients are
+            added up to those of the whole batch, so only memory and BatchNorm's statistics notice.
+            Where there are enough of them, shares are whole micro-batches. 0: the process's whole
+            share, or as much of it as the device has memory for.
         checkpoint_activations: keep only few activations for backward and compute the others
             again: less memory for about a third more time.
         learning_rate: Adam's learning rate after warm-up.
@@ -217,13 +225,15 @@ class TrainConfig:
         checkpoint_minutes: minutes between checkpoints within an epoch; 0: at the end of each
             epoch alone.
         keep_checkpoints: how many of the newest checkpoints are kept, beside the best weights.
+        timeout_minutes: how long a process waits for others that do not answer before it ends the
+            run: at the start, in a step and after a validation.
         seed: seed of weights, order of images and augmentation.
         channels_last: keep activations in NHWC order, which convolutions prefer on most devices.
     """
 
     init: str = ""
     epochs: int = 210
-    batch_size: int = 6
+    batch_size: int = 48
     micro_batch: int = 0
     checkpoint_activations: bool = False
     learning_rate: float = 5e-4
@@ -242,6 +252,7 @@ class TrainConfig:
     log_to: list[str] = field(default_factory=list)
     checkpoint_minutes: float = 10.0
     keep_checkpoints: int = 2
+    timeout_minutes: float = 10.0
     seed: int = 0
     channels_last: bool = True
 
@@ -261,6 +272,11 @@ class TrainConfig:
             not unknown,
             "train.log_to",
             f"must hold names of {', '.join(SERVICES)}, got {', '.join(unknown)}",
+        )
+        require(
+            0 < self.timeout_minutes <= _LONGEST_TIMEOUT,
+            "train.timeout_minutes",
+            f"must be above 0 and at most {_LONGEST_TIMEOUT:g}, got {self.timeout_minutes}",
         )
         for key in ("warmup_start", "ema_decay"):
             value = getattr(self, key)
@@ -399,6 +415,8 @@ class Config:
 
     Attributes:
         recipe: name of the recipe this configuration started from.
+        version: what its settings mean. In 1, in files that do not say, `train.batch_size` is the
+            number of images of each process.
         model: the network.
         data: what is read.
         augment: random changes to training images.
@@ -409,6 +427,7 @@ class Config:
     """
 
     recipe: str = ""
+    version: int = VERSION
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

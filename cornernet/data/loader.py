@@ -2,7 +2,7 @@
 
 The order of an epoch depends on the seed and the epoch; the augmentation of an image depends on
 the seed, the epoch and the image. Neither depends on the number of processes or workers, so a run
-that is resumed, or that uses another number of processes, sees the same images.
+that is resumed, or that uses another number of processes, makes its steps with the same images.
 """
 
 from __future__ import annotations
@@ -63,20 +63,42 @@ class AugmentedDataset(Dataset[Sample | UserError]):
         return augment(sample, changes, fill, rng)
 
 
+def share(batch_size: int, rank: int, processes: int, micro_batch: int = 0) -> range:
+    """The positions in a step's joint batch of the images that one process takes.
+
+    The shares differ by one image at most. Where there are as many micro-batches as processes, or
+    more, they differ by one micro-batch: the same images are then normalised together, whatever
+    the number of processes.
+
+    Args:
+        batch_size: images of all processes.
+        rank: of the process.
+        processes: at most `batch_size`.
+        micro_batch: images that go through the network at a time; 0: any number.
+    """
+    unit = micro_batch or 1
+    if -(-batch_size // unit) < processes:
+        unit = 1
+    units = -(-batch_size // unit)
+    first, last = (min(batch_size, unit * (units * r // processes)) for r in (rank, rank + 1))
+    return range(first, last)
+
+
 class EpochBatches(Sampler[list[Key]]):
     """The batches of one process in the remaining steps.
 
-    In each step, all processes together take `batch_size * processes` images from one permutation;
-    the last step of an epoch is filled up from the start of the permutation.
+    In each step, all processes together take `batch_size` images from one permutation; the last
+    step of an epoch is filled up from the start of the permutation.
 
     Args:
         images: number of images in the dataset.
-        batch_size: images per step and process.
+        batch_size: images of a step, of all processes together.
         epochs: the epochs to go through.
         seed: seed of the permutations.
         rank: of this process.
         processes: number of processes.
         first_step: steps of the first epoch that are left out, because they are done.
+        micro_batch: see `share`.
     """
 
     def __init__(
@@ -88,31 +110,31 @@ class EpochBatches(Sampler[list[Key]]):
         rank: int = 0,
         processes: int = 1,
         first_step: int = 0,
+        micro_batch: int = 0,
     ) -> None:
         self.images = images
         self.batch_size = batch_size
         self.epochs = epochs
         self.seed = seed
-        self.rank = rank
-        self.processes = processes
+        self.share = share(batch_size, rank, processes, micro_batch)
         self.first_step = first_step
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-self.images // (self.batch_size * self.processes))
+        return -(-self.images // self.batch_size)
 
     def __len__(self) -> int:
         return max(0, self.steps_per_epoch * len(self.epochs) - self.first_step)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        joint = self.batch_size * self.processes
         for epoch in self.epochs:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.images)
-            order = np.resize(order, self.steps_per_epoch * joint)
+            order = np.resize(order, self.steps_per_epoch * self.batch_size)
             first = self.first_step if epoch == self.epochs.start else 0
             for step in range(first, self.steps_per_epoch):
-                start = step * joint + self.rank * self.batch_size
-                yield [(epoch, int(i)) for i in order[start : start + self.batch_size]]
+                start = step * self.batch_size
+                own = order[start + self.share.start : start + self.share.stop]
+                yield [(epoch, int(i)) for i in own]
 
 
 def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
@@ -179,6 +201,7 @@ def training_batches(
         rank,
         processes,
         first_step,
+        config.train.micro_batch,
     )
     # The loader draws a number when it starts. A run that goes on has drawn it, so that here it
     # must not come from the state which the checkpoint has restored.

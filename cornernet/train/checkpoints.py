@@ -31,7 +31,7 @@ class Checkpoints:
         directory: of the run.
         trainer: whose state is saved.
         classes: names by label.
-        steps_per_epoch: in one epoch.
+        facts: what every checkpoint of the run says of it besides its state.
         last_step: of the checkpoint that is last.pt now; None where there is none, or a damaged
             one, which is not worth keeping.
     """
@@ -41,13 +41,13 @@ class Checkpoints:
         directory: RunDirectory,
         trainer: Trainer,
         classes: list[str],
-        steps_per_epoch: int,
+        facts: dict[str, Any],
         last_step: int | None = None,
     ) -> None:
         self.directory = directory
         self._trainer = trainer
         self._classes = classes
-        self._steps_per_epoch = steps_per_epoch
+        self._facts = facts
         self._last_step = last_step
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -74,7 +74,7 @@ class Checkpoints:
         """Save the state of all processes; every process calls it.
 
         Args:
-            window: what this process has logged since the last line of the log.
+            window: what the steps since the last line of the log have logged.
             metrics: of the validation after this step; None where there was none yet.
             is_best: write best.pt as well.
             thresholds: of the same validation.
@@ -83,7 +83,7 @@ class Checkpoints:
             UserError: an earlier checkpoint could not be written.
         """
         trainer = self._trainer
-        own = trainer.own_state() | {"window": window}
+        own = trainer.own_state()
         processes: list[Any] = [own]
         if trainer.world.size > 1:
             processes = [None] * trainer.world.size
@@ -93,8 +93,9 @@ class Checkpoints:
         self.wait()
         weights = trainer.weights(self._classes, metrics or {}, thresholds)
         weights.training = trainer.state() | {
-            "steps_per_epoch": self._steps_per_epoch,
+            **self._facts,
             "validated": metrics is not None,
+            "window": window,
             "processes": processes,
         }
         weights = dataclasses.replace(

@@ -189,6 +189,11 @@ def compare_batch(config: Config, data: str | Path, world: World) -> BatchCompar
     """
     split, _ = training_splits(config, data)
     config = resolved(config, split)
+    if config.train.micro_batch:  # no more images than go through the network at a time
+        number = min(config.train.batch_size, config.train.micro_batch)
+        config = dataclasses.replace(
+            config, train=dataclasses.replace(config.train, batch_size=number)
+        )
     exact = dataclasses.replace(config, train=dataclasses.replace(config.train, precision="fp32"))
     precision, losses, found = _first_batch(config, split, world)
     _, wanted_losses, wanted = _first_batch(exact, split, World(torch.device("cpu")))

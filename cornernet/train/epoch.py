@@ -65,7 +65,7 @@ def _summary(
     waited: float,
     part: float,
 ) -> dict[str, Any]:
-    """Means over the steps since the last line, joined over processes.
+    """Means over the steps since the last line.
 
     Args:
         trainer: after these steps.
@@ -77,14 +77,10 @@ def _summary(
     """
     names = list(window[0])
     means = torch.tensor([[item[name] for name in names] for item in window]).mean(0)
-    if trainer.world.size > 1:
-        means = means.to(trainer.world.device)
-        torch.distributed.all_reduce(means)
-        means /= trainer.world.size
     record: dict[str, Any] = {"epoch": round(trainer.epoch + part, 4)}
     record |= dict(zip(names, means.tolist(), strict=True))
     record["learning_rate"] = window[-1]["learning_rate"]
-    images = timed * trainer.config.train.batch_size * trainer.world.size
+    images = timed * trainer.config.train.batch_size
     record["images_per_second"] = round(images / seconds, 2)
     record["data_wait_share"] = round(waited / seconds, 4)
     memory = peak_memory(trainer.world.device)

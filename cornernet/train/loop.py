@@ -22,6 +22,7 @@ from cornernet.report.sheet import save_sheet
 from cornernet.runtime.distributed import World
 from cornernet.runtime.files import remove_stale
 from cornernet.train.checkpoints import Checkpoints
+from cornernet.train.continuing import continued, facts
 from cornernet.train.epoch import train_epoch
 from cornernet.train.lock import RunLock
 from cornernet.train.log import RunLog
@@ -91,9 +92,11 @@ def train(
         locks_early = directory.path.is_dir()
         if world.is_main and locks_early:
             lock()
-        checkpoint = directory.read_checkpoint(config) if resumes else None
+        checkpoint = directory.read_checkpoint() if resumes else None
+        config, notes = continued(config, checkpoint, world.size)
         run = start(config, training_split, world, checkpoint, data)
         stack.callback(run.batches.close)
+        run.notes[:0] = notes
         if world.is_main:
             directory.path.mkdir(parents=True, exist_ok=True)
             if not locks_early:
@@ -121,7 +124,11 @@ def _finish(
     _introduce(log, run, training_split, validation_split, checkpoint)
     is_last = checkpoint is not None and checkpoint.path == directory.last
     checkpoints = Checkpoints(
-        directory, trainer, training_split.classes, run.steps, trainer.step if is_last else None
+        directory,
+        trainer,
+        training_split.classes,
+        facts(run.steps, checkpoint),
+        trainer.step if is_last else None,
     )
     started = time.perf_counter()
     try:
@@ -200,7 +207,7 @@ def _introduce(
     log.say(
         f"{config.recipe or 'network'}: {count_parameters(trainer.model):,} parameters, "
         f"{trainer.precision}, {world.size} process(es) on {world.device.type}, "
-        f"{config.train.batch_size} images each per step"
+        f"{config.train.batch_size} images in each step"
     )
     if checkpoint is not None:
         done = trainer.step - trainer.epoch * run.steps

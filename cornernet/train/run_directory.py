@@ -7,17 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cornernet.config import Config
 from cornernet.errors import UserError
 from cornernet.weights.file import Weights, load_weights
-
-# Settings that change how a run is done, not what it computes; `train.init` acts at the start only.
-_FREE_SETTINGS = {
-    "data.workers", "data.strict", "train.init", "train.log_every", "train.eval_every",
-    "train.patience", "train.log_to",
-    "train.checkpoint_activations", "train.checkpoint_minutes", "train.keep_checkpoints",
-    "test.batch_size", "runtime.threads",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +29,14 @@ class Checkpoint:
     def training(self) -> dict[str, Any]:
         assert self.weights.training is not None  # RunDirectory.read_checkpoint has checked
         return self.weights.training
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in each epoch of the run."""
+        # Older versions did not say and made checkpoints at the end of epochs only.
+        training = self.training
+        steps: int = training["step"] // max(1, training["epoch"])
+        return int(training.get("steps_per_epoch", steps))
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,11 @@ class RunDirectory:
                     field="output",
                 )
 
-    def read_checkpoint(self, config: Config) -> Checkpoint | None:
+    def read_checkpoint(self) -> Checkpoint | None:
         """The run's newest whole checkpoint; None where it stopped before it had one.
 
         Raises:
-            UserError: there is no run, no checkpoint is whole, or the run was started with other
-                settings.
+            UserError: there is no run, or no checkpoint is whole.
         """
         files = self._checkpoints()
         if not files and self.config.is_file():
@@ -140,37 +138,9 @@ class RunDirectory:
                     f"must find a checkpoint of training, found in {file} weights alone",
                     field="resume",
                 )
-            _check_settings(weights.config, config)
             return Checkpoint(weights, file, damaged)
         raise UserError(
             f"must find a whole checkpoint, but none can be read: {'; '.join(damaged)}; start a "
             "new run in another directory",
             field="resume",
         )
-
-
-def _check_settings(old: Config, new: Config) -> None:
-    """Refuse settings that would change what the rest of a run computes; list both values."""
-    changes = _differences(old.to_dict(), new.to_dict())
-    if new.train.epochs > old.train.epochs:
-        changes.pop("train.epochs", None)
-    if changes:
-        raise UserError(
-            "must continue with the settings the run was started with, found "
-            + "; ".join(f"{key}: {old!r} → {new!r}" for key, (old, new) in changes.items())
-            + "; undo these changes, or start a new run in another directory",
-            field="resume",
-        )
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ and matter, by dotted name."""
-    found = {}
-    for section, values in old.items():
-        if not isinstance(values, dict):
-            continue
-        for key, value in values.items():
-            name = f"{section}.{key}"
-            if value != new[section][key] and name not in _FREE_SETTINGS:
-                found[name] = (value, new[section][key])
-    return found

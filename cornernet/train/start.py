@@ -6,17 +6,18 @@ import dataclasses
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
-from cornernet.data.loader import training_batches
+from cornernet.data.loader import share, training_batches
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.model.hourglass import size_multiple
 from cornernet.runtime.distributed import World
 from cornernet.structures import Batch
+from cornernet.train.batch_size import fitting_micro_batch
 from cornernet.train.run_directory import Checkpoint
-from cornernet.train.schedule import learning_rate
 from cornernet.train.trainer import Trainer
 from cornernet.weights.file import load_weights
 from cornernet.weights.pretrained import start_file
@@ -52,8 +53,14 @@ def start(
     """The state of a new run, or of one that goes on.
 
     Raises:
-        UserError: the run was started with other data or another number of processes.
+        UserError: the run was started with other data, or there are more processes than images.
     """
+    if config.train.batch_size < world.size:
+        raise UserError(
+            f"must be at least the number of processes, {world.size}, so that each has an image, "
+            f"got {config.train.batch_size}; start fewer processes",
+            field="train.batch_size",
+        )
     if checkpoint is not None and checkpoint.weights.classes != dataset.classes:
         raise UserError(
             f"must continue with the classes of the run, {checkpoint.weights.classes}, found "
@@ -66,53 +73,72 @@ def start(
         if config.train.init and checkpoint is None:
             notes.extend(_initialise(model, config, dataset.classes))
 
+    micro_batch = _micro_batch(config, world, checkpoint)
     trainer = Trainer(config, world, initialise)
+    if micro_batch != config.train.micro_batch:
+        trainer.micro_batch = micro_batch
+        notes.append(
+            f"{micro_batch} images at a time go through the network, as the memory of "
+            f"{world.device.type} does not suffice for all; the gradient is that of the whole batch"
+        )
     window: list[dict[str, float]] = []
     done = 0
     if checkpoint is not None:
-        training = checkpoint.training
-        processes = training.get("processes")
-        if processes is not None and len(processes) != world.size:
-            raise UserError(
-                f"must continue with the {len(processes)} processes of the run, found "
-                f"{world.size}; start as many as before",
-                field="resume",
-            )
-        own = None if processes is None else processes[world.rank]
-        window = [] if own is None else own["window"]
-        trainer.load(checkpoint.weights, str(checkpoint.path), own)
-        # Older versions made checkpoints at the end of epochs only.
-        steps_before = training.get("steps_per_epoch", trainer.step // max(1, trainer.epoch))
-        done = trainer.step - trainer.epoch * steps_before
-        notes.extend(_changes(checkpoint, config, steps_before))
+        trainer.load(checkpoint.weights, str(checkpoint.path), _own_state(checkpoint, world))
+        window = _window(checkpoint)
+        done = trainer.step - trainer.epoch * checkpoint.steps_per_epoch
     batches, steps = training_batches(
         dataset, config, trainer.epoch, world.rank, world.size, first_step=done
     )
-    if checkpoint is not None and steps != steps_before:
+    if checkpoint is not None and steps != checkpoint.steps_per_epoch:
         raise UserError(
-            f"must continue with {steps_before} steps an epoch, on which the run's schedule "
-            f"rests, found {steps}; use as many processes and images as before",
+            f"must continue with {checkpoint.steps_per_epoch} steps an epoch, on which the run's "
+            f"schedule rests, found {steps}; use as many images as before",
             field="resume",
         )
     return Run(trainer, batches, steps, window, notes)
 
 
-def _changes(checkpoint: Checkpoint, config: Config, steps: int) -> list[str]:
-    """What to tell of how a run goes on."""
-    notes = [f"{reason}; going on from {checkpoint.path}" for reason in checkpoint.damaged]
-    old, new = checkpoint.weights.config.train, config.train
-    if new.epochs > old.epochs:
-        effect = "the learning rate follows the same schedule"
-        if new.schedule == "cosine":
-            step = checkpoint.training["step"]
-            rates = [learning_rate(step, steps, train) for train in (old, new)]
-            effect = (
-                "the learning rate falls along the cosine of all epochs from here on: it is "
-                f"{rates[1]:.3g} at the next step, where the cosine of {old.epochs} epochs has "
-                f"{rates[0]:.3g}; a run started with {new.epochs} epochs would be elsewhere"
-            )
-        notes.append(f"train.epochs is raised from {old.epochs} to {new.epochs}; {effect}")
-    return notes
+def _micro_batch(config: Config, world: World, checkpoint: Checkpoint | None) -> int:
+    """How many images go through the network at a time; 0 for all.
+
+    What was found by memory is kept, since BatchNorm's statistics depend on it, until another
+    number of processes changes the shares.
+    """
+    if checkpoint is not None and config.train.micro_batch == 0:
+        training, before = checkpoint.training, checkpoint.weights.config.train.micro_batch
+        if before == 0 and "micro_batch" in training and len(training["processes"]) == world.size:
+            return int(training["micro_batch"])
+    ranks = range(world.size)
+    most = max(len(share(config.train.batch_size, rank, world.size)) for rank in ranks)
+    return fitting_micro_batch(config, world, most)
+
+
+def _own_state(checkpoint: Checkpoint, world: World) -> dict[str, Any] | None:
+    """What a checkpoint holds for this process alone; None in one of an older version.
+
+    Processes that were not there take the first one's random states: all draw the same numbers.
+    """
+    processes = checkpoint.training.get("processes")
+    if processes is None:
+        return None
+    same = len(processes) == world.size
+    own: dict[str, Any] = processes[world.rank if same else 0]
+    return own
+
+
+def _window(checkpoint: Checkpoint) -> list[dict[str, float]]:
+    """What the steps since the last line of the log have logged."""
+    training = checkpoint.training
+    if "window" in training:
+        window: list[dict[str, float]] = training["window"]
+        return window
+    # An older version: each process has its own figures, or there are none.
+    windows = [process["window"] for process in training.get("processes", [])]
+    return [
+        {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]}
+        for steps in zip(*windows, strict=True)
+    ]
 
 
 def resolved(config: Config, dataset: CocoDataset) -> Config:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_flatten
 
 from cornernet.config import Config
 from cornernet.errors import OutOfMemory, UserError
@@ -75,6 +76,7 @@ class Trainer:
         step: steps done.
         best: best AP so far.
         since_best: evaluations since the one that gave it; the same in all processes.
+        micro_batch: images that go through the network at a time; 0: all of a step.
         requests: what this process asks for; sent with the next step.
         agreed: what any process had asked for at the last step; the same in all.
     """
@@ -106,11 +108,31 @@ class Trainer:
         self.step = 0
         self.best = -math.inf
         self.since_best = 0
+        self.micro_batch = config.train.micro_batch
         self.requests = self.agreed = Requests()
         self._asked = torch.empty(0, device=world.device)
         self.parallel: Any = self.model
         if world.size > 1:
-            self.parallel = DistributedDataParallel(self.model)
+            # BatchNorm's statistics of the first process are those that count, see `synchronize`:
+            # sending them to the others at each step would change nothing.
+            self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
+            self._settle_buckets()
+
+    def _settle_buckets(self) -> None:
+        """Make a backward pass of no effect, from which on DDP sums gradients in a fixed order.
+
+        DDP arranges gradients in buckets anew after its first pass, and where one lies in a bucket
+        decides the order in which three or more processes are added up. Without this pass, the
+        first step after a start would differ from the same step of a run that was not disturbed.
+        """
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        side = 2 * self.model.backbone.size_multiple
+        outputs = self.parallel(torch.zeros(2, 3, side, side, device=self.world.device))
+        leaves = tree_flatten(outputs)[0]
+        torch.stack([leaf.float().sum() for leaf in leaves]).sum().mul(0).backward()
+        self.optimizer.zero_grad(set_to_none=True)
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(buffers[name])
 
     def losses(self, batch: Batch, targets: list[Any], counts: list[Tensor]) -> dict[str, Tensor]:
         """Forward pass of a batch on the device.
@@ -131,12 +153,13 @@ class Trainer:
         """Add the gradients of a step to the parameters.
 
         Args:
-            batch: on the device; goes through the network in parts of `train.micro_batch`.
+            batch: this process's share, on the device; goes through the network in parts of
+                `micro_batch`.
 
         Returns:
-            The losses, in the order of the network's `loss_names`.
+            The losses of the joint batch, in the order of the network's `loss_names`.
         """
-        parts = batch.split(self.config.train.micro_batch or len(batch.paths))
+        parts = batch.split(self.micro_batch or len(batch.paths))
         targets = [self.model.targets(part, self.config.loss) for part in parts]
         by_part = [self.model.counts(target) for target in targets]
         counts = [torch.stack(counts).sum(0) for counts in zip(*by_part, strict=True)]
@@ -151,6 +174,9 @@ class Trainer:
                 losses = self.losses(part, wanted, counts)
                 self.scaler.scale(losses[TOTAL]).backward()
             total += torch.stack([losses[name].detach() for name in names])
+        if self.world.size > 1:
+            torch.distributed.all_reduce(total)
+            total /= self.world.size
         return total
 
     def _joint(self, counts: list[Tensor]) -> list[Tensor]:
@@ -166,7 +192,8 @@ class Trainer:
         """One step of the optimiser.
 
         Returns:
-            The losses, the gradient's norm before clipping and the learning rate.
+            The losses and the gradient's norm before clipping, which are those of the joint batch,
+            and the learning rate.
 
         Raises:
             UserError: a loss or the gradient is not finite; the weights are left as they were.
@@ -214,7 +241,7 @@ class Trainer:
 
     def _out_of_memory(self, batch: Batch, error: BaseException) -> str:
         number, _, height, width = batch.images.shape
-        at_a_time = min(self.config.train.micro_batch or number, number)
+        at_a_time = min(self.micro_batch or number, number)
         return (
             f"out of memory with {at_a_time} images of {width}×{height} at a time on "
             f"{self.world.device} ({str(error).partition(chr(10))[0]}); set train.micro_batch "
@@ -240,14 +267,11 @@ class Trainer:
         """The network that is evaluated and saved: the average where there is one."""
         return self.model if self.average is None else self.average.module
 
-    def _networks(self) -> dict[str, Detector]:
-        """The network that learns and the one that is evaluated, which may be the same."""
-        return {"model": self.model, "evaluated": self.evaluated}
-
     def synchronize(self) -> None:
         """Give every process the first one's BatchNorm statistics, which differ by their data."""
         if self.world.size > 1:
-            for module in dict.fromkeys(self._networks().values()):  # the same order everywhere
+            # The two may be one; in the same order everywhere.
+            for module in dict.fromkeys((self.model, self.evaluated)):
                 for buffer in module.buffers():
                     torch.distributed.broadcast(buffer, 0)
 
@@ -269,18 +293,17 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "since_best": self.since_best,
+            "micro_batch": self.micro_batch,
             "random_state": torch.get_rng_state(),
         }
 
     def own_state(self) -> dict[str, Any]:
-        """What this process needs besides: in mid-epoch, BatchNorm's statistics are its own."""
-        state: dict[str, Any] = {"random": random_states(self.world.device)}
-        if not self.world.is_main:
-            state["buffers"] = {
-                name: {key: buffer.cpu() for key, buffer in module.named_buffers()}
-                for name, module in self._networks().items()
-            }
-        return state
+        """What this process needs besides.
+
+        BatchNorm's statistics in mid-epoch are its own, too, but those of the first process are
+        what all have at the epoch's end, and no step depends on them.
+        """
+        return {"random": random_states(self.world.device)}
 
     def load(self, weights: Weights, source: str, own_state: dict[str, Any] | None = None) -> None:
         """Take up the state of a checkpoint.
@@ -308,8 +331,4 @@ class Trainer:
         if own_state is None:
             torch.set_rng_state(training["random_state"])
             return
-        networks = self._networks()
-        for name, values in own_state.get("buffers", {}).items():
-            for key, buffer in networks[name].named_buffers():
-                buffer.copy_(values[key])
         restore_random_states(own_state["random"], self.world.device)

@@ -187,7 +187,7 @@ def _from_content(content: Mapping[str, Any], path: Path) -> Weights:
     return Weights(
         content["state_dict"],
         content["classes"],
-        config_from_dict(content["config"], source=str(path)),
+        config_from_dict(content["config"], source=str(path), version=1),
         content["metrics"],
         content.get("training"),
         _thresholds(content.get("thresholds", {}), path),

@@ -211,7 +211,7 @@ def test_batch_is_not_searched_on_the_cpu(
     shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = refusal(capsys, *train_words(shapes, tmp_path / "run", "--find-batch"))
-    assert "cpu" in error and "--train.batch_size" in error and not (tmp_path / "run").exists()
+    assert "cpu" in error and "--train.micro_batch" in error and not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,12 @@ def test_recipes_of_mmdetection_and_the_small_one_are_there() -> None:
 def test_recipes_of_mmdetection_differ_in_the_pictures_per_gpu_alone(gpus: str) -> None:
     config = load_recipe(MMDETECTION.format(gpus))
     pictures = PICTURES_PER_GPU[gpus]
-    assert (config.train.batch_size, config.loss.embedding_batch) == (pictures, pictures)
-    as_first = with_overrides(config, ["--train.batch_size=6", "--loss.embedding_batch=6"])
+    number = int(gpus.partition("xb")[0])
+    assert config.train.batch_size == number * pictures
+    assert (config.train.micro_batch, config.loss.embedding_batch) == (pictures, pictures)
+    as_first = with_overrides(
+        config, ["--train.batch_size=48", "--train.micro_batch=6", "--loss.embedding_batch=6"]
+    )
     first = load_recipe(MMDETECTION.format("8xb6"))
     assert dataclasses.replace(as_first, recipe="") == dataclasses.replace(first, recipe="")
 

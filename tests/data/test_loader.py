@@ -15,7 +15,13 @@ from torch import Tensor
 from cornernet.config import Config, config_from_dict, with_overrides
 from cornernet.data.coco import CocoDataset
 from cornernet.data.images import write_image
-from cornernet.data.loader import EpochBatches, collate, scaled_to_long_side, training_batches
+from cornernet.data.loader import (
+    EpochBatches,
+    collate,
+    scaled_to_long_side,
+    share,
+    training_batches,
+)
 from cornernet.errors import UserError
 from cornernet.inference.evaluate import detect_split
 from cornernet.model.detector import Detector
@@ -62,20 +68,11 @@ def batches_of(dataset: CocoDataset, *words: str, **where: int) -> list[Batch]:
     return list(training_batches(dataset, config(*words), **where)[0])
 
 
-def joint_order(images: int, processes: int, batch_size: int, epochs: int = 3) -> list[set]:
-    """The keys of each step, all processes together."""
-    ranks = [
-        list(EpochBatches(images, batch_size, range(epochs), 5, rank, processes))
-        for rank in range(processes)
-    ]
-    return [{key for batch in step for key in batch} for step in zip(*ranks, strict=True)]
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 5, 30])
+@pytest.mark.parametrize("batch_size", [3, 4, 5, 7, 30])
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_every_image_comes_once_an_epoch(batch_size: int, processes: int) -> None:
-    steps = -(-IMAGES // (batch_size * processes))
-    surplus = steps * batch_size * processes - IMAGES
+    steps = -(-IMAGES // batch_size)
+    surplus = steps * batch_size - IMAGES
     keys = [
         key
         for rank in range(processes)
@@ -88,21 +85,45 @@ def test_every_image_comes_once_an_epoch(batch_size: int, processes: int) -> Non
     assert most == 1 if not surplus else most <= -(-len(keys) // IMAGES)
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_joint_batches_are_the_union_over_processes(processes: int) -> None:
-    assert joint_order(24, 1, 8) == joint_order(24, processes, 8 // processes)
+@pytest.mark.parametrize("processes", [2, 3, 5])
+@pytest.mark.parametrize("batch_size", [5, 8, 9])
+def test_a_step_has_the_same_images_on_any_number_of_processes(
+    processes: int, batch_size: int
+) -> None:
+    ranks = [
+        list(EpochBatches(24, batch_size, range(3), 5, r, processes)) for r in range(processes)
+    ]
+    joined = [[key for part in step for key in part] for step in zip(*ranks, strict=True)]
+    assert joined == list(EpochBatches(24, batch_size, range(3), 5))
+    assert all(part for rank in ranks for part in rank)
 
 
-def test_incomplete_last_step_is_the_same_for_any_number_of_processes() -> None:
-    assert joint_order(IMAGES, 1, 4) == joint_order(IMAGES, 2, 2) == joint_order(IMAGES, 4, 1)
+def test_shares_differ_by_one_image() -> None:
+    for batch_size in range(1, 20):
+        for processes in range(1, batch_size + 1):
+            sizes = [len(share(batch_size, rank, processes)) for rank in range(processes)]
+            assert sum(sizes) == batch_size and 1 <= max(sizes) <= min(sizes) + 1
 
 
-def test_every_process_takes_equally_many_full_batches() -> None:
-    for rank in range(3):
-        sampler = EpochBatches(IMAGES, 2, range(4), 0, rank, 3)
-        sizes = [len(batch) for batch in sampler]
-        assert sizes == [2] * 8
-        assert len(sampler) == 8 and sampler.steps_per_epoch == 2
+def test_shares_are_whole_micro_batches_where_there_are_enough() -> None:
+    """Which images a network normalises together then does not depend on the processes."""
+
+    def together(processes: int, batch_size: int = 11, micro_batch: int = 3) -> set[range]:
+        shares = [share(batch_size, rank, processes, micro_batch) for rank in range(processes)]
+        return {
+            part[first : first + micro_batch]
+            for part in shares
+            for first in range(0, len(part), micro_batch)
+        }
+
+    assert together(1) == {range(0, 3), range(3, 6), range(6, 9), range(9, 11)}
+    assert together(2) == together(3) == together(4) == together(1)
+    assert [len(part) for part in sorted(together(5), key=lambda part: part.start)] == [2] * 4 + [3]
+
+
+def test_resumed_steps_are_the_rest_of_a_processs_share() -> None:
+    whole = list(EpochBatches(IMAGES, 5, range(4), 0, 1, 3))
+    assert list(EpochBatches(IMAGES, 5, range(1, 4), 0, 1, 3, first_step=1)) == whole[3:]
 
 
 def test_order_changes_from_epoch_to_epoch_and_with_the_seed() -> None:
@@ -153,7 +174,8 @@ def test_workers_change_nothing(dataset: CocoDataset) -> None:
 
 def test_pixels_do_not_depend_on_the_number_of_processes(dataset: CocoDataset) -> None:
     alone = batches_of(dataset, "--train.batch_size=4")
-    ranks = [batches_of(dataset, rank=rank, processes=2) for rank in range(2)]
+    words = ("--train.batch_size=4",)
+    ranks = [batches_of(dataset, *words, rank=rank, processes=3) for rank in range(3)]
     joined = [
         Batch(
             torch.cat([part.images for part in parts]),

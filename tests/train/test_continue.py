@@ -30,16 +30,11 @@ def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
     def run(processes: int) -> Path:
         output = directory / str(processes)
         if not output.exists():
-            statuses = crash.run(shapes, output, *settings(processes), processes=processes)
+            statuses = crash.run(shapes, output, processes=processes)
             assert statuses == [0] * processes, crash.said(output)
         return output
 
     return run
-
-
-def settings(processes: int) -> list[str]:
-    """Two processes make as many steps of an epoch as one."""
-    return [] if processes == 1 else ["--train.batch_size=1"]
 
 
 MOMENTS: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {
@@ -76,13 +71,12 @@ def test_a_killed_run_is_continued_bit_by_bit(
 def test_two_processes_are_continued_bit_by_bit(
     shapes: Path, tmp_path: Path, undisturbed: Callable[[int], Path]
 ) -> None:
-    words = settings(2)
     arguments = (6, crash.kill_self, True)
     crash.run(
-        shapes, tmp_path / "run", *words, processes=2,
+        shapes, tmp_path / "run", processes=2,
         prepare=crash.at_step, arguments=arguments, prepared=[0],
     )  # fmt: skip
-    assert crash.run(shapes, tmp_path / "run", *words, processes=2) == [0, 0]
+    assert crash.run(shapes, tmp_path / "run", processes=2) == [0, 0]
     assert "and 2 of 4 steps" in crash.said(tmp_path / "run")
     assert crash.differing(tmp_path / "run", undisturbed(2)) == []
 
@@ -95,21 +89,20 @@ def test_random_moments(
     """CORNERNET_CRASHES trials, from the seed CORNERNET_CRASH_SEED."""
     trials = int(os.environ.get("CORNERNET_CRASHES", "10"))
     draw = random.Random(int(os.environ.get("CORNERNET_CRASH_SEED", "0")) + processes)
-    words = settings(processes)
     begun = time.monotonic()
-    assert crash.run(shapes, tmp_path / "timed", *words, processes=processes) == [0] * processes
+    assert crash.run(shapes, tmp_path / "timed", processes=processes) == [0] * processes
     duration = time.monotonic() - begun
     kills = 0
     for trial in range(trials):
         output = tmp_path / f"run{trial}"
         for _ in range(2):
-            started = crash.start(shapes, output, *words, processes=processes)
+            started = crash.start(shapes, output, processes=processes)
             time.sleep(draw.uniform(0, duration))
             for process in draw.sample(started, len(started)):
                 kills += process.exitcode is None
                 process.kill()
             crash.finish(started)
-        statuses = crash.run(shapes, output, *words, processes=processes)
+        statuses = crash.run(shapes, output, processes=processes)
         assert statuses == [0] * processes, (trial, crash.said(output))
         assert crash.differing(output, undisturbed(processes)) == [], trial
     assert kills > trials * processes

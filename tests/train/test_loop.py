@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ import pytest
 import torch
 
 import cornernet.train.loop as loop
-from cornernet.config import Config, config_from_dict, with_overrides
+from cornernet.config import Config, config_from_dict
 from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import training_batches
 from cornernet.data.synthetic import synthesize
@@ -262,36 +261,6 @@ def torchrun(processes: int, *program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_processes_give_the_weights_of_one_with_the_joint_batch(
-    shapes: Path, tmp_path: Path
-) -> None:
-    from cornernet.config import save_config
-
-    # Equal but for the order of sums in float32, which Adam's division enlarges step by step: so
-    # the steps are few.
-    config = small_config("--model.freeze_batch_norm", "true", "--train.epochs", "2")
-    recipe = tmp_path / "recipe.yaml"
-    save_config(config, recipe)
-    common = [str(recipe), "--data", str(shapes), "--device", "cpu"]
-    output = ("--output", str(tmp_path / "two"))
-    two = torchrun(2, "-m", "cornernet", "train", *common, *output, "--train.batch_size", "2")
-    assert two.returncode == 0, two.stderr
-    joint = dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=4))
-    train(joint, shapes, tmp_path / "one", CPU)
-    one, both = (load_weights(tmp_path / run / "last.pt") for run in ("one", "two"))
-    start = Trainer(dataclasses.replace(config, model=one.config.model), CPU).model.state_dict()
-    moved = 0
-    for key, value in one.training["model"].items():
-        torch.testing.assert_close(both.training["model"][key], value, rtol=1e-3, atol=2e-5)
-        moved += not torch.equal(value, start[key])
-    assert moved > 10  # the comparison is between weights that were trained
-    losses = [
-        [line["loss/total"] for line in records(tmp_path / run) if line["kind"] == "train"]
-        for run in ("one", "two")
-    ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-
-
 def test_processes_agree_on_batch_norm_statistics_of_model_and_average() -> None:
     done = torchrun(2, "-m", "tests.train.synchronise")
     assert done.returncode == 0, done.stderr
@@ -449,7 +418,7 @@ def test_parts_of_a_batch_add_up_to_its_gradient(number: int) -> None:
 def test_parts_of_a_batch_add_up_to_its_losses() -> None:
     trainer = Trainer(small_config("--model.num_classes=2", "--model.freeze_batch_norm=true"), CPU)
     whole = trainer.backward(six_pictures())
-    trainer.config = with_overrides(trainer.config, ["--train.micro_batch=2"])
+    trainer.micro_batch = 2
     torch.testing.assert_close(trainer.backward(six_pictures()), whole, rtol=1e-5, atol=1e-6)
 
 

@@ -93,7 +93,7 @@ def test_processes_agree_on_the_step(shapes: Path, tmp_path: Path) -> None:
     """One of two gets the signal; both stop after the same step, the first one saves."""
     output = tmp_path / "run"
     statuses = crash.run(
-        shapes, output, "--train.batch_size=1", "--train.checkpoint_minutes=0", processes=2,
+        shapes, output, "--train.checkpoint_minutes=0", processes=2,
         prepare=crash.at_step, arguments=(5, send_term), prepared=[1],
     )  # fmt: skip
     assert statuses == [75, 75]
@@ -106,7 +106,7 @@ def test_processes_agree_on_the_step(shapes: Path, tmp_path: Path) -> None:
 @pytest.mark.stress
 def test_processes_agree_during_validation(shapes: Path, tmp_path: Path) -> None:
     statuses = crash.run(
-        shapes, tmp_path / "run", "--train.batch_size=1", processes=2,
+        shapes, tmp_path / "run", processes=2,
         prepare=crash.in_validation, arguments=(send_term,), prepared=[1],
     )  # fmt: skip
     assert statuses == [75, 75]
@@ -220,7 +220,7 @@ def test_ranks_stop_with_their_launcher(shapes: Path, tmp_path: Path, number: in
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone",
                 "--nproc_per_node", "2", "-m", "cornernet"]  # fmt: skip
     process = started([*launcher, *words], log)
-    wait_for(log, "step 2/2", process)
+    wait_for(log, "step 2/4", process)
     children = descendants(process.pid)
     assert len(children) == 4
     process.send_signal(number)
