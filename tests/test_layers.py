@@ -61,6 +61,7 @@ CONFINED = {
     "matplotlib": {"cornernet.report.draw", "cornernet.report.curves"},
     "PIL": {"cornernet.data.images", "cornernet.report.draw", "cornernet.report.sheet",
             "cornernet.inference.inputs", "cornernet.prediction"},
+    "faster_coco_eval": {"cornernet.inference.evaluate"},
     "pycocotools": {"cornernet.inference.evaluate"},
     "rich": {"cornernet.runtime.terminal", "cornernet.train.log", "cornernet.commands.evaluate",
              "cornernet.commands.compare"},

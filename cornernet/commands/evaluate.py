@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from rich.table import Table
 
     from cornernet.data.splits import evaluation_split
-    from cornernet.inference.evaluate import coco_results, evaluate, shown_metric
+    from cornernet.inference.evaluate import check_evaluator, coco_results, evaluate, shown_metric
     from cornernet.model.fuse import FusedDetector
     from cornernet.runtime.device import resolve_device
     from cornernet.runtime.distributed import World
@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     data = dataclasses.replace(weights.config.data, **_NO_PATHS)
     config = inference_config(dataclasses.replace(weights.config, data=data), words)
     apply_threads(config.runtime.threads)
+    check_evaluator(config.test.evaluator)
     dataset = evaluation_split(config, arguments.data, arguments.split, weights.classes)
     for file in (arguments.json, arguments.metrics):
         check_writable(file)

@@ -321,6 +321,8 @@ class TestConfig:
         pad_multiple: images are centred on a canvas whose sides are one less than a multiple of
             this number of pixels; 1: on none; 0: the multiple that suits the network.
         batch_size: images of equal size run together.
+        evaluator: package that computes COCO's numbers: "pycocotools", or "faster-coco-eval", which
+            is installed on request and gives the same numbers in less time.
         view_sizes: pixels of the longer side of the whole image in the views at which a network
             with the part "attention" looks first. Each view is a square of `augment.crop_size`;
             `scales` and `pad_multiple` do not act on such a network.
@@ -356,6 +358,7 @@ class TestConfig:
     tta_merge: Literal["joint", "mmdet3"] = "joint"
     pad_multiple: int = 0
     batch_size: int = 1
+    evaluator: Literal["pycocotools", "faster-coco-eval"] = "pycocotools"
     view_sizes: list[int] = field(default_factory=lambda: [192, 255])
     first_score: float = 0.3
     location_score: float = 0.3

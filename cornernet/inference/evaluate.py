@@ -13,7 +13,7 @@ import torch
 
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
-from cornernet.errors import OutOfMemory
+from cornernet.errors import OutOfMemory, UserError
 from cornernet.inference.stream import detect_stream
 from cornernet.inference.views import canvas_size, pad_multiple, view_size
 from cornernet.model.fuse import FusedDetector
@@ -124,17 +124,49 @@ def coco_results(
     return results
 
 
-def coco_evaluation(dataset: CocoDataset, results: list[dict[str, Any]]) -> Evaluation:
-    """pycocotools' numbers for results in COCO's format.
+def check_evaluator(name: str) -> None:
+    """Refuse an evaluator that is not installed.
 
     Args:
-        dataset: whose annotations are the truth; only its pictures count.
-        results: see `coco_results`.
+        name: `test.evaluator`.
+
+    Raises:
+        UserError: its package is missing.
     """
+    try:
+        _evaluator(name)
+    except ImportError:
+        raise UserError(
+            f"is {name}, which is not installed; run pip install {name}, or set it to pycocotools",
+            field="test.evaluator",
+        ) from None
+
+
+def _evaluator(name: str) -> tuple[Any, Any]:
+    """The classes that hold annotations and evaluate them, which are called alike."""
+    if name == "faster-coco-eval":
+        from faster_coco_eval import COCO as FasterCOCO
+        from faster_coco_eval import COCOeval_faster
+
+        return FasterCOCO, COCOeval_faster
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    truth, found = COCO(), COCO()
+    return COCO, COCOeval
+
+
+def coco_evaluation(
+    dataset: CocoDataset, results: list[dict[str, Any]], evaluator: str = "pycocotools"
+) -> Evaluation:
+    """COCO's numbers for results in COCO's format.
+
+    Args:
+        dataset: whose annotations are the truth; only its images count.
+        results: see `coco_results`.
+        evaluator: see `test.evaluator`.
+    """
+    coco, evaluation = _evaluator(evaluator)
+    truth, found = coco(), coco()
     truth.dataset = dataset.ground_truth()
     found.dataset = {
         "images": truth.dataset["images"],
@@ -147,19 +179,19 @@ def coco_evaluation(dataset: CocoDataset, results: list[dict[str, Any]]) -> Eval
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         found.createIndex()
-        evaluator = COCOeval(truth, found, "bbox")
-        evaluator.params.imgIds = [dataset.info(index).id for index in range(len(dataset))]
-        evaluator.params.catIds = sorted(dataset.category_ids)
-        evaluator.evaluate()
-        evaluator.accumulate()
-        evaluator.summarize()
+        evaluated = evaluation(truth, found, "bbox")
+        evaluated.params.imgIds = [dataset.info(index).id for index in range(len(dataset))]
+        evaluated.params.catIds = sorted(dataset.category_ids)
+        evaluated.evaluate()
+        evaluated.accumulate()
+        evaluated.summarize()
     # [IoU thresholds, recall steps, categories, area ranges]
-    precision = evaluator.eval["precision"][..., -1]
+    precision = evaluated.eval["precision"][..., -1]
     class_metrics = {
-        name: _class_metrics(precision[:, :, evaluator.params.catIds.index(category)])
+        name: _class_metrics(precision[:, :, evaluated.params.catIds.index(category)])
         for name, category in zip(dataset.classes, dataset.category_ids, strict=True)
     }
-    numbers = [float(value) for value in evaluator.stats[: len(METRICS)]]
+    numbers = [float(value) for value in evaluated.stats[: len(METRICS)]]
     return Evaluation(dict(zip(METRICS, numbers, strict=True)), class_metrics)
 
 
@@ -199,4 +231,5 @@ def evaluate(
         found = {image_id: item for part in gathered for image_id, item in part.items()}
     if not world.is_main:
         return None, found
-    return coco_evaluation(dataset, coco_results(found, dataset.category_ids)), found
+    results = coco_results(found, dataset.category_ids)
+    return coco_evaluation(dataset, results, config.test.evaluator), found

@@ -13,7 +13,7 @@ from cornernet.data.coco import CocoDataset
 from cornernet.data.splits import training_splits
 from cornernet.errors import UserError
 from cornernet.inference.detect import detect
-from cornernet.inference.evaluate import shown_metric
+from cornernet.inference.evaluate import check_evaluator, shown_metric
 from cornernet.model.detector import count_parameters
 from cornernet.model.fuse import FusedDetector
 from cornernet.report.curves import save_curves
@@ -79,6 +79,7 @@ def train(
         directory.check_free()
     if world.is_main:
         check_services(config.train.log_to)
+        check_evaluator(config.test.evaluator)
     training_split, validation_split = training_splits(config, data)
     config = resolved(config, training_split)
     with ExitStack() as stack:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from cornernet.data.coco import CocoDataset
 from cornernet.data.shapes import CLASSES
 from cornernet.data.synthetic import synthesize
-from cornernet.inference.evaluate import METRICS, coco_evaluation, coco_results
+from cornernet.inference.evaluate import METRICS, check_evaluator, coco_evaluation, coco_results
 from cornernet.structures import Detections
+from tests.errors import raises
+from tests.inference.random_split import random_split
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +92,31 @@ def test_an_annotation_with_id_zero_is_found(shapes: Path, tmp_path: Path) -> No
     dataset = CocoDataset(data, "val")
     evaluation = coco_evaluation(dataset, coco_results(truth(dataset), dataset.category_ids))
     assert evaluation.metrics["AP"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_faster_coco_eval_gives_the_same_numbers(tmp_path: Path, seed: int) -> None:
+    pytest.importorskip("faster_coco_eval", reason="faster-coco-eval is not installed")
+    dataset, found = random_split(tmp_path, seed, images=20)
+    image_id, crowded = next((key, value) for key, value in found.items() if len(value))
+    found[image_id] = Detections(  # more than the 100 of a class and image that count
+        crowded.boxes.repeat(200, 1), crowded.scores.repeat(200), crowded.labels.repeat(200)
+    )
+    results = coco_results(found, dataset.category_ids)
+    wanted = coco_evaluation(dataset, results)
+    faster = coco_evaluation(dataset, results, "faster-coco-eval")
+    assert list(faster.metrics) == list(wanted.metrics)
+    assert faster.metrics == pytest.approx(wanted.metrics, abs=1e-12)
+    for name, numbers in wanted.class_metrics.items():
+        assert faster.class_metrics[name] == pytest.approx(numbers, abs=1e-12)
+    values = np.array(list(wanted.metrics.values()))
+    assert ((0 < values) & (values < 1)).sum() > 6
+
+
+def test_an_evaluator_that_is_not_installed_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    with raises("pip install faster-coco-eval", field="test.evaluator"):
+        check_evaluator("faster-coco-eval")
+    check_evaluator("pycocotools")
