@@ -60,6 +60,7 @@ CONFINED = {
             "cornernet.data.scenes", "cornernet.data.video"},
     "matplotlib": {"cornernet.report.draw", "cornernet.report.curves"},
     "PIL": {"cornernet.data.images", "cornernet.report.draw", "cornernet.report.sheet",
+            "cornernet.report.heat_maps",
             "cornernet.inference.inputs", "cornernet.prediction"},
     "faster_coco_eval": {"cornernet.inference.evaluate"},
     "pycocotools": {"cornernet.inference.evaluate"},

@@ -15,6 +15,10 @@ from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
 from cornernet.runtime.text import say
 
+_NO_PATHS: dict[str, Any] = dict.fromkeys(
+    ("train_annotations", "train_images", "val_annotations", "val_images"), ""
+)
+
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the argument `--device`."""
@@ -70,9 +74,12 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
 def inference_config(stored: Config, settings: Sequence[str]) -> Config:
     """The configuration in a weights file, for this machine and with settings changed.
 
-    The section runtime is about the machine that trained and is not taken over.
+    What is about the machine that trained is not taken over: the section runtime, and the paths of
+    the dataset that was learnt, which say nothing about another.
     """
-    return with_overrides(dataclasses.replace(stored, runtime=RuntimeConfig()), settings)
+    data = dataclasses.replace(stored.data, **_NO_PATHS)
+    config = dataclasses.replace(stored, runtime=RuntimeConfig(), data=data)
+    return with_overrides(config, settings)
 
 
 def check_writable(file: str | None, suffixes: Sequence[str] = ()) -> None:

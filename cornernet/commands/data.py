@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from cornernet.commands import data_check
+from cornernet.commands import data_check, data_show
 from cornernet.commands.parser import Command
 from cornernet.runtime.text import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    for kind in (data_check.COMMAND, CONVERT, SYNTHESIZE):
+    for kind in (data_check.COMMAND, data_show.COMMAND, CONVERT, SYNTHESIZE):
         kinds.add_parser(
             kind.name, help=kind.summary, description=kind.summary, command=kind, epilog=kind.epilog
         )

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from cornernet.commands.common import add_inference, check_writable, inference_config, write_json
 from cornernet.commands.parser import Command
 from cornernet.runtime.text import say, shown
-
-_NO_PATHS: dict[str, Any] = dict.fromkeys(
-    ("train_annotations", "train_images", "val_annotations", "val_images"), ""
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +33,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from cornernet.weights.file import load_weights
 
     weights = load_weights(arguments.weights)
-    # The paths of the dataset that was learnt say nothing about the one to evaluate on.
-    data = dataclasses.replace(weights.config.data, **_NO_PATHS)
-    config = inference_config(dataclasses.replace(weights.config, data=data), words)
+    config = inference_config(weights.config, words)
     apply_threads(config.runtime.threads)
     check_evaluator(config.test.evaluator)
     dataset = evaluation_split(config, arguments.data, arguments.split, weights.classes)

@@ -13,6 +13,7 @@ import numpy as np
 
 from cornernet.data import checks
 from cornernet.data.checks import quoted
+from cornernet.data.fields import Identity
 from cornernet.data.images import decode_image, read_file
 from cornernet.data.layouts import find_split
 from cornernet.data.parse import ImageInfo, ParsedSplit, Record, Truth
@@ -177,6 +178,12 @@ class CocoDataset:
             for item in results
             if (category := categories[item["category_id"]]) is not None
         ]
+
+    def given_ids(self) -> tuple[dict[Identity, int], dict[Identity, int]]:
+        """Our ids of the images, and labels, by the ids of the annotation file."""
+        images = {record.info.given_id: record.info.id for record in self._all_records}
+        given = enumerate(self._given_category_ids)
+        return images, {item: label for label, item in given if item is not None}
 
     def has_truth(self) -> bool:
         """Whether there is an object to be found, so that AP can be computed."""

@@ -6,14 +6,19 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from cornernet.cli import main
 from cornernet.config import load_config, load_recipe
 from cornernet.data.coco import CocoDataset
+from cornernet.data.images import read_image
+from cornernet.data.shapes import CLASSES
 
-from .helpers import refusal, small_recipe
+from .helpers import refusal, save_random_weights, small_recipe
+
+ON_CPU = ["--device", "cpu"]
 
 
 def test_synthesize_makes_a_dataset(tmp_path: Path) -> None:
@@ -101,6 +106,37 @@ def test_a_recipe_is_not_written_over_its_base(
         capsys, "data", "check", str(shapes), "--base", str(base), "--recipe", str(base)
     )
     assert "--recipe" in error and "another name" in error and base.read_text() == text
+
+
+@pytest.mark.parametrize("source", ["raw", "augmented", "targets"])
+def test_show_writes_a_sheet_of_images(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    words = ["--base", str(small_recipe(tmp_path, {})), "--source", source]
+    first, second, third = (tmp_path / f"{name}.png" for name in "abc")
+    show = ["data", "show", str(shapes), *words, "--output"]
+    main([*show, str(first), "--images", "3"])
+    assert "3 images" in capsys.readouterr().out
+    sheet = read_image(first)
+    assert sheet.shape[1] == 3 * 326 + 6 and sheet.std() > 10
+    main([*show, str(second), "--images", "3"])
+    np.testing.assert_array_equal(read_image(second), sheet)
+    main([*show, str(third), "--images", "3", "--split", "val"])
+    assert not np.array_equal(read_image(third), sheet)
+
+
+def test_show_finds_the_worst_images_of_a_detector_and_of_its_results(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = save_random_weights(tmp_path / "w.pt", CLASSES)
+    results, first, second = (tmp_path / name for name in ("r.json", "a.png", "b.png"))
+    main(["evaluate", str(weights), "--data", str(shapes), "--json", str(results), *ON_CPU])
+    show = ["data", "show", str(shapes), "--source", "worst", "--images", "2"]
+    main([*show, "--weights", str(weights), "--output", str(first), *ON_CPU])
+    assert read_image(first).shape[1] == 2 * 646 + 6
+    main([*show, "--predictions", str(results), "--output", str(second)])
+    np.testing.assert_array_equal(read_image(first), read_image(second))
+    assert "--weights" in refusal(capsys, *show, "--output", str(first))
 
 
 def test_check_looks_where_settings_say(
