@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cornernet.config import Config
 from cornernet.inference.detect import to_host
-from cornernet.inference.views import Size, View, place, prepare, to_original
+from cornernet.inference.views import Size, View, geometry_of, place, prepare, to_original
 from cornernet.structures import Candidates, Detections
 
 CPU = torch.device("cpu")
@@ -34,8 +34,8 @@ def view_at(size: Size, scale: tuple[float, float], origin: tuple[int, int]) -> 
 def boxes_to_original(boxes: Tensor, view: View, flipped: bool = False) -> Tensor:
     """Boxes [n, 4] on the canvas of one view to pixels of the image."""
     if not flipped:
-        return to_original(boxes[None], [view])[0]
-    return to_original(torch.stack([boxes, boxes]), [view], mirrored=True)[0]
+        return to_original(boxes[None], geometry_of([view]))[0]
+    return to_original(torch.stack([boxes, boxes]), geometry_of([view]), mirrored=True)[0]
 
 
 def candidates_of(detections: Detections) -> Candidates:

@@ -15,6 +15,7 @@ from cornernet.inference.merge import merge
 from cornernet.inference.views import (
     Prepared,
     View,
+    geometry_of,
     place,
     prepare,
     reaches_outside,
@@ -78,31 +79,31 @@ def _of_one_scale(model: FusedDetector, views: Sequence[View], config: Config) -
         found = OfView(
             model.decode(maps, config.test, size), model.keypoints(maps, config.test, size)
         )
-        return of_images(found, views, config.test)
+        return of_images(found, geometry_of(views, model.device), config.test)
 
 
-def of_images(found: OfView, views: Sequence[View], config: TestConfig) -> list[OfView]:
+def of_images(found: OfView, geometry: Tensor, config: TestConfig) -> list[OfView]:
     """What was found on canvases in pixels of the images; boxes are clipped, empty ones left out.
 
     Args:
         found: on the canvases of N views, in pixels of these: with `test.flip` of 2 * N, the mirror
             images first.
-        views: N of them.
+        geometry: of the N views; see `geometry_of`.
         config: whether there are mirror images, and which boxes reach too far beyond their view.
 
     Returns:
         With `test.flip` what was found in the mirror images, then in the images; N rows each.
     """
-    candidates, number = found.candidates, len(views)
-    boxes = to_original(candidates.boxes, views, config.flip)
+    candidates, number = found.candidates, geometry.shape[0]
+    boxes = to_original(candidates.boxes, geometry, config.flip)
     kept = (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
     if config.max_outside:
-        kept &= ~reaches_outside(candidates.boxes, views, config.max_outside)
+        kept &= ~reaches_outside(candidates.boxes, geometry, config.max_outside)
     labels = torch.where(kept, candidates.labels, -1)
     parts = [tensor.split(number) for tensor in (boxes, candidates.scores, labels)]
     results = [OfView(Candidates(*tensors), {}) for tensors in zip(*parts, strict=True)]
     for name, (points, scores, classes) in found.keypoints.items():
-        places = to_original(points.repeat(1, 1, 2), views, config.flip)[..., :2]
+        places = to_original(points.repeat(1, 1, 2), geometry, config.flip)[..., :2]
         parts = [tensor.split(number) for tensor in (places, scores, classes)]
         for result, tensors in zip(results, zip(*parts, strict=True), strict=True):
             result.keypoints[name] = Keypoints(*tensors)

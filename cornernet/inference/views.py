@@ -138,38 +138,46 @@ def place(
     return canvases.flatten(0, 1).permute(0, 3, 1, 2)
 
 
-def to_original(boxes: Tensor, views: Sequence[View], mirrored: bool = False) -> Tensor:
+def geometry_of(views: Sequence[View], device: torch.device | str = "cpu") -> Tensor:
+    """Where views lie, for `to_original`: [N, 8] float32 on a device.
+
+    These are x and y of the view's corner on its canvas, the factors in x and y from the original
+    image to the view, width and height of the original image, and those of the view.
+    """
+    rows = [(*v.origin, *v.scale, *v.size[::-1], *v.pixels.shape[1::-1]) for v in views]
+    return torch.tensor(rows, dtype=torch.float32).to(device)
+
+
+def to_original(boxes: Tensor, geometry: Tensor, mirrored: bool = False) -> Tensor:
     """Boxes on canvases to pixels of the original images, clipped to these.
 
     Args:
         boxes: [N, P, 4] float32: x1, y1, x2, y2 in pixels of the canvas; [2 * N, P, 4] with those
             of the mirror images first.
-        views: N of them, that `place` has put on the canvases.
+        geometry: of the N views that `place` has put on the canvases; see `geometry_of`.
         mirrored: whether there are mirror images.
     """
-    rows = [(*v.origin, *v.origin, *v.scale, *v.scale, *v.size[::-1], *v.size[::-1]) for v in views]
-    geometry = torch.tensor(rows * (2 if mirrored else 1), dtype=torch.float32).to(boxes.device)
-    origin, scale, limits = geometry[:, None].chunk(3, dim=2)
+    copies = 2 if mirrored else 1
+    rows = geometry[:, :6].repeat(copies, 1)[:, None]
+    origin, scale, limits = (pair.repeat(1, 1, 2) for pair in rows.chunk(3, dim=2))
     boxes = torch.minimum(((boxes - origin) / scale).clamp_min(0), limits)
     if not mirrored:
         return boxes
     flipped, plain = boxes.chunk(2)
-    width = limits[: len(views), :, 0]
+    width = geometry[:, None, 4]
     x1, y1, x2, y2 = flipped.unbind(2)
     return torch.cat([torch.stack([width - x2, y1, width - x1, y2], 2), plain])
 
 
-def reaches_outside(boxes: Tensor, views: Sequence[View], margin: float) -> Tensor:
+def reaches_outside(boxes: Tensor, geometry: Tensor, margin: float) -> Tensor:
     """Which boxes on canvases reach so many pixels or more beyond their view, bool.
 
     Args:
         boxes: [N, P, 4] or, with mirror images, [2 * N, P, 4]; see `to_original`.
-        views: N of them.
+        geometry: of N views; see `geometry_of`.
         margin: in pixels of the canvas.
     """
-    rows = [(*v.origin, *v.origin, *v.pixels.shape[1::-1]) for v in views]
-    geometry = torch.tensor(rows, dtype=torch.float32).to(boxes.device)
-    geometry = geometry.repeat(len(boxes) // len(views), 1)[:, None]
-    inside = boxes - geometry[..., :4]
-    beyond = torch.cat([-inside[..., :2], inside[..., 2:] - geometry[..., 4:]], 2)
+    rows = geometry.repeat(boxes.shape[0] // geometry.shape[0], 1)[:, None]
+    inside = boxes - rows[..., :2].repeat(1, 1, 2)
+    beyond = torch.cat([-inside[..., :2], inside[..., 2:] - rows[..., 6:]], 2)
     return (beyond >= margin).any(2)

@@ -14,7 +14,7 @@ from cornernet.config import Config, config_from_dict
 from cornernet.config import TestConfig as Settings
 from cornernet.errors import OutOfMemory
 from cornernet.inference.detect import detect, of_images
-from cornernet.inference.views import View
+from cornernet.inference.views import View, geometry_of
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.parts.corners.structures import Outputs
@@ -245,7 +245,7 @@ def test_boxes_that_reach_too_far_beyond_their_view_are_left_out() -> None:
     ]
     boxes = torch.tensor([rows, rows])
     found = OfView(Candidates(boxes, torch.ones(2, 6), torch.zeros(2, 6).long()), {})
-    mirrored, plain = of_images(found, [view], Settings(flip=True, max_outside=5.0))
+    mirrored, plain = of_images(found, geometry_of([view]), Settings(flip=True, max_outside=5.0))
     assert plain.candidates.labels.tolist() == [[0, -1, -1, -1, 0, -1]]
     assert plain.candidates.boxes[0, 0].tolist() == [0.0, 0.0, 25.0, 20.0]
     assert mirrored.candidates.labels.tolist() == plain.candidates.labels.tolist()
@@ -258,6 +258,8 @@ def test_keypoints_travel_to_the_image_as_boxes_do() -> None:
     points = Keypoints(
         torch.tensor([[[30.0, 40.0]], [[30.0, 40.0]]]), torch.ones(2, 1), torch.zeros(2, 1).long()
     )
-    mirrored, plain = of_images(OfView(nothing, {"x": points}), [view], Settings(flip=True))
+    mirrored, plain = of_images(
+        OfView(nothing, {"x": points}), geometry_of([view]), Settings(flip=True)
+    )
     assert plain.keypoints["x"].points.tolist() == [[[10.0, 10.0]]]
     assert mirrored.keypoints["x"].points.tolist() == [[[30.0, 10.0]]]

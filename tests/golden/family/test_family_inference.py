@@ -1,7 +1,7 @@
 """From what a network finds on canvases to the candidates that go to non-maximum suppression.
 
 The originals mirror the canvas, where ours mirrors the image on it, and they divide by the nominal
-scale, where ours divides by the one that the rounded size of the resized image has; `geometry_of`
+scale, where ours divides by the one that the rounded size of the resized image has; `view_of`
 and `on_canvas` express their numbers in our terms. Their final lists are not compared: their
 suppression leaves copies of moved boxes behind.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cornernet.config import ModelConfig, load_recipe, with_overrides
 from cornernet.inference.detect import of_images
-from cornernet.inference.views import View, place, prepare
+from cornernet.inference.views import View, geometry_of, place, prepare
 from cornernet.model.detector import Detector
 from cornernet.parts.centers.decode import verify_views
 from cornernet.structures import Candidates, Keypoints, OfView
@@ -27,7 +27,7 @@ MULTIPLE = 128
 CPU = torch.device("cpu")
 
 
-def geometry_of(case: Case, scale: float, canvas: list[int]) -> View:
+def view_of(case: Case, scale: float, canvas: list[int]) -> View:
     """The view of an image at a scale, with the originals' rounding."""
     height, width = (int(side * scale) for side in case.meta["size"])
     # What their boxes are clipped to, in pixels of the image: not always whole numbers.
@@ -89,14 +89,14 @@ def centernet_candidates(case: Case) -> Candidates:
     for number, (scale, size) in enumerate(
         zip(case.meta["scales"], case.meta["inputs"], strict=True)
     ):
-        view = geometry_of(case, scale, size[2:])
+        view = view_of(case, scale, size[2:])
         sides = [found_of(case, number, view, mirrored) for mirrored in (True, False)]
         boxes, points = zip(*sides, strict=True)
         both = OfView(
             Candidates(*(torch.cat(parts) for parts in zip(*boxes, strict=True))),
             {"centers": Keypoints(*(torch.cat(parts) for parts in zip(*points, strict=True)))},
         )
-        for one in of_images(both, [view], config.test):
+        for one in of_images(both, geometry_of([view]), config.test):
             views.append(one.candidates)
             keypoints.append(one.keypoints["centers"])
     return joined(verify_views(views, keypoints, config.test))
@@ -115,12 +115,12 @@ def test_centernet_candidates(case: Case) -> None:
 @pytest.mark.family_cases("squeeze_post")
 def test_squeeze_candidates(case: Case) -> None:
     config = load_recipe("cornernet_squeeze")
-    view = geometry_of(case, 1.0, case.meta["input"][2:])
+    view = view_of(case, 1.0, case.meta["input"][2:])
     rows = case.tensor("dets")[0]
     boxes = on_canvas(rows[:, :4].view(-1, 2, 2), view, 8, mirrored=False).flatten(1)
     labels = torch.where(rows[:, 4] > -1, rows[:, 7].long(), -1)
     found = OfView(Candidates(boxes[None], rows[None, :, 4], labels[None]), {})
-    (candidates, _), = of_images(found, [view], config.test)  # fmt: skip
+    (candidates, _), = of_images(found, geometry_of([view]), config.test)  # fmt: skip
     for label in range(len(case.meta["kept"])):
         assert_same_candidates(case, candidates, label)
 
