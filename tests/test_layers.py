@@ -23,8 +23,9 @@ ALLOWED: dict[str, set[str]] = {
     "parts": LEAVES | {"model.layers"},
     "model.layers": set(),
     "model": LEAVES | {"model.layers", "parts"},
-    "weights": LEAVES | {"model", "weights.unpickle"},
-    "weights.unpickle": {"errors"},
+    "weights": LEAVES | {"model", "weights.unpickle", "weights.pickles"},
+    "weights.unpickle": {"errors", "weights.pickles"},
+    "weights.pickles": set(),
     "report": LEAVES | {"data"},
     "inference": LEAVES | {"data", "model", "parts"},
     "train": LEAVES

@@ -17,3 +17,10 @@ def require_at_least(minimum: float, section: str, owner: object, *keys: str) ->
         value = getattr(owner, key)
         # Written so that NaN is refused.
         require(value >= minimum, f"{section}.{key}", f"must be at least {minimum:g}, got {value}")
+
+
+def require_at_most(maximum: float, section: str, owner: object, *keys: str) -> None:
+    """Raise UserError unless the settings `keys` of a section are at most `maximum`."""
+    for key in keys:
+        value = getattr(owner, key)
+        require(value <= maximum, f"{section}.{key}", f"must be at most {maximum:g}, got {value}")

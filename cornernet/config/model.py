@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cornernet.config.checks import require, require_at_least
+from cornernet.config.checks import require, require_at_least, require_at_most
+
+# Far beyond any network that is trained. A recipe or a weights file that asks for more is wrong,
+# and would take all memory or time before anything else could be found.
+_MOST_STACKS, _MOST_STAGES, _MOST_BLOCKS, _MOST_CHANNELS = 16, 12, 100, 2**14
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,30 @@ class ModelConfig:
             "stacks", "feature_channels", "pool_channels", "head_channels", "embedding_channels",
         )  # fmt: skip
         require_at_least(0, "model", self, "num_classes")
+        require_at_most(_MOST_STACKS, "model", self, "stacks")
+        require_at_most(
+            _MOST_CHANNELS, "model", self,
+            "feature_channels", "pool_channels", "head_channels", "embedding_channels",
+            "num_classes",
+        )  # fmt: skip
         require(
             len(self.stage_channels) >= 2 and len(self.stage_channels) == len(self.stage_blocks),
             "model.stage_channels",
             "must have two or more entries and as many as model.stage_blocks, "
             f"got {self.stage_channels} and {self.stage_blocks}",
         )
-        for key in ("stage_channels", "stage_blocks"):
+        require(
+            len(self.stage_channels) <= _MOST_STAGES,
+            "model.stage_channels",
+            f"must have at most {_MOST_STAGES} entries, got {len(self.stage_channels)}",
+        )
+        for key, most in (("stage_channels", _MOST_CHANNELS), ("stage_blocks", _MOST_BLOCKS)):
             numbers = getattr(self, key)
-            require(min(numbers) >= 1, f"model.{key}", f"must be at least 1 each, got {numbers}")
+            require(
+                1 <= min(numbers) and max(numbers) <= most,
+                f"model.{key}",
+                f"must be from 1 to {most} each, got {numbers}",
+            )
         require(
             self.stage_channels[0] % 2 == 0,
             "model.stage_channels",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cornernet.errors import UserError
+from cornernet.weights.contents import check_training
 from cornernet.weights.file import Weights, load_weights
 
 
@@ -130,6 +131,8 @@ class RunDirectory:
         for file in files:
             try:
                 weights = load_weights(file)
+                if weights.training is not None:
+                    check_training(weights.training, str(file))
             except UserError as error:
                 damaged.append(str(error))
                 continue

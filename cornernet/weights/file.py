@@ -22,6 +22,12 @@ from cornernet.errors import UserError
 from cornernet.model.detector import Detector
 from cornernet.runtime.files import replacing
 from cornernet.structures import NO_THRESHOLDS, Thresholds
+from cornernet.weights.contents import (
+    check_classes,
+    check_metrics,
+    check_network,
+    check_tensors,
+)
 from cornernet.weights.foreign import from_foreign, is_foreign
 from cornernet.weights.state import load_state
 from cornernet.weights.unpickle import read_tensors
@@ -160,6 +166,7 @@ def read_weights(
     external = from_foreign(
         content, str(path), state=state, classes=classes, allow_partial=allow_partial
     )
+    check_tensors(external.state_dict, str(path))
     weights = Weights(external.state_dict, external.classes, external.config)
     return weights, [f"layout of names: {external.layout}", *external.notes]
 
@@ -179,15 +186,21 @@ def _from_content(content: Mapping[str, Any], path: Path) -> Weights:
             f"{path}: expected {wrong[0]} to be of another kind, found "
             f"{type(content[wrong[0]]).__name__}; the file was not written by cornernet as it is"
         )
-    if content["version"] > VERSION:
+    if not 1 <= content["version"] <= VERSION:
         raise UserError(
             f"{path}: expected version {VERSION} or older of the weights format, found "
             f"{content['version']}; install a newer cornernet"
         )
+    source, state = str(path), content["state_dict"]
+    check_tensors(state, source)
+    check_classes(content["classes"], source)
+    check_metrics(content["metrics"], source)
+    config = config_from_dict(content["config"], source=source, version=1)
+    check_network(config.model, len(content["classes"]), state, source)
     return Weights(
-        content["state_dict"],
+        state,
         content["classes"],
-        config_from_dict(content["config"], source=str(path), version=1),
+        config,
         content["metrics"],
         content.get("training"),
         _thresholds(content.get("thresholds", {}), path),

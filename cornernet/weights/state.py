@@ -81,7 +81,19 @@ def load_state(
     Raises:
         UserError: tensors are missing, left over, or of another shape.
     """
-    mismatch = compare(model.state_dict(), state)
+    check_state(model.state_dict(), state, source, field=field)
+    model.load_state_dict(state)
+
+
+def check_state(
+    wanted: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    source: str,
+    *,
+    field: str | None = None,
+) -> None:
+    """Refuse tensors that do not fit a network; `wanted` are its own, others as of `load_state`."""
+    mismatch = compare(wanted, state)
     if mismatch:
         found = "; ".join(
             f"{len(lines)} {kind}, the first is {lines[0]}" for kind, lines in mismatch.groups()
@@ -97,7 +109,6 @@ def load_state(
             f"{source}: expected the tensors of the configured network, found tensors {found}; "
             + advice
         )
-    model.load_state_dict(state)
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,28 @@ a file's first bytes it passes the file to TorchScript or unpacks an archive.
 
 from __future__ import annotations
 
-import pickle
+import math
 import re
 import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from cornernet.errors import UserError
+from cornernet.weights.pickles import Interpreter, Known, Stub, dictionary, key, scalar, sequence
 
 # What a file of the format before PyTorch 1.6 begins with.
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+# An archive that unpacks to more than this many times its size is made to fill the memory:
+# torch.save does not compress, and compressing weights of random numbers saves a tenth.
+_LARGEST_RATIO = 16
+_MOST_DIGITS = 100
 
 _STORAGE_DTYPES = {
     "Float": torch.float32,
@@ -40,62 +46,13 @@ _STORAGE_DTYPES = {
 }
 
 
-class Stub:
-    """Replaces an object that is not needed: accepts everything, keeps nothing."""
-
-    __slots__ = ()
-
-    def __new__(cls, *_: Any, **__: Any) -> Stub:
-        return object.__new__(cls)
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def __call__(self, *_: Any, **__: Any) -> Stub:
-        return self
-
-    def __setstate__(self, _: Any) -> None:
-        pass
-
-    def __setitem__(self, _: Any, __: Any) -> None:
-        pass
-
-    def append(self, _: Any) -> None:
-        pass
-
-    def extend(self, _: Any) -> None:
-        pass
-
-
-class _Known:
-    """A name that a file may use. It has no attributes that a pickle could set."""
-
-    __slots__ = ("_meaning",)
-    _meaning: Any
-
-    def __init__(self, meaning: Any) -> None:
-        object.__setattr__(self, "_meaning", meaning)
-
-    def __call__(self, *args: Any) -> Any:
-        if not callable(self._meaning):
-            raise pickle.UnpicklingError("a name that stands for no function is called")
-        return self._meaning(*args)
-
-    def __setattr__(self, *_: Any) -> None:
-        raise pickle.UnpicklingError("an attribute of a function is set")
-
-    def __setstate__(self, _: Any) -> None:
-        raise pickle.UnpicklingError("the state of a function is set")
-
-    @property
-    def meaning(self) -> Any:
-        return self._meaning
-
-
 def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
     """A tensor [size] of elements of a storage, which is a tensor of one dimension."""
     if not isinstance(storage, Tensor):
-        raise pickle.UnpicklingError("a tensor is made of something else than a storage")
+        raise UnpicklingError("a tensor is made of something else than a storage")
+    if any(type(side) is not int for side in size) or math.prod(size) > len(storage):
+        # One stored value may not stand for a million.
+        raise UnpicklingError("a tensor has other sizes than its storage")
     return storage.as_strided(tuple(size), tuple(stride), offset)
 
 
@@ -103,22 +60,34 @@ def _same_tensor(tensor: Tensor, *_: Any) -> Tensor:
     return tensor
 
 
-_CONTAINERS: tuple[Any, ...] = (bool, int, float, str, tuple, list, dict, set, frozenset)
-_REBUILT: dict[str, Any] = (
-    {
-        "torch._utils._rebuild_tensor": _tensor,
-        "torch._utils._rebuild_tensor_v2": _tensor,
-        "torch._utils._rebuild_parameter": _same_tensor,
-        "torch._utils._rebuild_parameter_with_state": _same_tensor,
-        "torch._utils._rebuild_device_tensor_from_cpu_tensor": _same_tensor,
-        "collections.OrderedDict": lambda *args: OrderedDict(*args),
-        "collections.defaultdict": lambda *_: {},
-        "collections.Counter": lambda *args: dict(*args),  # the milestones of a schedule
-        "collections.deque": lambda *args: list(*args[:1]),
-        "torch.Size": lambda *args: tuple(*args),
-    }
-    | {f"builtins.{kind.__name__}": kind for kind in _CONTAINERS}
-)
+def _whole(value: Any = 0) -> int:
+    text = scalar(value)
+    if isinstance(text, (str, bytes)) and len(text) > _MOST_DIGITS:
+        raise UnpicklingError("a number has too many digits")
+    return int(text)
+
+
+_REBUILT: dict[str, Any] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _same_tensor,
+    "torch._utils._rebuild_parameter_with_state": _same_tensor,
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": _same_tensor,
+    "collections.OrderedDict": lambda *args: OrderedDict(dictionary(*args)),
+    "collections.defaultdict": lambda *_: {},
+    "collections.Counter": dictionary,  # the milestones of a schedule
+    "collections.deque": lambda *args: sequence(*args[:1]),
+    "torch.Size": lambda *args: tuple(sequence(*args)),
+    "builtins.bool": lambda value=False: bool(scalar(value)),
+    "builtins.int": _whole,
+    "builtins.float": lambda value=0.0: float(scalar(value)),
+    "builtins.str": lambda value="": str(scalar(value)),
+    "builtins.tuple": lambda *args: tuple(sequence(*args)),
+    "builtins.list": sequence,
+    "builtins.dict": dictionary,
+    "builtins.set": lambda *args: {key(value) for value in sequence(*args)},
+    "builtins.frozenset": lambda *args: frozenset(key(value) for value in sequence(*args)),
+}
 
 # What other programs store beside the tensors: logs, configurations, NumPy values.
 _STUBBED = {
@@ -154,8 +123,8 @@ _STUBBED = {
 }  # fmt: skip
 
 
-class _Reader(pickle.Unpickler):
-    """Unpickler that knows only the names above.
+class _Reader:
+    """Reads a pickle that knows only the names above.
 
     Args:
         file: the pickle.
@@ -169,37 +138,42 @@ class _Reader(pickle.Unpickler):
         source: str,
         storage: Callable[[torch.dtype, str, int], Tensor] | None = None,
     ) -> None:
-        super().__init__(file, encoding="utf-8")
+        self._file = file
         self._source = source
         self._storage = storage
 
-    def find_class(self, module: str, name: str) -> Any:
+    def load(self) -> Any:
+        """What the pickle holds."""
+        return Interpreter(self._file, self._find, self._stored).run()
+
+    def _find(self, name: str) -> Any:
         # Protocol 2, which torch.save writes, calls the module by its name in Python 2.
-        full = f"{module}.{name}".replace("__builtin__.", "builtins.", 1)
+        full = name.replace("__builtin__.", "builtins.", 1)
         if full in _REBUILT:
-            return _Known(_REBUILT[full])
+            return Known(_REBUILT[full])
         if full in _STUBBED:
             return Stub
         # A storage's class is in torch, or in the module of the device that it was saved on.
-        device_of = re.fullmatch(r"torch(\.\w+)?", module)
-        kind = name.removesuffix("Storage")
-        if device_of and kind != name and kind in _STORAGE_DTYPES:
-            return _Known(_STORAGE_DTYPES[kind])
+        storage = re.fullmatch(r"torch(?:\.\w+)?\.(\w+)Storage", full)
+        if storage and storage[1] in _STORAGE_DTYPES:
+            return Known(_STORAGE_DTYPES[storage[1]])
         raise UserError(
             f"{self._source}: expected a weights file of tensors and plain data, found in it the "
             f"global {full}, which reading would call; nothing was executed. Where you trust the "
             "file, load it with the program that wrote it and save its state_dict alone"
         )
 
-    def persistent_load(self, pid: Any) -> Tensor:
+    def _stored(self, pid: Any) -> Tensor:
         """('storage', type, key, device, elements[, view]), and nothing else."""
         if self._storage is None or not isinstance(pid, tuple) or not 5 <= len(pid) <= 6:
-            raise pickle.UnpicklingError("a reference to something else than a storage")
-        kind, dtype, key, _, number = pid[:5]
-        known = isinstance(dtype, _Known) and isinstance(dtype.meaning, torch.dtype)
+            raise UnpicklingError("a reference to something else than a storage")
+        kind, dtype, name, _, number = pid[:5]
+        known = isinstance(dtype, Known) and isinstance(dtype.meaning, torch.dtype)
         if kind != "storage" or not known or any(part is not None for part in pid[5:]):
-            raise pickle.UnpicklingError("a reference to something else than a storage")
-        return self._storage(dtype.meaning, str(key), int(number))
+            raise UnpicklingError("a reference to something else than a storage")
+        if (elements := _whole(number)) < 0:
+            raise UnpicklingError("a storage has a negative size")
+        return self._storage(dtype.meaning, str(scalar(name)), elements)
 
 
 def _filled(file: Any, dtype: torch.dtype, number: int) -> Tensor:
@@ -209,40 +183,43 @@ def _filled(file: Any, dtype: torch.dtype, number: int) -> Tensor:
     while unread.size:
         read = file.readinto(unread)
         if not read:
-            raise pickle.UnpicklingError("the file ends within a tensor")
+            raise UnpicklingError("the file ends within a tensor")
         unread = unread[read:]
     return storage
 
 
 def _check_order(big_endian: bool) -> None:
     if big_endian != (sys.byteorder == "big"):
-        raise pickle.UnpicklingError("numbers are stored in the other order of bytes")
+        raise UnpicklingError("numbers are stored in the other order of bytes")
 
 
 def _read_zip(path: Path) -> Any:
     """The format since PyTorch 1.6: a directory of `data.pkl` and one `data/KEY` per storage."""
+    size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
+        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_RATIO * size:
+            raise UnpicklingError(f"an archive of more than {_LARGEST_RATIO} times the file's size")
         directory = next(
             (n.removesuffix("data.pkl") for n in names if n.endswith("/data.pkl")), None
         )
         if directory is None or f"{directory}constants.pkl" in names:
             found = "other files in it" if directory is None else "a TorchScript program"
-            raise pickle.UnpicklingError(f"a zip archive with {found}")
+            raise UnpicklingError(f"a zip archive with {found}")
         if f"{directory}byteorder" in names:
             _check_order(archive.read(f"{directory}byteorder") == b"big")
         storages: dict[str, Tensor] = {}
 
-        def storage(dtype: torch.dtype, key: str, number: int) -> Tensor:
-            if key not in storages:
-                name = f"{directory}data/{key}"
-                if archive.getinfo(name).file_size < number * dtype.itemsize:
-                    raise pickle.UnpicklingError("a tensor has more elements than are stored")
-                with archive.open(name) as file:
-                    storages[key] = _filled(file, dtype, number)
-            if storages[key].dtype != dtype:
-                raise pickle.UnpicklingError("a storage has two types")
-            return storages[key]
+        def storage(dtype: torch.dtype, name: str, number: int) -> Tensor:
+            if name not in storages:
+                entry = archive.getinfo(f"{directory}data/{name}")
+                if entry.file_size != number * dtype.itemsize:
+                    raise UnpicklingError("a tensor has more or fewer elements than are stored")
+                with archive.open(entry) as file:
+                    storages[name] = _filled(file, dtype, number)
+            if storages[name].dtype != dtype:
+                raise UnpicklingError("a storage has two types")
+            return storages[name]
 
         with archive.open(f"{directory}data.pkl") as file:
             return _Reader(file, str(path), storage).load()
@@ -250,29 +227,31 @@ def _read_zip(path: Path) -> Any:
 
 def _read_legacy(path: Path) -> Any:
     """The older format: four pickles in a row, a list of keys, then the storages."""
-    size = path.stat().st_size
+    unclaimed = path.stat().st_size
     storages: dict[str, Tensor] = {}
 
-    def storage(dtype: torch.dtype, key: str, number: int) -> Tensor:
-        if key not in storages:
-            if number * dtype.itemsize > size:
-                raise pickle.UnpicklingError("a tensor has more elements than are stored")
-            storages[key] = torch.empty(number, dtype=dtype)
-        if storages[key].dtype != dtype:
-            raise pickle.UnpicklingError("a storage has two types")
-        return storages[key]
+    def storage(dtype: torch.dtype, name: str, number: int) -> Tensor:
+        nonlocal unclaimed
+        if name not in storages:
+            unclaimed -= number * dtype.itemsize
+            if unclaimed < 0:
+                raise UnpicklingError("a tensor has more elements than are stored")
+            storages[name] = torch.empty(number, dtype=dtype)
+        if storages[name].dtype != dtype:
+            raise UnpicklingError("a storage has two types")
+        return storages[name]
 
     with open(path, "rb") as file:
         if _Reader(file, str(path)).load() != _LEGACY_MAGIC:
-            raise pickle.UnpicklingError("it does not begin as torch.save's files do")
+            raise UnpicklingError("it does not begin as torch.save's files do")
         _Reader(file, str(path)).load()  # the version of the format; there was but one
         system = _Reader(file, str(path)).load()
         _check_order(isinstance(system, dict) and not system.get("little_endian", True))
         content = _Reader(file, str(path), storage).load()
-        for key in _Reader(file, str(path)).load():
-            target = storages[str(key)]
+        for name in _Reader(file, str(path)).load():
+            target = storages[str(scalar(name))]
             if int.from_bytes(file.read(8), sys.byteorder) != len(target):
-                raise pickle.UnpicklingError("a storage has another size than its tensors say")
+                raise UnpicklingError("a storage has another size than its tensors say")
             target.copy_(_filled(file, target.dtype, len(target)))
     return content
 

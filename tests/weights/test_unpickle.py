@@ -188,7 +188,10 @@ class Writes(torch.nn.Module):
 def test_torchscript_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes
 ) -> None:
-    """An empty archive behind the true one hides it from Python, but not from torch.load."""
+    """CVE-2025-32434: torch.load ran it even where it was to read weights only.
+
+    An empty archive behind the true one hides it from Python, but not from torch.load.
+    """
 
     def fail(*_: Any, **__: Any) -> None:
         raise AssertionError("TorchScript was loaded")
@@ -204,7 +207,7 @@ def test_torchscript_is_not_run(
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_archive_of_the_oldest_format_is_not_unpacked(tmp_path: Path, zipped: bool) -> None:
-    """Nor one that has a zip archive behind it, by which its beginning could be overlooked."""
+    """CVE-2025-32434: nor one with a zip archive behind it, which hides its beginning."""
     (tmp_path / "storages").write_bytes(b"x")
     with tarfile.open(tmp_path / "old.pth", "w") as archive:
         archive.add(tmp_path / "storages", "storages")

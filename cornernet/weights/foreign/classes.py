@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cornernet.errors import UserError
-from cornernet.weights.unpickle import Stub
+from cornernet.weights.pickles import Stub
 
 # The categories of COCO in the order of their ids, which is every CornerNet's order of classes.
 COCO_CLASSES = (

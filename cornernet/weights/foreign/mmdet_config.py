@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cornernet.weights.foreign.pixels import Pixels
-from cornernet.weights.unpickle import Stub
+from cornernet.weights.pickles import Stub
 
 
 def pixels_of(meta: Mapping[str, Any], source: str) -> tuple[Pixels | None, str]:

@@ -36,6 +36,8 @@ _BARE = Layout(
     present=("backbone.hourglass_modules.*", "head.*"),
     absent=("bbox_head.*",),
 )
+# Share of a network's values that a file must have for what is missing to be initialised.
+_LEAST_SHARE = 0.01
 # The first one that describes a file's tensors is taken.
 LAYOUTS = (_BARE, MMDETECTION, *ORIGINALS)
 
@@ -173,13 +175,19 @@ def _fitted(
             "or does not fit and leaves out what is left over"
         )
     if mismatch:
+        kept = {k: v for k, v in tensors.items() if k in wanted and v.shape == wanted[k].shape}
+        present, whole = (sum(v.numel() for v in part.values()) for part in (kept, wanted))
+        if present < _LEAST_SHARE * whole:
+            raise UserError(
+                f"{source}: expected at least {_LEAST_SHARE:.0%} of the {whole:,} values of this "
+                f"network, found {present:,}; train from random weights instead"
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             new = network().state_dict()
         for kind, lines in mismatch.groups():
             done = "left out" if kind == "left over" else "reinitialised"
             notes.append(done + _listed(kind, lines))
-        kept = {k: v for k, v in tensors.items() if k in wanted and v.shape == wanted[k].shape}
         tensors = new | kept
     return {key: tensors[key] for key in wanted}, notes
 
