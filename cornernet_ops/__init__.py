@@ -8,6 +8,7 @@
 
 from . import reference
 from .center_pool import center_pool, center_pool_backward
+from .center_targets import center_targets
 from .corner_decode import corner_decode
 from .corner_peaks import corner_peaks
 from .corner_pool import CornerPool, corner_pool, corner_pool_backward
@@ -23,6 +24,7 @@ __all__ = [
     "backends",
     "center_pool",
     "center_pool_backward",
+    "center_targets",
     "corner_decode",
     "corner_peaks",
     "corner_pool",

@@ -84,6 +84,11 @@ def check_at_least(op: str, name: str, value: float, least: int) -> None:
         raise ValueError(f"{op}: expected {name} to be at least {least}, got {got}")
 
 
+def check_above(op: str, name: str, value: float, limit: int) -> None:
+    if not value > limit:  # NaN is not
+        raise ValueError(f"{op}: expected {name} to be above {limit}, got {value:g}")
+
+
 def check_range(op: str, name: str, values: Tensor, limit: int) -> None:
     """For references alone: the host waits for the values."""
     values = values.cpu()

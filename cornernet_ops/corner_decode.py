@@ -28,6 +28,7 @@ def corner_decode(
     *,
     distance_threshold: float,
     max_pairs: int,
+    skip_border: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The best pairs of a top-left and a bottom-right corner (CornerNet, section 4.2).
 
@@ -49,6 +50,9 @@ def corner_decode(
         tl_offset, br_offset: [N, 2, H, W], floating: x and y, in cells.
         distance_threshold: the largest distance of embeddings in a pair, at least 0.
         max_pairs: M, how many boxes to return for each image, at least 1.
+        skip_border: whether top-left corners in the first row or column of cells, and bottom-right
+            corners in the last, make no boxes: they are often those of objects that a crop of the
+            image has cut (CornerNet-Saccade).
 
     Returns:
         boxes: [N, M, 4], x1, y1, x2, y2 in cells of the heat-map. 0 where there are fewer than M.
@@ -62,7 +66,8 @@ def corner_decode(
     """
     corners = (tl_scores, tl_indices, br_scores, br_indices)
     maps = (tl_embedding, br_embedding, tl_offset, br_offset)
-    return _op(*corners, *maps, distance_threshold=distance_threshold, max_pairs=max_pairs)
+    limits = {"distance_threshold": distance_threshold, "max_pairs": max_pairs}
+    return _op(*corners, *maps, **limits, skip_border=skip_border)
 
 
 def _check(a: Any) -> None:
@@ -109,6 +114,13 @@ def _corners(
     return label, x, y, at_cells(embedding)
 
 
+def _without_border(indices: Tensor, row: int, column: int, height: int, width: int) -> Tensor:
+    """The indices, with -1 for those of a row and of a column of cells."""
+    cell = indices % (height * width)
+    on_border = (cell.div(width, rounding_mode="floor") == row) | (cell % width == column)
+    return indices.where(~on_border, -1)
+
+
 # All K x L pairs at once, as broadcasting has it: fine for the hundred corners of CornerNet. The
 # squares of the embeddings' differences are added channel by channel, because torch.sum chooses an
 # order of its own and a pair on the threshold would depend on it. With one channel the root of the
@@ -121,8 +133,13 @@ def _reference(a: Any) -> tuple[Tensor, Tensor, Tensor]:
         return boxes, scores, labels
     dtype = scores.dtype
 
-    tl_label, x1, y1, tl_tag = _corners(a.tl_indices, a.tl_embedding, a.tl_offset, dtype)
-    br_label, x2, y2, br_tag = _corners(a.br_indices, a.br_embedding, a.br_offset, dtype)
+    tl_indices, br_indices = a.tl_indices, a.br_indices
+    if a.skip_border:
+        height, width = a.tl_offset.shape[2:]
+        tl_indices = _without_border(tl_indices, 0, 0, height, width)
+        br_indices = _without_border(br_indices, height - 1, width - 1, height, width)
+    tl_label, x1, y1, tl_tag = _corners(tl_indices, a.tl_embedding, a.tl_offset, dtype)
+    br_label, x2, y2, br_tag = _corners(br_indices, a.br_embedding, a.br_offset, dtype)
 
     # [N, K, 1] against [N, 1, L]
     score = (a.tl_scores.to(dtype)[:, :, None] + a.br_scores.to(dtype)[:, None, :]) / 2
@@ -158,7 +175,8 @@ _op, corner_decode_reference = register(
     corner_decode,
     "corner_decode(Tensor tl_scores, Tensor tl_indices, Tensor br_scores, Tensor br_indices, "
     "Tensor tl_embedding, Tensor br_embedding, Tensor tl_offset, Tensor br_offset, *, "
-    "float distance_threshold, int max_pairs) -> (Tensor boxes, Tensor scores, Tensor labels)",
+    "float distance_threshold, int max_pairs, bool skip_border=False) -> "
+    "(Tensor boxes, Tensor scores, Tensor labels)",
     check=_check,
     reference=_reference,
     fake=_fake,

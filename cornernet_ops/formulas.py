@@ -1,4 +1,4 @@
-"""The formulas that the references of corner_targets and soft_nms compute with.
+"""The formulas that the references of the targets and of soft_nms compute with.
 
 The kernels' are in csrc/common/corner_targets.h and csrc/common/soft_nms.h.
 """
@@ -8,21 +8,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+RADIUS_FORMULAS = ("2019", "2018")
+
 # Most elements of the Gaussians that are drawn at a time.
 _CHUNK = 1 << 24
 
 
-def gaussian_radius(height: Tensor, width: Tensor, overlap: float) -> Tensor:
+def gaussian_radius(height: Tensor, width: Tensor, overlap: float, formula: str = "2019") -> Tensor:
     """How far both corners of a box may move while the boxes still overlap enough.
 
     Three quadratic equations bound it, for the moved box partly beside, inside and around the
     true one; the smallest positive root counts. The paper gives the idea only (section 3.2); the
-    equations are those of the original code after its correction in 2019.
+    equations are those of the original code, after its correction in 2019 or as they were before:
+    divided by 2 instead of by twice the leading coefficient, and with the larger root. Then the
+    third is always the smallest, 4 * overlap times what it is since. CenterNet was trained so.
 
     Args:
         height: box heights in cells, any shape, float64.
         width: box widths.
         overlap: intersection over union that must remain, 0..1.
+        formula: one of RADIUS_FORMULAS.
 
     Returns:
         The radius in cells.
@@ -31,18 +36,30 @@ def gaussian_radius(height: Tensor, width: Tensor, overlap: float) -> Tensor:
     # moves to either side, and then the radius that is drawn is MMDetection's only in its order.
     total = height + width
     beside_c = width * height * (1 - overlap) / (1 + overlap)
-    beside = (total - (total * total - 4 * beside_c).sqrt()) / 2
+    beside_root = (total * total - 4 * beside_c).sqrt()
     inside_b, inside_c = 2 * total, (1 - overlap) * width * height
-    inside = (inside_b - (inside_b * inside_b - 16 * inside_c).sqrt()) / 8
+    inside_root = (inside_b * inside_b - 16 * inside_c).sqrt()
     around_a, around_b = 4 * overlap, -2 * overlap * total
     around_c = (overlap - 1) * width * height
-    root = (around_b * around_b - 4 * around_a * around_c).sqrt()
-    around = (around_b + root) / (2 * around_a)
+    around_root = (around_b * around_b - 4 * around_a * around_c).sqrt()
+    if formula == "2019":
+        beside, inside = (total - beside_root) / 2, (inside_b - inside_root) / 8
+        around = (around_b + around_root) / (2 * around_a)
+    else:
+        beside, inside = (total + beside_root) / 2, (inside_b + inside_root) / 2
+        around = (around_b + around_root) / 2
     return torch.minimum(torch.minimum(beside, inside), around)
 
 
-def draw_gaussians(heat: Tensor, planes: Tensor, ys: Tensor, xs: Tensor, radii: Tensor) -> Tensor:
-    """Draw a Gaussian of radius r and deviation (2r + 1) / 6 around each point, by maximum.
+def draw_gaussians(
+    heat: Tensor,
+    planes: Tensor,
+    ys: Tensor,
+    xs: Tensor,
+    radii: Tensor,
+    sigma_divisor: float = 6.0,
+) -> Tensor:
+    """Draw a Gaussian of radius r around each point, by maximum.
 
     A Gaussian is the product of its profiles along rows and columns. Whole maps of some points at
     a time are joined by a scatter that takes the maximum, so no order of execution matters.
@@ -53,12 +70,13 @@ def draw_gaussians(heat: Tensor, planes: Tensor, ys: Tensor, xs: Tensor, radii: 
         ys: [M] int64, its row.
         xs: [M] int64, its column.
         radii: [M] int64, >= 0; the Gaussian is zero farther away in rows or columns.
+        sigma_divisor: its standard deviation is (2r + 1) / sigma_divisor.
 
     Returns:
         `heat`.
     """
     height, width = heat.shape[-2:]
-    variance = 2 * ((2 * radii + 1).float() / 6) ** 2
+    variance = 2 * ((2 * radii + 1).float() / sigma_divisor) ** 2
 
     def profile(centres: Tensor, length: int) -> Tensor:  # [M, length]
         distance = torch.arange(length, device=heat.device) - centres[:, None]

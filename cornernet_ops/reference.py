@@ -6,6 +6,7 @@ op, with the reason for the way it is written above it.
 
 from .center_pool import center_pool_backward_reference as center_pool_backward
 from .center_pool import center_pool_reference as center_pool
+from .center_targets import center_targets_reference as center_targets
 from .corner_decode import corner_decode_reference as corner_decode
 from .corner_peaks import corner_peaks_reference as corner_peaks
 from .corner_pool import corner_pool_backward_reference as corner_pool_backward
@@ -20,6 +21,7 @@ from .soft_nms import soft_nms_reference as soft_nms
 __all__ = [
     "center_pool",
     "center_pool_backward",
+    "center_targets",
     "corner_decode",
     "corner_peaks",
     "corner_pool",

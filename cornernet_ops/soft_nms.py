@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import FLOATING, check_at_least, check_tensors, computation_dtype
+from .checks import FLOATING, check_above, check_at_least, check_tensors, computation_dtype
 from .formulas import box_iou, suppression_factor
 from .registration import register
 
@@ -90,8 +90,7 @@ def _check(a: Any) -> None:
         raise ValueError(
             f'{op}: expected method to be "gaussian", "linear", "hard" or "none", got "{a.method}"'
         )
-    if not a.sigma > 0:
-        raise ValueError(f"{op}: expected sigma to be above 0, got {a.sigma:g}")
+    check_above(op, "sigma", a.sigma, 0)
     check_at_least(op, "merge_exponent", a.merge_exponent, 0)
     check_at_least(op, "max_detections", a.max_detections, 1)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from cornernet_ops import corner_targets
+from cornernet_ops import center_targets, corner_targets
 
 
 def image_index(boxes: Sequence[Tensor]) -> Tensor:
@@ -40,6 +41,7 @@ def draw_targets(
     image_size: tuple[int, int],
     map_size: tuple[int, int],
     gaussian_iou: float,
+    radius_formula: str = "2019",
 ) -> tuple[Tensor, ...]:
     """The maps that `cornernet_ops.corner_targets` returns, drawn for the boxes of a batch.
 
@@ -51,16 +53,80 @@ def draw_targets(
         image_size: height and width of the network's input in pixels.
         map_size: height and width of its maps in cells.
         gaussian_iou: overlap that boxes keep whose corners are moved within the Gaussian's radius.
+        radius_formula: of that radius; see `cornernet_ops.corner_targets`.
     """
-    return corner_targets(
-        boxes,
-        torch.cat(list(labels)),
-        index,
-        batch=len(labels),
-        num_classes=num_classes,
-        height=map_size[0],
-        width=map_size[1],
-        scale_y=map_size[0] / image_size[0],
-        scale_x=map_size[1] / image_size[1],
-        overlap=gaussian_iou,
-    )
+    numbers = _numbers(num_classes, image_size, map_size, gaussian_iou, radius_formula)
+    return corner_targets(boxes, torch.cat(list(labels)), index, batch=len(labels), **numbers)
+
+
+def draw_center_targets(
+    boxes: Tensor,
+    labels: Sequence[Tensor],
+    index: Tensor,
+    num_classes: int,
+    image_size: tuple[int, int],
+    map_size: tuple[int, int],
+    gaussian_iou: float,
+    radius_formula: str = "2019",
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `cornernet_ops.center_targets` returns, drawn for the boxes of a batch.
+
+    Args: see `draw_targets`.
+    """
+    numbers = _numbers(num_classes, image_size, map_size, gaussian_iou, radius_formula)
+    return center_targets(boxes, torch.cat(list(labels)), index, batch=len(labels), **numbers)
+
+
+def draw_targets_with_validity(
+    boxes: Tensor,
+    labels: Sequence[Tensor],
+    index: Tensor,
+    good: Tensor,
+    num_classes: int,
+    image_size: tuple[int, int],
+    map_size: tuple[int, int],
+    gaussian_iou: float,
+    radius_formula: str = "2019",
+) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    """Draw the good boxes, and find the cells of which the others leave nothing to be said.
+
+    CornerNet-Saccade learns nothing, neither that a corner lies there nor that none does, within
+    the radius around the corners of boxes that are too small or were cut, in the maps of their
+    class (CornerNet-Lite, section 3).
+
+    Args:
+        boxes, labels, index, num_classes, image_size, map_size, gaussian_iou, radius_formula: see
+            `draw_targets`.
+        good: [M] bool, on the boxes' device.
+
+    Returns:
+        The maps and cells of `draw_targets`, maps of the good boxes alone, cells of all; and for
+        each kind of corner [N, K, h, w] bool, false within the radius around those of the others.
+    """
+    numbers = _numbers(num_classes, image_size, map_size, gaussian_iou, radius_formula)
+    images = len(labels)
+    # The others are drawn in images of their own behind the batch's: the device need not be asked
+    # how many they are. No Gaussian is 0 within its radius.
+    apart = index + images * (~good).long()
+    drawn = corner_targets(boxes, torch.cat(list(labels)), apart, batch=2 * images, **numbers)
+    tl_heat, br_heat, *_, tl_cell, br_cell = drawn
+    maps = (*(one[:images] for one in drawn[:6]), tl_cell, br_cell)
+    return maps, tl_heat[images:] == 0, br_heat[images:] == 0
+
+
+def _numbers(
+    num_classes: int,
+    image_size: tuple[int, int],
+    map_size: tuple[int, int],
+    gaussian_iou: float,
+    radius_formula: str,
+) -> dict[str, Any]:
+    return {
+        "num_classes": num_classes,
+        "height": map_size[0],
+        "width": map_size[1],
+        "scale_y": map_size[0] / image_size[0],
+        "scale_x": map_size[1] / image_size[1],
+        "overlap": gaussian_iou,
+        "radius_formula": radius_formula,
+    }

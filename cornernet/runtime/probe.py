@@ -129,6 +129,14 @@ def _targets(v: Values) -> tuple[Any, ...]:
     return v.boxes(5), v.indices(3, 5), v.indices(2, 5), sizes | how
 
 
+def _crops(v: Values) -> tuple[Any, ...]:
+    def windows(places: list[list[int]]) -> Tensor:
+        return torch.tensor(places, device=v.device)
+
+    sources, targets = windows([[1, 2, 7, 6], [0, 0, 8, 7]]), windows([[0, 0, 6, 6], [2, 1, 5, 6]])
+    return v(1, 3, 7, 8), sources, targets, {"height": 6, "width": 6}
+
+
 def _nms(v: Values) -> tuple[Any, ...]:
     how = {"method": "gaussian", "iou_threshold": 0.5, "sigma": 0.5, "min_score": 1e-3}
     scores = v.positive(1, 12) / 2
@@ -265,9 +273,21 @@ CHECKS = [
     Check("aten::where.self", lambda v: (v.flags(3, 4), v(3, 4), v(3, 4)), (F32, BOOL)),
     Check("aten::zeros", lambda v: ([2, 3], _placed(v))),
     Check("aten::zeros_like", lambda v: (v(3, 4),)),
+    Check(f"{NAMESPACE}::center_pool", lambda v: (v(2, 3, 8, 7), v(2, 3, 8, 7)), NETWORK),
+    Check(
+        f"{NAMESPACE}::center_pool_backward",
+        lambda v: tuple(v(2, 3, 8, 7) for _ in range(3)),
+        NETWORK,
+    ),
+    Check(f"{NAMESPACE}::center_targets", _targets),
     Check(f"{NAMESPACE}::corner_decode", _decode),
     Check(f"{NAMESPACE}::corner_peaks", lambda v: (v(2, 3, 8, 8), 10, 3), NETWORK),
     Check(f"{NAMESPACE}::corner_pool", lambda v: (v(2, 3, 8, 7), "left"), NETWORK),
+    Check(
+        f"{NAMESPACE}::corner_pool_add",
+        lambda v: (v(2, 3, 8, 7), v(2, 3, 8, 7), "right"),
+        NETWORK,
+    ),
     Check(
         f"{NAMESPACE}::corner_pool_backward",
         lambda v: (v(2, 3, 8, 7), v(2, 3, 8, 7), "top"),
@@ -284,6 +304,7 @@ CHECKS = [
         NETWORK,
     ),
     Check(f"{NAMESPACE}::corner_targets", _targets),
+    Check(f"{NAMESPACE}::crop_resize", _crops),
     Check(f"{NAMESPACE}::soft_nms", _nms),
 ]
 

@@ -45,7 +45,7 @@ TOLERANCE = {
 
 
 # Ops that compute exponentials or add up in an order of their own.
-_ROUNDED = {"corner_targets", "crop_resize", "soft_nms"}
+_ROUNDED = {"center_targets", "corner_targets", "crop_resize", "soft_nms"}
 
 
 def check_cases(cases: Iterable[Case], check: Callable[[Case], None]) -> None:

@@ -189,7 +189,7 @@ def corner_decode_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
     """Arguments of corner_decode. Results have to be identical with the reference's."""
     options = {"distance_threshold": 0.5, "max_pairs": 40}
 
-    def case(name: str, arguments: dict[str, Tensor], **changed: float) -> Case:
+    def case(name: str, arguments: dict[str, Tensor], **changed: Any) -> Case:
         tensors = tuple(tensor.to(device) for tensor in arguments.values())
         return Case(name, tensors, {**options, **changed})
 
@@ -225,6 +225,10 @@ def corner_decode_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
     yield case("no corner at all", {**base, "tl_indices": base["tl_indices"] * 0 - 1})
     far = {"tl_indices": base["tl_indices"] + 10**12, "br_indices": base["br_indices"] - 10**12}
     yield case("indices far out", {**base, **far})
+    yield case("without the border", base, skip_border=True)
+    one_row = cast(decode_arguments(height=1, width=40), torch.float32)
+    yield case("without the border of one row", one_row, skip_border=True)
+    yield case("indices far out, without the border", {**base, **far}, skip_border=True)
     strided = {
         k: v.transpose(1, -1).contiguous().transpose(1, -1)
         for k, v in cast(decode_arguments(channels=3), torch.float32).items()
@@ -234,10 +238,11 @@ def corner_decode_cases(device: torch.device | str = "cpu") -> Iterator[Case]:
         yield case(f"empty {sizes}", cast(decode_arguments(**sizes), torch.float32))
     many = cast(decode_arguments(n=1, height=64, width=64, k=300, l=400), torch.float32)
     yield case("many", many, max_pairs=1000)
+    yield case("many, without the border", many, max_pairs=1000, skip_border=True)
 
 
-def corner_targets_cases(device: str | torch.device) -> Iterator[Case]:
-    """Boxes of a batch: usual, crowded, degenerate, outside their picture, none."""
+def corner_targets_cases(device: str | torch.device = "cpu") -> Iterator[Case]:
+    """Boxes of a batch: usual, crowded, degenerate, outside their image, none."""
     random = torch.Generator().manual_seed(0)
     numbers = {"batch": 2, "num_classes": 3, "height": 16, "width": 20, "overlap": 0.3}
     scales = {"scale_y": 16 / 63, "scale_x": 20 / 79}
@@ -264,6 +269,14 @@ def corner_targets_cases(device: str | torch.device) -> Iterator[Case]:
     yield case("on the edge", torch.tensor([[0.0, 0, 79, 63], [78.9, 62.9, 79, 63]]))
     yield case("huge", torch.tensor([[-1e30, -1e30, 1e30, 1e30], [0, 0, 1e20, 5]]))
     yield case("not finite", torch.tensor([[torch.nan, 0, 9, torch.inf], [-torch.inf, 1, 5, 8]]))
+    yield case("formula of 2018", some(30), radius_formula="2018")
+    yield case("formula of 2018, large overlap", some(30), radius_formula="2018", overlap=0.7)
+    yield case("wide Gaussians", some(30), sigma_divisor=2.5)
+
+
+def center_targets_cases(device: str | torch.device = "cpu") -> Iterator[Case]:
+    """The boxes of corner_targets."""
+    yield from corner_targets_cases(device)
 
 
 def crop_resize_cases(device: str | torch.device = "cpu") -> Iterator[Case]:

@@ -98,4 +98,21 @@ inline void check_at_least(const char* op, const char* name, int64_t value, int6
       value >= least, op, ": expected ", name, " to be at least ", least, ", got ", value);
 }
 
+inline void check_above(const char* op, const char* name, double value, int64_t limit) {
+  TORCH_CHECK_VALUE(
+      value > limit, op, ": expected ", name, " to be above ", limit, ", got ", value);
+}
+
+// For tensors on the CPU. Elsewhere a copy to it would wait for the device: on CUDA the kernels
+// assert, on SDAA they leave out what is out of range.
+inline void check_range(
+    const char* op, const char* name, const at::Tensor& numbers, int64_t limit) {
+  const int64_t* values = numbers.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < numbers.numel(); ++i) {
+    TORCH_CHECK_VALUE(
+        values[i] >= 0 && values[i] < limit, op, ": expected ", name, " to hold numbers from 0 to ",
+        limit - 1, ", got ", values[i]);
+  }
+}
+
 }  // namespace cornernet

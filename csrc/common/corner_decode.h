@@ -44,9 +44,21 @@ struct CornerDecode {
   int64_t width;
   int64_t max_pairs;          // M
   double distance_threshold;  // converted to the dtype of the computation
+  bool skip_border;
 
   // The number of a pair is tl rank * L + br rank.
   CORNERNET_HOST_DEVICE int64_t pairs() const { return kinds[0].count * kinds[1].count; }
+
+  // Whether an index is that of a corner that may make a box.
+  CORNERNET_HOST_DEVICE bool is_corner(int kind, int64_t index) const {
+    if (index < 0 || !skip_border) {
+      return index >= 0;
+    }
+    const int64_t cell = index % (height * width);
+    const int64_t y = cell / width;
+    const int64_t x = cell % width;
+    return kind == 0 ? y > 0 && x > 0 : y < height - 1 && x < width - 1;
+  }
 };
 
 template <typename T>

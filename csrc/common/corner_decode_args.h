@@ -84,19 +84,20 @@ struct CornerTensors {
 struct CornerDecodeArgs : Call<std::tuple<at::Tensor, at::Tensor, at::Tensor>(
                               const at::Tensor&, const at::Tensor&, const at::Tensor&,
                               const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                              const at::Tensor&, const at::Tensor&, double, int64_t)> {
+                              const at::Tensor&, const at::Tensor&, double, int64_t, bool)> {
   static constexpr const char* kOp = "corner_decode";
 
   CornerDecodeArgs(
       const at::Tensor& tl_scores, const at::Tensor& tl_indices, const at::Tensor& br_scores,
       const at::Tensor& br_indices, const at::Tensor& tl_embedding, const at::Tensor& br_embedding,
       const at::Tensor& tl_offset, const at::Tensor& br_offset, double distance_threshold,
-      int64_t max_pairs)
+      int64_t max_pairs, bool skip_border)
       : Call{
             {tl_scores, tl_indices, br_scores, br_indices, tl_embedding, br_embedding, tl_offset,
-             br_offset, distance_threshold, max_pairs}},
+             br_offset, distance_threshold, max_pairs, skip_border}},
         distance_threshold(distance_threshold),
-        max_pairs(max_pairs) {
+        max_pairs(max_pairs),
+        skip_border(skip_border) {
     check_corner_decode(
         tl_scores, tl_indices, br_scores, br_indices, tl_embedding, br_embedding, tl_offset,
         br_offset, distance_threshold, max_pairs);
@@ -138,11 +139,13 @@ struct CornerDecodeArgs : Call<std::tuple<at::Tensor, at::Tensor, at::Tensor>(
         tl.embedding.size(2),
         tl.embedding.size(3),
         max_pairs,
-        distance_threshold};
+        distance_threshold,
+        skip_border};
   }
 
   double distance_threshold;
   int64_t max_pairs;
+  bool skip_border;
   at::ScalarType dtype;  // of the computation, the boxes and the scores
   CornerTensors tl;
   CornerTensors br;

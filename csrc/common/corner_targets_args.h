@@ -1,10 +1,11 @@
-// The arguments of corner_targets: what the launchers of all devices share.
+// The arguments of corner_targets and center_targets: what the launchers of all devices share.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
 #include <cstdint>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -15,115 +16,150 @@
 
 namespace cornernet {
 
-inline void check_corner_targets(
-    const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& image_index, int64_t batch,
-    int64_t num_classes, int64_t height, int64_t width, double overlap) {
-  const char* op = "corner_targets";
-  check_shape(op, "boxes", boxes, {"M", int64_t{4}});
-  check_shape(op, "labels", labels, {boxes.size(0)});
-  check_shape(op, "image_index", image_index, {boxes.size(0)});
-  check_dtype(op, "boxes", boxes, at::kFloat);
-  check_dtype(op, "labels", labels, at::kLong);
-  check_dtype(op, "image_index", image_index, at::kLong);
-  check_device(op, "labels", labels, boxes.device());
-  check_device(op, "image_index", image_index, boxes.device());
-  const std::pair<const char*, int64_t> sizes[] = {
-      {"batch", batch}, {"num_classes", num_classes}, {"height", height}, {"width", width}};
-  for (const auto& [name, value] : sizes) {
-    check_at_least(op, name, value, 1);
-  }
-  TORCH_CHECK_VALUE(
-      overlap > 0 && overlap < 1, op, ": expected overlap to lie between 0 and 1, got ", overlap);
-}
-
-// Checks numbers on the CPU. Elsewhere a copy to it would wait for the device: on CUDA the kernel
-// asserts, on SDAA it leaves out what is out of range.
-inline void check_range(const char* name, const at::Tensor& numbers, int64_t limit) {
-  const int64_t* values = numbers.const_data_ptr<int64_t>();
-  for (int64_t i = 0; i < numbers.numel(); ++i) {
+// The numbers among the arguments.
+struct TargetSettings {
+  void check(const char* op) const {
+    const std::pair<const char*, int64_t> sizes[] = {
+        {"batch", batch}, {"num_classes", num_classes}, {"height", height}, {"width", width}};
+    for (const auto& [name, value] : sizes) {
+      check_at_least(op, name, value, 1);
+    }
     TORCH_CHECK_VALUE(
-        values[i] >= 0 && values[i] < limit, "corner_targets: expected ", name,
-        " to hold numbers from 0 to ", limit - 1, ", got ", values[i]);
+        overlap > 0 && overlap < 1, op, ": expected overlap to lie between 0 and 1, got ", overlap);
+    TORCH_CHECK_VALUE(
+        radius_formula == "2019" || radius_formula == "2018", op,
+        ": expected radius_formula to be \"2019\" or \"2018\", got \"", radius_formula, "\"");
+    check_above(op, "sigma_divisor", sigma_divisor, 0);
   }
-}
 
-struct CornerTargetsArgs : Call<std::tuple<
-                               at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
-                               at::Tensor, at::Tensor, at::Tensor>(
-                               const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t,
-                               int64_t, int64_t, int64_t, double, double, double)> {
-  static constexpr const char* kOp = "corner_targets";
+  int64_t batch;
+  int64_t num_classes;
+  int64_t height;
+  int64_t width;
+  double scale_y;
+  double scale_x;
+  double overlap;
+  const std::string& radius_formula;
+  double sigma_divisor;
+};
 
-  CornerTargetsArgs(
-      const at::Tensor& given_boxes, const at::Tensor& given_labels,
-      const at::Tensor& given_image_index, int64_t batch, int64_t num_classes, int64_t height,
-      int64_t width, double scale_y, double scale_x, double overlap)
-      : Call{
-            {given_boxes, given_labels, given_image_index, batch, num_classes, height, width,
-             scale_y, scale_x, overlap}},
-        scale_y(scale_y),
-        scale_x(scale_x),
-        overlap(overlap) {
-    check_corner_targets(
-        given_boxes, given_labels, given_image_index, batch, num_classes, height, width, overlap);
+// What both ops share. `kinds`: of keypoints, see CornerTargets.
+struct TargetTensors {
+  TargetTensors(
+      const char* op, int kinds, const at::Tensor& given_boxes, const at::Tensor& given_labels,
+      const at::Tensor& given_image_index, const TargetSettings& settings)
+      : op(op), kinds(kinds), settings(settings) {
+    check_shape(op, "boxes", given_boxes, {"M", int64_t{4}});
+    check_shape(op, "labels", given_labels, {given_boxes.size(0)});
+    check_shape(op, "image_index", given_image_index, {given_boxes.size(0)});
+    check_dtype(op, "boxes", given_boxes, at::kFloat);
+    check_dtype(op, "labels", given_labels, at::kLong);
+    check_dtype(op, "image_index", given_image_index, at::kLong);
+    check_device(op, "labels", given_labels, given_boxes.device());
+    check_device(op, "image_index", given_image_index, given_boxes.device());
+    settings.check(op);
     boxes = given_boxes.contiguous();
     labels = given_labels.contiguous();
     image_index = given_image_index.contiguous();
-    for (int kind = 0; kind < 2; ++kind) {
-      heat[kind] = at::empty({batch, num_classes, height, width}, boxes.options());
-      offset[kind] = at::empty({batch, 2, height, width}, boxes.options());
-      mask[kind] = at::empty({batch, 1, height, width}, boxes.options());
+    const int64_t n = settings.batch;
+    const int64_t h = settings.height;
+    const int64_t w = settings.width;
+    for (int kind = 0; kind < kinds; ++kind) {
+      heat[kind] = at::empty({n, settings.num_classes, h, w}, boxes.options());
+      offset[kind] = at::empty({n, 2, h, w}, boxes.options());
+      mask[kind] = at::empty({n, 1, h, w}, boxes.options());
       cell[kind] = at::empty({boxes.size(0)}, labels.options());
     }
   }
 
   // Checks labels and image_index, which are on the CPU.
   void check_ranges() const {
-    check_range("labels", labels, heat[0].size(1));
-    check_range("image_index", image_index, heat[0].size(0));
+    check_range(op, "labels", labels, settings.num_classes);
+    check_range(op, "image_index", image_index, settings.batch);
   }
   // Calls body with each of the maps.
   template <typename Body>
   void for_each_map(const Body& body) const {
     for (const at::Tensor* maps : {heat, offset, mask}) {
-      body(maps[0]);
-      body(maps[1]);
+      for (int kind = 0; kind < kinds; ++kind) {
+        body(maps[kind]);
+      }
     }
   }
-  Result results() const {
-    return {heat[0], heat[1], offset[0], offset[1], mask[0], mask[1], cell[0], cell[1]};
-  }
   CornerTargets pointers() const {
-    const auto map = [](const at::Tensor& tensor) { return tensor.mutable_data_ptr<float>(); };
-    return {
-        boxes.const_data_ptr<float>(),
-        labels.const_data_ptr<int64_t>(),
-        image_index.const_data_ptr<int64_t>(),
-        {map(heat[0]), map(heat[1])},
-        {map(offset[0]), map(offset[1])},
-        {map(mask[0]), map(mask[1])},
-        {cell[0].mutable_data_ptr<int64_t>(), cell[1].mutable_data_ptr<int64_t>()},
-        boxes.size(0),
-        heat[0].size(0),
-        heat[0].size(1),
-        heat[0].size(2),
-        heat[0].size(3),
-        static_cast<float>(scale_y),
-        static_cast<float>(scale_x),
-        overlap};
+    CornerTargets targets{};
+    targets.boxes = boxes.const_data_ptr<float>();
+    targets.labels = labels.const_data_ptr<int64_t>();
+    targets.image_index = image_index.const_data_ptr<int64_t>();
+    for (int kind = 0; kind < kinds; ++kind) {
+      targets.heat[kind] = heat[kind].mutable_data_ptr<float>();
+      targets.offset[kind] = offset[kind].mutable_data_ptr<float>();
+      targets.mask[kind] = mask[kind].mutable_data_ptr<float>();
+      targets.cell[kind] = cell[kind].mutable_data_ptr<int64_t>();
+    }
+    targets.count = boxes.size(0);
+    targets.batch = settings.batch;
+    targets.num_classes = settings.num_classes;
+    targets.height = settings.height;
+    targets.width = settings.width;
+    targets.scale_y = static_cast<float>(settings.scale_y);
+    targets.scale_x = static_cast<float>(settings.scale_x);
+    targets.overlap = settings.overlap;
+    targets.radius_formula =
+        settings.radius_formula == "2018" ? RadiusFormula::k2018 : RadiusFormula::k2019;
+    targets.sigma_divisor = static_cast<float>(settings.sigma_divisor);
+    targets.kinds = kinds;
+    return targets;
   }
 
-  double scale_y;
-  double scale_x;
-  double overlap;
+  const char* op;
+  int kinds;
+  TargetSettings settings;
   at::Tensor boxes;
   at::Tensor labels;
   at::Tensor image_index;
-  // Of the top-left and of the bottom-right corners.
+  // Of each kind of keypoint.
   at::Tensor heat[2];
   at::Tensor offset[2];
   at::Tensor mask[2];
   at::Tensor cell[2];
+};
+
+template <typename Result>
+using TargetsCall = Call<Result(
+    const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, int64_t, int64_t, int64_t,
+    double, double, double, const std::string&, double)>;
+
+struct CornerTargetsArgs : TargetsCall<std::tuple<
+                               at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
+                               at::Tensor, at::Tensor, at::Tensor>>,
+                           TargetTensors {
+  static constexpr const char* kOp = "corner_targets";
+
+  template <typename... Numbers>
+  CornerTargetsArgs(
+      const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& image_index,
+      const Numbers&... numbers)
+      : TargetsCall<Result>{{boxes, labels, image_index, numbers...}},
+        TargetTensors(kOp, 2, boxes, labels, image_index, {numbers...}) {}
+
+  Result results() const {
+    return {heat[0], heat[1], offset[0], offset[1], mask[0], mask[1], cell[0], cell[1]};
+  }
+};
+
+struct CenterTargetsArgs : TargetsCall<std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>>,
+                           TargetTensors {
+  static constexpr const char* kOp = "center_targets";
+
+  template <typename... Numbers>
+  CenterTargetsArgs(
+      const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& image_index,
+      const Numbers&... numbers)
+      : TargetsCall<Result>{{boxes, labels, image_index, numbers...}},
+        TargetTensors(kOp, 1, boxes, labels, image_index, {numbers...}) {}
+
+  Result results() const { return {heat[0], offset[0], mask[0], cell[0]}; }
 };
 
 }  // namespace cornernet

@@ -43,7 +43,7 @@ inline void check_soft_nms(
   check_dtype(op, "labels", labels, at::kLong);
   check_device(op, "scores", scores, boxes.device());
   check_device(op, "labels", labels, boxes.device());
-  TORCH_CHECK_VALUE(sigma > 0, op, ": expected sigma to be above 0, got ", sigma);
+  check_above(op, "sigma", sigma, 0);
   TORCH_CHECK_VALUE(
       merge_exponent >= 0, op, ": expected merge_exponent to be at least 0, got ", merge_exponent);
   check_at_least(op, "max_detections", max_detections, 1);

@@ -46,14 +46,15 @@ struct Corners {
 };
 
 template <typename T>
-Corners<T> gather(const CornerDecode& task, const CornerPredictions& from, int64_t image) {
+Corners<T> gather(const CornerDecode& task, int kind, int64_t image) {
+  const CornerPredictions& from = task.kinds[kind];
   Corners<T> corners{task.channels, {}, std::vector<T>(from.count * task.channels)};
   corners.by_rank.reserve(from.count);
   const T* scores = static_cast<const T*>(from.scores) + image * from.count;
   const int64_t area = task.height * task.width;
   for (int64_t rank = 0; rank < from.count; ++rank) {
     const int64_t index = from.indices[image * from.count + rank];
-    if (index < 0) {
+    if (!task.is_corner(kind, index)) {
       corners.by_rank.push_back({{-1, 0, 0, 0}, rank});
       continue;
     }
@@ -111,8 +112,8 @@ void decode(const CornerDecode& task) {
   const int64_t br_count = task.kinds[1].count;
   at::parallel_for(0, task.n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t image = begin; image < end; ++image) {
-      const Corners<T> tl = gather<T>(task, task.kinds[0], image);
-      const Corners<T> br = gather<T>(task, task.kinds[1], image);
+      const Corners<T> tl = gather<T>(task, 0, image);
+      const Corners<T> br = gather<T>(task, 1, image);
       int64_t row = image * task.max_pairs;
       for (const Ranked<T>& pair : best_pairs(tl, br, threshold, task.max_pairs)) {
         const Corner<T>& a = tl.by_rank[pair.rank / br_count];

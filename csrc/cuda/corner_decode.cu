@@ -4,11 +4,10 @@
 // from cache and not from maps. Then blocks take some thousand pairs each, keep the best of those
 // that are valid, and their lists are merged.
 
-#include "corner_decode.h"
-
 #include <type_traits>
 
 #include "../common/arithmetic.h"
+#include "corner_decode.h"
 #include "element.h"
 #include "launch.h"
 #include "top_k.h"
@@ -50,11 +49,12 @@ __device__ W read(const StridedMap& map, int64_t n, int64_t d, int64_t y, int64_
 
 template <typename W>
 __device__ void gather_corner(
-    const CornerPredictions& from, const CornerDecode& task, const Corners<W>& to, int64_t number) {
+    const CornerDecode& task, int kind, const Corners<W>& to, int64_t number) {
+  const CornerPredictions& from = task.kinds[kind];
   const int64_t area = task.height * task.width;
   const int64_t n = number / from.count;
   const int64_t index = from.indices[number];
-  if (index < 0) {
+  if (!task.is_corner(kind, index)) {
     to.corners[number] = {-1, W(0), W(0), W(0)};
     return;
   }
@@ -76,9 +76,9 @@ __global__ void __launch_bounds__(kGatherThreads)
   const int64_t number = static_cast<int64_t>(blockIdx.x) * kGatherThreads + threadIdx.x;
   const int64_t first_br = task.n * tl_corners.count;
   if (number < first_br) {
-    gather_corner(task.kinds[0], task, tl_corners, number);
+    gather_corner(task, 0, tl_corners, number);
   } else if (number < first_br + task.n * br_corners.count) {
-    gather_corner(task.kinds[1], task, br_corners, number - first_br);
+    gather_corner(task, 1, br_corners, number - first_br);
   }
 }
 

@@ -1,4 +1,5 @@
-// corner_targets on CUDA, the side of torch. The kernels are in corner_targets.cu.
+// corner_targets and center_targets on CUDA, the side of torch. The kernels are in
+// corner_targets.cu.
 
 #include "corner_targets.h"
 
@@ -10,18 +11,25 @@
 namespace cornernet::cuda {
 namespace {
 
-CornerTargetsArgs::Result corner_targets(const CornerTargetsArgs& args) {
-  args.for_each_map([](const at::Tensor& map) { map.zero_(); });
-  const CornerTargets targets = args.pointers();
+void draw(const TargetTensors& tensors) {
+  tensors.for_each_map([](const at::Tensor& map) { map.zero_(); });
+  const CornerTargets targets = tensors.pointers();
   const at::Tensor last = at::zeros(
-      {2, targets.batch, targets.height, targets.width}, args.boxes.options().dtype(at::kInt));
+      {targets.kinds, targets.batch, targets.height, targets.width},
+      tensors.boxes.options().dtype(at::kInt));
   C10_CUDA_CHECK(
       launch_corner_targets(getCurrentCUDAStream(), targets, last.mutable_data_ptr<int32_t>()));
+}
+
+template <typename Args>
+typename Args::Result draw_targets(const Args& args) {
+  draw(args);
   return args.results();
 }
 
 TORCH_LIBRARY_IMPL(cornernet, CUDA, m) {
-  implement<CornerTargetsArgs, &corner_targets>(m);
+  implement<CornerTargetsArgs, &draw_targets<CornerTargetsArgs>>(m);
+  implement<CenterTargetsArgs, &draw_targets<CenterTargetsArgs>>(m);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// corner_targets on SDAA, the side of torch. The kernel is in corner_targets.scpp.
+// corner_targets and center_targets on SDAA, the side of torch. The kernel is in
+// corner_targets.scpp.
 
 #include "corner_targets.h"
 
@@ -8,16 +9,22 @@
 namespace cornernet::sdaa {
 namespace {
 
-CornerTargetsArgs::Result corner_targets(const CornerTargetsArgs& args) {
-  const CornerTargets targets = args.pointers();
+void draw(const TargetTensors& tensors) {
+  const CornerTargets targets = tensors.pointers();
   const at::Tensor workspace =
-      empty_bytes(args.boxes, cornernet_sdaa_corner_targets_workspace(targets));
+      empty_bytes(tensors.boxes, cornernet_sdaa_corner_targets_workspace(targets));
   cornernet_sdaa_corner_targets(getCurrentSDAAStream(), targets, workspace.mutable_data_ptr());
+}
+
+template <typename Args>
+typename Args::Result draw_targets(const Args& args) {
+  draw(args);
   return args.results();
 }
 
 TORCH_LIBRARY_IMPL(cornernet, PrivateUse1, m) {
-  implement<CornerTargetsArgs, &corner_targets>(m);
+  implement<CornerTargetsArgs, &draw_targets<CornerTargetsArgs>>(m);
+  implement<CenterTargetsArgs, &draw_targets<CenterTargetsArgs>>(m);
 }
 
 }  // namespace

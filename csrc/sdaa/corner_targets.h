@@ -1,5 +1,5 @@
 // The launcher of corner_targets.scpp: raw pointers, no torch. Contract in
-// cornernet_ops/corner_targets.py.
+// cornernet_ops/corner_targets.py and center_targets.py.
 #pragma once
 
 #include <sdaa_runtime.h>

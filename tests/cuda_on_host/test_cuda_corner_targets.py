@@ -1,4 +1,4 @@
-"""csrc/cuda/corner_targets.cu on the host, against the CPU's kernel."""
+"""csrc/cuda/corner_targets.cu on the host, against the CPU's kernels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cornernet_ops import corner_targets, testing
+from cornernet_ops import center_targets, corner_targets, testing
 from tests.cuda_on_host.conftest import OnHost
 
 SETTINGS: dict[str, Any] = {
@@ -24,6 +24,15 @@ def test_targets_are_the_cpus(on_host: OnHost) -> None:
         testing.cases_of("corner_targets"),
         lambda case: testing.assert_close(
             case.call(on_host.corner_targets), case.call(corner_targets)
+        ),
+    )
+
+
+def test_centres_are_the_cpus(on_host: OnHost) -> None:
+    testing.check_cases(
+        testing.cases_of("center_targets"),
+        lambda case: testing.assert_close(
+            case.call(on_host.center_targets), case.call(center_targets)
         ),
     )
 

@@ -251,3 +251,23 @@ def test_autocast_computes_in_float32(dtype: torch.dtype) -> None:
         k: v.float() if v.is_floating_point() else v for k, v in arguments.items()
     }
     testing.assert_identical(results, corner_decode(**widened, **options))
+
+
+@pytest.mark.parametrize("op", [corner_decode, reference.corner_decode])
+def test_corners_on_the_border_make_no_box_where_they_are_skipped(op: Any) -> None:
+    height, width = 5, 6
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    cells = (rows * width + columns).flatten()[None]
+    scores, zeros = torch.ones(1, height * width), torch.zeros(1, 2, height, width)
+    corners = (scores, cells, scores, cells)
+    limits = {"distance_threshold": 0.5, "max_pairs": 2000}
+
+    def boxes(**options: bool) -> set[tuple[float, ...]]:
+        found, scores, _ = op(*corners, *[zeros[:, :1]] * 2, *[zeros] * 2, **limits, **options)
+        return {tuple(box) for box in found[scores > 0].tolist()}
+
+    def inside(box: tuple[float, ...]) -> bool:
+        return min(box[:2]) > 0 and box[2] < width - 1 and box[3] < height - 1
+
+    assert boxes() == boxes(skip_border=False)
+    assert boxes(skip_border=True) == set(filter(inside, boxes())) != set()

@@ -33,7 +33,8 @@ def arguments(count: int, seed: int = 0, **changes: Any) -> tuple[list[Any], dic
 
 def by_loops(
     boxes: Tensor, labels: Tensor, images: Tensor, batch: int, num_classes: int, height: int,
-    width: int, scale_y: float, scale_x: float, overlap: float,
+    width: int, scale_y: float, scale_x: float, overlap: float, radius_formula: str = "2019",
+    sigma_divisor: float = 6.0,
 ) -> list[Tensor]:  # fmt: skip
     heat = torch.zeros(2, batch, num_classes, height, width)
     offset, mask = torch.zeros(2, batch, 2, height, width), torch.zeros(2, batch, 1, height, width)
@@ -41,8 +42,8 @@ def by_loops(
     scaled = boxes * torch.tensor([scale_x, scale_y, scale_x, scale_y])
     for i, box in enumerate(scaled):
         size = torch.ceil(box[2:] - box[:2]).double()
-        radius = max(0, int(gaussian_radius(size[1], size[0], overlap)))
-        sigma = (2 * radius + 1) / 6
+        radius = max(0, int(gaussian_radius(size[1], size[0], overlap, radius_formula)))
+        sigma = (2 * radius + 1) / sigma_divisor
         image, label = int(images[i]), int(labels[i])
         for kind in (0, 1):
             px, py = (float(v) for v in box[2 * kind : 2 * kind + 2])
@@ -67,9 +68,18 @@ def assert_same(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...] | list[Ten
 
 @pytest.mark.parametrize("op", [corner_targets, reference.corner_targets])
 @pytest.mark.parametrize("count", [0, 1, 40])
-@pytest.mark.parametrize("overlap", [0.3, 0.7])
-def test_by_loops(op: Any, count: int, overlap: float) -> None:
-    tensors, numbers = arguments(count, overlap=overlap)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"overlap": 0.3},
+        {"overlap": 0.7},
+        {"overlap": 0.7, "radius_formula": "2018"},
+        {"sigma_divisor": 3.5},
+    ],
+    ids=str,
+)
+def test_by_loops(op: Any, count: int, changes: dict[str, Any]) -> None:
+    tensors, numbers = arguments(count, **changes)
     assert_same(op(*tensors, **numbers), by_loops(*tensors, **numbers))
 
 

@@ -24,6 +24,13 @@ WINDOWS = torch.zeros(5, 4, dtype=torch.int64)
 PIXELS = "float16, bfloat16 or float32"
 FLOATS = "float16, bfloat16, float32 or float64"
 
+OF_BOXES: dict[str, Any] = {
+    "boxes": torch.zeros(5, 4), "labels": torch.zeros(5, dtype=torch.int64),
+    "image_index": torch.zeros(5, dtype=torch.int64), "batch": 3, "num_classes": 4,
+    "height": 6, "width": 7, "scale_y": 0.5, "scale_x": 0.5, "overlap": 0.3,
+    "radius_formula": "2018", "sigma_divisor": 5.0,
+}  # fmt: skip
+
 # Arguments that are right.
 RIGHT: dict[str, dict[str, Any]] = {
     "corner_pool": {"x": X, "direction": "top"},
@@ -41,13 +48,10 @@ RIGHT: dict[str, dict[str, Any]] = {
         "br_scores": torch.zeros(1, 1), "br_indices": ONE_INDEX,
         "tl_embedding": MAPS[:, :1], "br_embedding": MAPS[:, :1],
         "tl_offset": MAPS, "br_offset": MAPS,
-        "distance_threshold": 0.5, "max_pairs": 1,
+        "distance_threshold": 0.5, "max_pairs": 1, "skip_border": True,
     },
-    "corner_targets": {
-        "boxes": torch.zeros(5, 4), "labels": torch.zeros(5, dtype=torch.int64),
-        "image_index": torch.zeros(5, dtype=torch.int64), "batch": 3, "num_classes": 4,
-        "height": 6, "width": 7, "scale_y": 0.5, "scale_x": 0.5, "overlap": 0.3,
-    },
+    "corner_targets": OF_BOXES,
+    "center_targets": OF_BOXES,
     "crop_resize": {
         "images": torch.zeros(2, 3, 4, 5, dtype=torch.uint8), "sources": WINDOWS,
         "targets": WINDOWS, "height": 6, "width": 7,
@@ -84,6 +88,24 @@ OF_PAIR = [
 OF_GRADIENT = [
     ("grad_out", torch.zeros(1, 2, 3, 5), SHAPE, "have shape [1, 2, 3, 4], got [1, 2, 3, 5]"),
     ("grad_out", X.double(), DTYPE, "be float32, got float64"),
+]
+
+OF_TARGETS = [
+    ("boxes", torch.zeros(5, 3), SHAPE, "have shape [M, 4], got [5, 3]"),
+    ("boxes", torch.zeros(5, 4).double(), DTYPE, "be float32, got float64"),
+    ("labels", ONE_INDEX[0].expand(4), SHAPE, "have shape [5], got [4]"),
+    ("labels", torch.zeros(5).int(), DTYPE, "be int64, got int32"),
+    ("image_index", torch.zeros(5), DTYPE, "be int64, got float32"),
+    ("batch", 0, NUMBER, "be at least 1, got 0"),
+    ("num_classes", 0, NUMBER, "be at least 1, got 0"),
+    ("height", 0, NUMBER, "be at least 1, got 0"),
+    ("width", -1, NUMBER, "be at least 1, got -1"),
+    ("overlap", 0.0, NUMBER, "lie between 0 and 1, got 0"),
+    ("overlap", 1.5, NUMBER, "lie between 0 and 1, got 1.5"),
+    ("overlap", math.nan, NUMBER, "lie between 0 and 1, got nan"),
+    ("radius_formula", "2020", WORD, 'be "2019" or "2018", got "2020"'),
+    ("sigma_divisor", 0.0, NUMBER, "be above 0, got 0"),
+    ("sigma_divisor", math.nan, NUMBER, "be above 0, got nan"),
 ]
 
 # Under the name of an op: an argument, a wrong value of it, the error, and what is said after
@@ -124,20 +146,8 @@ WRONG: dict[str, list[tuple[str, Any, type[Exception], str]]] = {
         ("distance_threshold", math.nan, NUMBER, "be at least 0, got nan"),
         ("max_pairs", 0, NUMBER, "be at least 1, got 0"),
     ],
-    "corner_targets": [
-        ("boxes", torch.zeros(5, 3), SHAPE, "have shape [M, 4], got [5, 3]"),
-        ("boxes", torch.zeros(5, 4).double(), DTYPE, "be float32, got float64"),
-        ("labels", ONE_INDEX[0].expand(4), SHAPE, "have shape [5], got [4]"),
-        ("labels", torch.zeros(5).int(), DTYPE, "be int64, got int32"),
-        ("image_index", torch.zeros(5), DTYPE, "be int64, got float32"),
-        ("batch", 0, NUMBER, "be at least 1, got 0"),
-        ("num_classes", 0, NUMBER, "be at least 1, got 0"),
-        ("height", 0, NUMBER, "be at least 1, got 0"),
-        ("width", -1, NUMBER, "be at least 1, got -1"),
-        ("overlap", 0.0, NUMBER, "lie between 0 and 1, got 0"),
-        ("overlap", 1.5, NUMBER, "lie between 0 and 1, got 1.5"),
-        ("overlap", math.nan, NUMBER, "lie between 0 and 1, got nan"),
-    ],
+    "corner_targets": OF_TARGETS,
+    "center_targets": OF_TARGETS,
     "crop_resize": [
         ("images", torch.zeros(3), SHAPE, "have shape [N, C, H, W], got [3]"),
         (
@@ -215,14 +225,15 @@ def test_wrong_arguments_are_refused_in_the_same_words(form: Any, case: Any) -> 
 
 # What only the values of a tensor show, which a fake kernel does not have.
 @pytest.mark.parametrize("form", [native, twin])
+@pytest.mark.parametrize("op", ["corner_targets", "center_targets"])
 @pytest.mark.parametrize(
     ("argument", "value", "most"), [("labels", 4, 3), ("labels", -1, 3), ("image_index", 3, 2)]
 )
 def test_numbers_out_of_range_are_refused_in_the_same_words(
-    form: Any, argument: str, value: int, most: int
+    form: Any, op: str, argument: str, value: int, most: int
 ) -> None:
     sentence = f"hold numbers from 0 to {most}, got {value}"
-    check(form, "corner_targets", argument, torch.full((5,), value), ValueError, sentence)
+    check(form, op, argument, torch.full((5,), value), ValueError, sentence)
 
 
 @pytest.mark.parametrize("form", [native, twin])
@@ -259,6 +270,7 @@ def test_right_arguments_are_not_refused(form: Any, op: str) -> None:
         ("corner_peaks", "min_scores"),
         ("corner_decode", "br_indices"),
         ("corner_targets", "image_index"),
+        ("center_targets", "labels"),
         ("crop_resize", "mean"),
         ("soft_nms", "labels"),
     ],

@@ -20,7 +20,8 @@ from cornernet_ops.__main__ import report
 OPS = {
     "corner_pool", "corner_pool_backward", "corner_pool_pair", "corner_pool_pair_backward",
     "corner_pool_add", "center_pool", "center_pool_backward",
-    "corner_peaks", "corner_decode", "corner_targets", "soft_nms", "crop_resize",
+    "corner_peaks", "corner_decode", "corner_targets", "center_targets",
+    "soft_nms", "crop_resize",
 }  # fmt: skip
 # Which run on their references everywhere.
 WITHOUT_KERNELS = {"corner_pool_add", "center_pool", "center_pool_backward", "crop_resize"}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cornernet_ops.corner_pool import SCANS
+from cornernet_ops.formulas import RADIUS_FORMULAS
 from tests.sdaa_simulator.meter import Launch
 from tests.sdaa_simulator.toolkit_host import Buffer, Runtime, dtype_code
 
@@ -103,6 +104,7 @@ class CornerDecode(ctypes.Structure):
         *fields(ctypes.c_void_p, "boxes scores labels"),
         *fields(ctypes.c_int64, "n channels height width max_pairs"),
         ("distance_threshold", ctypes.c_double),
+        ("skip_border", ctypes.c_bool),
     )
 
 
@@ -115,6 +117,9 @@ class CornerTargets(ctypes.Structure):
         *fields(ctypes.c_int64, "count batch num_classes height width"),
         *fields(ctypes.c_float, "scale_y scale_x"),
         ("overlap", ctypes.c_double),
+        ("radius_formula", ctypes.c_int32),
+        ("sigma_divisor", ctypes.c_float),
+        ("kinds", ctypes.c_int32),
     )
 
 
@@ -241,7 +246,11 @@ class Launchers:
         return results[0].into(scores), results[1].into(indices)
 
     def decode(
-        self, *tensors: Tensor, distance_threshold: float, max_pairs: int
+        self,
+        *tensors: Tensor,
+        distance_threshold: float,
+        max_pairs: int,
+        skip_border: bool = False,
     ) -> tuple[Tensor, ...] | None:
         """corner_decode; None where the kernel says that it cannot."""
         self.launched = []
@@ -270,7 +279,7 @@ class Launchers:
         )
         pointers = (buffer.pointer for buffer in results)
         sizes = (n, channels, h, w, max_pairs)
-        task = CornerDecode(kinds, single, *pointers, *sizes, distance_threshold)
+        task = CornerDecode(kinds, single, *pointers, *sizes, distance_threshold, skip_border)
         if not self._function("corner_decode_fits")(task):
             return None
         workspace = Buffer(self.runtime, self._function("corner_decode_workspace")(task))
@@ -279,23 +288,31 @@ class Launchers:
         return tuple(buffer.into(tensor) for buffer, tensor in pairs)
 
     def targets(
-        self, boxes: Tensor, labels: Tensor, image_index: Tensor, *, batch: int, num_classes: int,
-        height: int, width: int, scale_y: float, scale_x: float, overlap: float
+        self, boxes: Tensor, labels: Tensor, image_index: Tensor, *, kinds: int = 2, batch: int,
+        num_classes: int, height: int, width: int, scale_y: float, scale_x: float, overlap: float,
+        radius_formula: str = "2019", sigma_divisor: float | None = None,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        """corner_targets."""
+        """corner_targets; center_targets where there is one kind of keypoint."""
         self.launched = []
         count = boxes.shape[0]
         inputs = [Buffer.of(self.runtime, t.contiguous()) for t in (boxes, labels, image_index)]
-        shapes = [(batch, c, height, width) for c in (num_classes,) * 2 + (2, 2, 1, 1)]
+        shapes = [(batch, c, height, width) for c in (num_classes, 2, 1) for _ in range(kinds)]
         results = [torch.empty(shape) for shape in shapes]
-        results += [torch.empty(count, dtype=torch.int64) for _ in range(2)]
+        results += [torch.empty(count, dtype=torch.int64) for _ in range(kinds)]
         outputs = [self._buffer(tensor) for tensor in results]
-        pairs = [PAIR(outputs[i].pointer, outputs[i + 1].pointer) for i in range(0, 8, 2)]
-        numbers = (count, batch, num_classes, height, width, scale_y, scale_x, overlap)
-        task = CornerTargets(*(b.pointer for b in inputs), *pairs, *numbers)
+        pointers = [buffer.pointer for buffer in outputs]
+        of_kinds = [PAIR(*pointers[i : i + kinds]) for i in range(0, 4 * kinds, kinds)]
+        divisor = sigma_divisor or (6.0 if kinds == 2 else 5.0)
+        gaussians = (RADIUS_FORMULAS.index(radius_formula), divisor, kinds)
+        numbers = (count, batch, num_classes, height, width, scale_y, scale_x, overlap, *gaussians)
+        task = CornerTargets(*(b.pointer for b in inputs), *of_kinds, *numbers)
         workspace = Buffer(self.runtime, self._function("corner_targets_workspace")(task))
         self._launch("corner_targets", task, workspace.pointer)
         return tuple(buffer.into(t) for buffer, t in zip(outputs, results, strict=True))
+
+    def center_targets(self, *tensors: Tensor, **numbers: Any) -> tuple[Tensor, ...]:
+        """center_targets."""
+        return self.targets(*tensors, kinds=1, **numbers)
 
     def suppress(
         self, boxes: Tensor, scores: Tensor, labels: Tensor, *, method: str, iou_threshold: float,

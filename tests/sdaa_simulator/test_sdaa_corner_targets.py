@@ -1,4 +1,5 @@
-"""corner_targets' kernel for SDAA, run by its launcher in the simulator, against the CPU's."""
+"""The kernel of corner_targets and center_targets for SDAA, run by its launcher in the simulator,
+against the CPU's."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cornernet_ops import corner_targets, testing
+from cornernet_ops import center_targets, corner_targets, testing
 from tests.sdaa_simulator.launchers import Launchers
 
 Targets = Callable[..., "tuple[Tensor, ...]"]
@@ -20,17 +21,22 @@ def targets(launchers: Launchers) -> Targets:
     return launchers.targets
 
 
-def assert_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
+def assert_same(found: tuple[Tensor, ...], expected: tuple[Tensor, ...], heats: int = 2) -> None:
     """Heat up to the last bits of the exponential, all else bit for bit."""
-    for one, other in zip(found[:2], expected[:2], strict=True):
+    for one, other in zip(found[:heats], expected[:heats], strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
-    testing.assert_identical(found[2:], tuple(expected[2:]))
+    testing.assert_identical(found[heats:], tuple(expected[heats:]))
 
 
 def test_every_case_is_that_of_the_cpu(targets: Targets) -> None:
     for case in testing.cases_of("corner_targets"):
         expected = corner_targets(*case.args, **case.kwargs)
         assert_same(targets(*case.args, **case.kwargs), expected)
+
+
+def test_every_case_of_centres_is_that_of_the_cpu(launchers: Launchers) -> None:
+    for case in testing.cases_of("center_targets"):
+        assert_same(case.call(launchers.center_targets), case.call(center_targets), heats=1)
 
 
 def batch_of(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cornernet.parts.centers.structures import CenterTargets
-from cornernet.parts.targets import draw_targets, fractions, image_index
+from cornernet.parts.targets import draw_center_targets, fractions, image_index
 
 
 def build_targets(
@@ -20,7 +20,7 @@ def build_targets(
     gaussian_iou: float,
     ignored: Tensor | None = None,
 ) -> CenterTargets:
-    """Targets of a batch: what `cornernet_ops.corner_targets` draws for a corner, at centres.
+    """Targets of a batch; see `cornernet_ops.center_targets` for the definition.
 
     Args:
         boxes: N times [n, 4] float32, x1 y1 x2 y2 in pixels.
@@ -34,11 +34,9 @@ def build_targets(
     """
     joint = torch.cat(list(boxes)).float()
     center = (joint[:, :2] + joint[:, 2:]) / 2
-    # Boxes of the same sizes, and so of the same radii, with a corner where the centre is.
-    moved = torch.cat([center, center + (joint[:, 2:] - joint[:, :2])], 1)
     index = image_index(boxes)
-    heat, _, offset, _, mask, _, cell, _ = draw_targets(
-        moved, labels, index, num_classes, image_size, map_size, gaussian_iou
+    heat, offset, mask, cell = draw_center_targets(
+        joint, labels, index, num_classes, image_size, map_size, gaussian_iou
     )
     lost = fractions(center, cell, image_size, map_size)
     return CenterTargets(heat, offset, mask, index, cell, lost, ignored)

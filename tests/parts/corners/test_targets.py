@@ -70,7 +70,8 @@ def gaussian_by_loops(shape: tuple[int, ...], points: list[tuple[int, int, int, 
 def test_gaussians_by_loops() -> None:
     points = [(0, 4, 5, 3), (0, 6, 6, 2), (1, 0, 0, 4), (1, 8, 10, 5), (2, 3, 3, 0)]
     heat = torch.zeros(3, 9, 11)
-    draw_gaussians(heat, *torch.tensor(points).unbind(1))
+    planes, ys, xs, radii = torch.tensor(points).unbind(1)
+    draw_gaussians(heat, planes, ys, xs, radii)
     wanted = gaussian_by_loops((3, 9, 11), points).float()
     torch.testing.assert_close(heat, wanted, rtol=0, atol=1e-6)
 
