@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": LEAVES | {"data"},
     "inference": LEAVES | {"data", "model", "parts"},
     "train": LEAVES
-    | {"data", "model", "parts", "weights", "inference", "report", "vendors.tecorigin.logger"},
+    | {"data", "model", "parts", "weights", "inference", "report", "vendors.tecorigin.logger", ""},
     "vendors": {"errors", "runtime", "train"},
     "vendors.tecorigin.logger": set(),
     "prediction": LEAVES | {"data", "inference", "report"},

@@ -12,7 +12,7 @@ from typing import Any
 
 from cornernet.config import Config, RuntimeConfig, with_overrides
 from cornernet.errors import UserError
-from cornernet.runtime.files import replacing
+from cornernet.runtime import files
 from cornernet.runtime.text import say
 
 _NO_PATHS: dict[str, Any] = dict.fromkeys(
@@ -99,8 +99,7 @@ def check_writable(file: str | None, suffixes: Sequence[str] = ()) -> None:
 
 def write_json(file: str, content: Any) -> None:
     """Write plain data as JSON, whole or not at all."""
-    with replacing(Path(file)) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    files.write_json(Path(file), content, indent=1)
 
 
 def conclude(passed: bool, text: str) -> int:

@@ -20,9 +20,10 @@ from cornernet.report.curves import save_curves
 from cornernet.report.draw import draw_detections
 from cornernet.report.sheet import save_sheet
 from cornernet.runtime.distributed import World
-from cornernet.runtime.files import remove_stale
+from cornernet.runtime.files import remove_stale, write_json
 from cornernet.train.checkpoints import Checkpoints
 from cornernet.train.continuing import continued, facts
+from cornernet.train.environment import record_environment
 from cornernet.train.epoch import train_epoch
 from cornernet.train.lock import RunLock
 from cornernet.train.log import RunLog
@@ -104,6 +105,9 @@ def train(
                 lock()
             remove_stale(directory.path)
             save_config(config, directory.config)
+            record_environment(
+                directory.environment, run.trainer.step, world, run.trainer.precision
+            )
         return _finish(run, directory, training_split, validation_split, checkpoint, request)
 
 
@@ -180,6 +184,8 @@ def _validate_if_due(
     is_best = note_best(trainer, metrics)
     if trainer.world.is_main:
         save_curves(log.records, checkpoints.directory.curves)
+        if is_best and validation.review is not None:
+            write_json(checkpoints.directory.evaluation, validation.review)
     checkpoints.save([], metrics, is_best, validation.thresholds)
 
 

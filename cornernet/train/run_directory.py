@@ -63,6 +63,20 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def evaluation(self) -> Path:
+        """The review of the evaluation of the best weights; see `inference.review`."""
+        return self.path / "evaluation.json"
+
+    @property
+    def environment(self) -> Path:
+        """What each part of the run ran on; see `train.environment`."""
+        return self.path / "environment.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def lock(self) -> Path:
         return self.path / "lock"
 

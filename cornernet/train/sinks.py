@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from cornernet.config import Config
+from cornernet.config import Config, settings
 from cornernet.errors import UserError
-from cornernet.runtime.files import replacing
+from cornernet.runtime.files import write_json
 from cornernet.vendors.tecorigin.logger import TecoriginLogger
 
 _PROJECT = "cornernet"
@@ -211,10 +211,9 @@ def _numbers(kind: str, values: Mapping[str, Any]) -> dict[str, float]:
 
 def _flat(config: Config) -> dict[str, Any]:
     """All settings by dotted name."""
-    sections = config.to_dict()
-    flat = {"recipe": sections.pop("recipe")}
-    for section, values in sections.items():
-        flat |= {f"{section}.{key}": value for key, value in values.items()}
+    flat: dict[str, Any] = {"recipe": config.recipe}
+    for setting in settings().values():
+        flat[setting.name] = getattr(getattr(config, setting.section), setting.key)
     return flat
 
 
@@ -225,5 +224,4 @@ def _stored_id(directory: Path, service: str) -> str | None:
 
 
 def _store_id(directory: Path, service: str, identity: str) -> None:
-    with replacing(directory / f"{service}.json") as temporary:
-        temporary.write_text(json.dumps({"run": identity}), encoding="utf-8")
+    write_json(directory / f"{service}.json", {"run": identity})

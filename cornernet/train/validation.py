@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from cornernet.data.coco import CocoDataset
 from cornernet.inference.evaluate import Evaluation, evaluate, shown_metric
 from cornernet.inference.matching import match_split
+from cornernet.inference.review import review
 from cornernet.inference.thresholds import best_thresholds
 from cornernet.structures import NO_THRESHOLDS, Thresholds
 from cornernet.train.log import RunLog
@@ -23,10 +24,12 @@ class Validation(NamedTuple):
     Attributes:
         metrics: COCO's numbers.
         thresholds: scores at which F1 is highest.
+        review: what a report shows of it; see `inference.review`.
     """
 
     metrics: dict[str, float]
     thresholds: Thresholds = NO_THRESHOLDS
+    review: dict[str, Any] | None = None
 
 
 class _Interrupted(Exception):
@@ -83,8 +86,11 @@ def validate(
     metrics = evaluation.metrics
     numbers = "  ".join(f"{name} {shown_metric(value)}" for name, value in metrics.items())
     log.say(f"epoch {trainer.epoch}/{trainer.config.train.epochs}  validation  {numbers}")
-    thresholds = best_thresholds(match_split(dataset, found), dataset.classes)
-    return Validation(metrics, thresholds)
+    matches = match_split(dataset, found)
+    thresholds = best_thresholds(matches, dataset.classes)
+    reviewed = review(dataset, found, evaluation, matches, thresholds)
+    position = {"step": trainer.step, "epoch": trainer.epoch}
+    return Validation(metrics, thresholds, position | reviewed)
 
 
 def note_best(trainer: Trainer, metrics: dict[str, float]) -> bool:

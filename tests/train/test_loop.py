@@ -59,7 +59,7 @@ def test_a_run_leaves_its_files(shapes: Path, tmp_path: Path) -> None:
     names = {path.name for path in output.iterdir()} - {"tensorboard"}
     assert names == {
         "config.yaml", "metrics.jsonl", "last.pt", "checkpoint-12.pt", "best.pt", "curves.png",
-        "predictions.png",
+        "predictions.png", "evaluation.json", "environment.json",
     }  # fmt: skip
     assert set(metrics) >= {"AP", "AP50", "AR100"}
 
