@@ -19,6 +19,8 @@ RULES = (Rule("bbox_head.*", "head.*"),)
 _UNUSED_BLOCK = "backbone.inters.0.*"
 # Widths that MMDetection writes into its head and that no setting of it changes.
 _POOL_CHANNELS, _HEAD_CHANNELS = 128, 256
+# Settings of which it knows only what is our default.
+_KINDS = ("parts", "stem_stride", "block", "upsampling", "corner_pooling", "branch_kernel")
 
 MMDETECTION = Layout(
     "MMDetection",
@@ -46,10 +48,16 @@ def to_mmdet(
     Raises:
         UserError: MMDetection has no such network.
     """
-    if model.parts != ["corners"]:
+    usual = ModelConfig()
+    different = [
+        f"model.{name} {getattr(model, name)!r} instead of {getattr(usual, name)!r}"
+        for name in _KINDS
+        if getattr(model, name) != getattr(usual, name)
+    ]
+    if different:
         raise UserError(
-            f"{source}: expected a network whose model.parts are ['corners'], as MMDetection's "
-            f"are, found {model.parts}; this network cannot go there"
+            f"{source}: expected a CornerNet as MMDetection has it, found {', '.join(different)}; "
+            "MMDetection cannot hold this network"
         )
     widths = (model.pool_channels, model.head_channels)
     if widths != (_POOL_CHANNELS, _HEAD_CHANNELS):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cornernet.config import load_recipe
 from cornernet.model.detector import Detector, count_parameters
 from cornernet.weights.file import read_weights
 from tests.golden.family.recipe import Family, Keys, published_state
@@ -16,6 +17,12 @@ from tests.golden.family.recipe import Family, Keys, published_state
 # The file's name of each network, and the classes whose heat-maps are kept there.
 NETWORKS = {"squeeze": "squeeze_net", "center52": "center52_net", "center104": "center104_net",
             "saccade": "saccade_net"}  # fmt: skip
+RECIPES = {
+    "squeeze": "cornernet_squeeze",
+    "center52": "centernet52",
+    "center104": "centernet104",
+    "saccade": "cornernet_saccade",
+}
 CLASSES = slice(None, None, 7)
 CHANNELS = slice(None, None, 32)
 
@@ -59,6 +66,8 @@ def test_maps_of_all_stacks(
     path = tmp_path / "network.pkl"
     torch.save(state, path, _use_new_zipfile_serialization=False)
     weights, _ = read_weights(path)
+    # What it is fine-tuned by, apart from the data.
+    assert weights.config == load_recipe(RECIPES[network])
     model = weights.build_model()
     assert count_parameters(model) == golden.meta["parameters"]
     # The golden network takes colours in the order BGR, without a normalisation.
