@@ -94,20 +94,25 @@ def of_images(found: OfView, geometry: Tensor, config: TestConfig) -> list[OfVie
     Returns:
         With `test.flip` what was found in the mirror images, then in the images; N rows each.
     """
-    candidates, number = found.candidates, geometry.shape[0]
+    candidates, copies = found.candidates, 2 if config.flip else 1
     boxes = to_original(candidates.boxes, geometry, config.flip)
     kept = (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
     if config.max_outside:
         kept &= ~reaches_outside(candidates.boxes, geometry, config.max_outside)
     labels = torch.where(kept, candidates.labels, -1)
-    parts = [tensor.split(number) for tensor in (boxes, candidates.scores, labels)]
+    parts = [_by_copy(tensor, copies) for tensor in (boxes, candidates.scores, labels)]
     results = [OfView(Candidates(*tensors), {}) for tensors in zip(*parts, strict=True)]
     for name, (points, scores, classes) in found.keypoints.items():
         places = to_original(points.repeat(1, 1, 2), geometry, config.flip)[..., :2]
-        parts = [tensor.split(number) for tensor in (places, scores, classes)]
+        parts = [_by_copy(tensor, copies) for tensor in (places, scores, classes)]
         for result, tensors in zip(results, zip(*parts, strict=True), strict=True):
             result.keypoints[name] = Keypoints(*tensors)
     return results
+
+
+def _by_copy(tensor: Tensor, copies: int) -> tuple[Tensor, ...]:
+    """The rows of mirror images and of images; not by `split`, which ONNX has for lists alone."""
+    return tensor.unflatten(0, (copies, -1)).unbind(0)
 
 
 def to_host(found: Candidates) -> list[Detections]:

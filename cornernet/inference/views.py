@@ -163,7 +163,7 @@ def to_original(boxes: Tensor, geometry: Tensor, mirrored: bool = False) -> Tens
     boxes = torch.minimum(((boxes - origin) / scale).clamp_min(0), limits)
     if not mirrored:
         return boxes
-    flipped, plain = boxes.chunk(2)
+    flipped, plain = boxes.unflatten(0, (2, -1)).unbind(0)
     width = geometry[:, None, 4]
     x1, y1, x2, y2 = flipped.unbind(2)
     return torch.cat([torch.stack([width - x2, y1, width - x1, y2], 2), plain])
