@@ -53,7 +53,7 @@ def test_commands_are_understood(text: str) -> None:
     lines = re.findall(r"^(?:torchrun .* -m )?cornernet (\w.*)$", text.replace("\\\n", " "), re.M)
     lines += re.findall(r"`cornernet ([a-z]+ [^`…]+)`", text)
     for line in lines:
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.partition(" > ")[0], comments=True)  # not the shell's part
         if words[-1] in ("--help", "-h") or words[0].isupper() or "RECIPE" in words:
             continue
         arguments, settings = parse(words)

@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from cornernet.api import CornerNet
     from cornernet.inference.sources import expand_sources
+    from cornernet.runtime.processes import terminated_as_interrupted
     from cornernet.runtime.terminal import console, image_progress
     from cornernet.runtime.threads import apply_threads
 
@@ -80,11 +81,11 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
     images = sum(source.kind == "image" for source in sources.found)
-    total = images if images == len(sources.found) else None
     with ExitStack() as stack:
+        stack.enter_context(terminated_as_interrupted())
         records = [stack.enter_context(record) for record in _records(arguments)]
         sheet = stack.enter_context(_Sheet(arguments.sheet))
-        progress = stack.enter_context(image_progress("images", total, console(error=True)))
+        progress = stack.enter_context(image_progress("images", images, console(error=True)))
         job = _Job(detector, targets, records, sheet, progress, _printed(arguments))
         for note in sources.notes:
             job.say(note)
@@ -176,9 +177,9 @@ class _Job:
                     self._predict_video(source, every)
         finally:
             seconds = time.perf_counter() - start
-            speed = f"{self._images / seconds:.1f} images/s" if seconds else ""
             self.say(
-                f"{self._images} images, {self._objects} objects found in {seconds:.1f} s ({speed})"
+                f"{_count(self._images, 'image')}, {_count(self._objects, 'object')} found in "
+                f"{seconds:.1f} s ({self._images / seconds:.1f} images/s)"
             )
 
     def _predict_images(self, sources: Sequence[Source]) -> None:
@@ -220,6 +221,7 @@ class _Job:
                 video = open_video(source.name, every)
                 stack.enter_context(video)
                 name = video.name
+                self._progress.expect(video.total)
                 writer = None
                 if target is not None:
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -229,11 +231,13 @@ class _Job:
                     if writer is not None and drawn is not None:
                         writer.write(drawn, prediction.time if video.live else None)
                     frames, objects = frames + 1, objects + len(prediction)
+                if video.live:
+                    self.say(f"{shown(name)}: the stream has ended")
         except UserError as error:
             self.refused.append(str(error))
         finally:
             where = "" if target is None or not frames else f" → {shown(str(target))}"
-            self.say(f"{shown(name)}: {frames} frames, {objects} found{where}")
+            self.say(f"{shown(name)}: {_count(frames, 'frame')}, {objects} found{where}")
 
     def _take(self, prediction: Prediction) -> np.ndarray | None:
         """Record a prediction, and draw it if it is to be seen."""
@@ -249,6 +253,10 @@ class _Job:
         drawn = np.asarray(prediction.plot())
         self._sheet.add(prediction, drawn)
         return drawn
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class _Sheet:

@@ -169,6 +169,7 @@ class LiveVideo:
     """
 
     live = True
+    fps: float
 
     def __init__(self, source: str | int, every: int = 1) -> None:
         source = str(source)
@@ -180,17 +181,21 @@ class LiveVideo:
         self._fps: float | None = None
         self._ended = False
         self._stop = False
-        threading.Thread(target=self._read, args=(source,), daemon=True, name="video").start()
+        self._thread = threading.Thread(
+            target=self._read, args=(source,), daemon=True, name="video"
+        )
+        self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._fps is not None or self._ended, OPEN_SECONDS)
-            if self._fps is None:
-                self._stop = True
-                why = "cannot be opened" if self._ended else f"is silent for {OPEN_SECONDS:g} s"
-                raise UserError(
-                    f"{self.name}: expected a camera or stream, found one that {why}; check that "
-                    "it is there and that no other program uses it"
-                )
-            self.fps: float = self._fps / every
+            fps, ended = self._fps, self._ended
+        if fps is None:
+            self.close()
+            why = "cannot be opened" if ended else f"is silent for {OPEN_SECONDS:g} s"
+            raise UserError(
+                f"{self.name}: expected a camera or stream, found one that {why}; check that it "
+                "is there and that no other program uses it"
+            )
+        self.fps = fps / every
 
     def _read(self, source: str) -> None:
         """Keep the newest frame; in a thread of its own."""
@@ -242,7 +247,14 @@ class LiveVideo:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the camera; must be called, as by a `with`, before the program ends."""
         self._stop = True
+        # A thread that comes back from OpenCV while Python ends would abort the process. OpenCV
+        # has limits of its own, which began before this one.
+        self._thread.join(READ_SECONDS)
 
 
 def open_video(source: str | os.PathLike[str] | int, every: int = 1) -> Video | LiveVideo:

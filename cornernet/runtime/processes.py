@@ -6,6 +6,9 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # They ask a run to stop: from a scheduler or torchrun, Ctrl-C, and from Slurm before a time limit.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -30,6 +33,22 @@ def end_with_parent(by: signal.Signals = signal.SIGKILL) -> bool:
         return ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0) == 0
     except (OSError, AttributeError):  # a system library without it
         return False
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM interrupt what is done inside as Ctrl-C does, so that it ends its files.
+
+    Signals reach a program's main thread only; in others nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def start_time(process: int) -> int | None:

@@ -17,7 +17,6 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -55,13 +54,18 @@ class _SpeedColumn(ProgressColumn):
 class ImageProgress:
     """Counts images that are done; see `image_progress`."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress, task: Task) -> None:
         self._progress = progress
         self._task = task
 
     def __call__(self, images: int = 1) -> None:
         """Count images that have just been done."""
-        self._progress.advance(self._task, images)
+        self._progress.advance(self._task.id, images)
+
+    def expect(self, images: int | None) -> None:
+        """Count images that have just become known as still to be done; None: an unknown number."""
+        total = self._task.total
+        self._task.total = None if images is None or total is None else total + images
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Print lines, as `text.say` does, above the bar where they would run into it."""
@@ -101,5 +105,5 @@ def image_progress(title: str, total: int | None, console: Console) -> Iterator[
         redirect_stdout=False,
         redirect_stderr=False,
     ) as progress:
-        task = progress.add_task(shown(title), total=total)
-        yield ImageProgress(progress, task)
+        progress.add_task(shown(title), total=total)
+        yield ImageProgress(progress, progress.tasks[0])

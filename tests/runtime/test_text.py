@@ -6,6 +6,7 @@ import io
 import re
 
 import pytest
+from rich.console import Console
 
 from cornernet.runtime.terminal import console, image_progress
 from cornernet.runtime.text import say, shown
@@ -44,14 +45,35 @@ def test_a_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out)
 
 
-def test_progress_shows_the_title_as_it_is_and_the_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the file for a terminal
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
+    """A console that takes a buffer for a terminal."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    terminal = console()
-    terminal.file, terminal.is_interactive, terminal.width = io.StringIO(), True, 200
+    made = console()
+    made.file, made.is_interactive, made.width = io.StringIO(), True, 200
+    return made
+
+
+def shown_in(terminal: Console) -> str:
+    assert isinstance(terminal.file, io.StringIO)
+    return terminal.file.getvalue()
+
+
+def test_progress_shows_the_title_as_it_is_and_the_speed(terminal: Console) -> None:
     with image_progress(HOSTILE, 4, terminal) as done:
         done(2)
         done(2)
-    shown_text = terminal.file.getvalue()
-    assert ESCAPED in shown_text and "4/4" in shown_text and "images/s" in shown_text
-    assert "\x07" not in shown_text and "\x9b" not in shown_text
+    text = shown_in(terminal)
+    assert ESCAPED in text and "4/4" in text and "images/s" in text
+    assert "\x07" not in text and "\x9b" not in text
+
+
+@pytest.mark.parametrize(("later", "shown"), [(3, "2/7"), (None, "2/?")])
+def test_progress_expects_what_becomes_known(
+    terminal: Console, later: int | None, shown: str
+) -> None:
+    with image_progress("images", 4, terminal) as done:
+        done(2)
+        done.expect(later)
+    assert shown in shown_in(terminal)
