@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
 
     config = _configuration(arguments, words)
     apply_threads(config.runtime.threads)
-    world = start_world(arguments.device)
+    world = start_world(arguments.device, config.train.timeout_minutes)
     try:
         if arguments.find_batch:
             split, _ = training_splits(config, arguments.data)

@@ -19,7 +19,7 @@ from cornernet.model.fuse import FusedDetector
 from cornernet.report.curves import save_curves
 from cornernet.report.draw import draw_detections
 from cornernet.report.sheet import save_sheet
-from cornernet.runtime.distributed import World
+from cornernet.runtime.distributed import World, peers
 from cornernet.runtime.files import remove_stale, write_json
 from cornernet.train.checkpoints import Checkpoints
 from cornernet.train.continuing import continued, facts
@@ -70,7 +70,7 @@ def train(
 
     Raises:
         UserError: bad data, settings or directory, found before anything is written; or a loss that
-            is not finite, or a file that cannot be written.
+            is not finite, a file that cannot be written, or another process that does not answer.
         RunStopped: a signal asked for it.
     """
     request = StopRequest("TORCHELASTIC_RUN_ID" in os.environ)
@@ -83,7 +83,7 @@ def train(
         check_evaluator(config.test.evaluator)
     training_split, validation_split = training_splits(config, data)
     config = resolved(config, training_split)
-    with ExitStack() as stack:
+    with peers(world, config.train.timeout_minutes), ExitStack() as stack:
 
         def lock() -> None:
             stack.callback(RunLock(directory.lock).release)

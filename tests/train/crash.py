@@ -134,18 +134,24 @@ def _child(
     os.ftruncate(stream, 0)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
+    from cornernet.errors import UserError
     from cornernet.runtime.distributed import end_world, start_world
     from cornernet.train.loop import train
     from cornernet.train.signals import RunStopped
 
     if prepare is not None:
         prepare(*arguments)
-    world = start_world("cpu")
+    config = config_from_dict(_VALUES, list(words))
+    world = start_world("cpu", config.train.timeout_minutes)
     try:
-        train(config_from_dict(_VALUES, list(words)), data, output, world, resume)
+        train(config, data, output, world, resume)
     except RunStopped as stop:
         print(stop, flush=True)
         os._exit(75)
+    except UserError as error:
+        print(error, flush=True)
+        end_world()
+        os._exit(2)
     end_world()
 
 
