@@ -7,12 +7,15 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cornernet.runtime.processes import is_alive
+
+_ABANDONED_SECONDS = 3600
 
 
 @contextmanager
@@ -51,16 +54,24 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_stale(directory: Path) -> list[str]:
-    """Remove the temporary files that writers of this host have left by dying; return their names.
+    """Remove the temporary files that writers have left by dying; return their names.
 
-    For a process that has not begun to write in the directory: what carries its own id is of a
-    dead process that had the same one.
+    Those of this host are known by their process; those of other hosts are removed when nothing
+    has been written to them for an hour. For a process that has not begun to write in the
+    directory: what carries its own id is of a dead process that had the same one.
     """
-    pattern = re.compile(rf"\..+\.{re.escape(host_name())}\.(\d+)\.tmp")
+    pattern = re.compile(r"\..+\.([\w-]+)\.(\d+)\.tmp")
     removed = []
     for path in directory.iterdir():
         match = pattern.fullmatch(path.name)
-        if match and (int(match[1]) == os.getpid() or not is_alive(int(match[1]))):
+        if match is None:
+            continue
+        process = int(match[2])
+        if match[1] == host_name():
+            stale = process == os.getpid() or not is_alive(process)
+        else:
+            stale = time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+        if stale:
             path.unlink(missing_ok=True)
             removed.append(path.name)
     return sorted(removed)

@@ -15,6 +15,7 @@ from torch import Tensor
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
 from cornernet.structures import NO_THRESHOLDS, Thresholds
+from cornernet.train.lock import RunLock
 from cornernet.train.run_directory import RunDirectory
 from cornernet.train.trainer import Trainer
 from cornernet.weights.file import Weights, save_weights
@@ -32,6 +33,7 @@ class Checkpoints:
         trainer: whose state is saved.
         classes: names by label.
         facts: what every checkpoint of the run says of it besides its state.
+        lock: of the directory; None in a process that does not write there.
         last_step: of the checkpoint that is last.pt now; None where there is none, or a damaged
             one, which is not worth keeping.
     """
@@ -42,12 +44,14 @@ class Checkpoints:
         trainer: Trainer,
         classes: list[str],
         facts: dict[str, Any],
+        lock: RunLock | None = None,
         last_step: int | None = None,
     ) -> None:
         self.directory = directory
         self._trainer = trainer
         self._classes = classes
         self._facts = facts
+        self._lock = lock
         self._last_step = last_step
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -112,8 +116,10 @@ class Checkpoints:
         """Raise what has kept the writer from writing.
 
         Raises:
-            UserError: such as a full disk.
+            UserError: such as a full disk, or that another process has taken the lock over.
         """
+        if self._lock is not None:
+            self._lock.check()
         if self._error is not None:
             error, self._error = self._error, None
             raise error

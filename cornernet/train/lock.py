@@ -7,20 +7,28 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cornernet.errors import UserError
 from cornernet.runtime.processes import is_alive, start_time
 
+BEAT_SECONDS = 10.0
+SILENCE_SECONDS = 60.0
+
 
 class RunLock:
     """A file that names the process which writes to a run directory, and that is locked by it.
 
     The system drops a process's lock when the process ends, however it ends, so a lock that a dead
-    process of this host has left is taken over. Of another host's process nothing is known: its
-    file is refused. Loader processes do not inherit the lock.
+    process of this host has left is taken over. Other hosts may not see it: for them the owner
+    writes a number into the file, a higher one every `BEAT_SECONDS`. A lock of another host whose
+    number stays the same for `SILENCE_SECONDS` is taken over. Loader processes do not inherit the
+    lock.
 
     Args:
         path: the file; its directory exists.
@@ -31,6 +39,7 @@ class RunLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lost = False
         try:
             self._file = self._acquired()
         except OSError as error:
@@ -40,20 +49,56 @@ class RunLock:
                 field="output",
             ) from None
         process = os.getpid()
-        owner = {
+        self._owner: dict[str, Any] = {
             "host": socket.gethostname(),
             "pid": process,
             "started": time.strftime("%Y-%m-%d %H:%M:%S"),
             "start_time": start_time(process),
+            "beat": 0,
         }
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps(owner).encode(), 0)
+        self._write()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lock", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise an error if another process has taken the lock over.
+
+        Raises:
+            UserError: it has, after this one was stopped or cut off from the file for long.
+        """
+        if self._lost:
+            raise UserError(
+                f"must be a directory that no other process writes to, but {self.path} has been "
+                "taken over by another process, since this one gave no sign of life for "
+                f"{SILENCE_SECONDS:g} seconds; that one goes on with the run",
+                field="output",
+            )
 
     def release(self) -> None:
         """Remove the file and with it the lock."""
+        self._ended.set()
+        self._thread.join()
         # In this order: once unlocked, the file may be another process's.
-        self.path.unlink(missing_ok=True)
+        if not self._lost:
+            self.path.unlink(missing_ok=True)
         os.close(self._file)
+
+    def _write(self) -> None:
+        content = json.dumps(self._owner).encode()
+        os.pwrite(self._file, content, 0)
+        os.ftruncate(self._file, len(content))
+        os.fsync(self._file)
+
+    def _beat(self) -> None:
+        """Show that this process lives, until it releases the lock or another one has taken it."""
+        while not self._ended.wait(BEAT_SECONDS):
+            with suppress(OSError):  # a network file system may be away for a while
+                if not self._is_current(self._file) or _owner(self._file) != self._owner:
+                    self._lost = True
+                    return
+                self._owner = self._owner | {"beat": self._owner["beat"] + 1}
+                self._write()
 
     def _acquired(self) -> int:
         """The open, locked file."""
@@ -95,15 +140,42 @@ class RunLock:
         if not owner:
             return
         if owner.get("host") != socket.gethostname():
-            raise self._refusal(
-                owner,
-                f"if it no longer runs there, which cannot be seen from here, delete {self.path}",
-            )
+            if "beat" not in owner:  # an older version's
+                raise self._refusal(
+                    owner,
+                    "if it no longer runs there, which cannot be seen from here, delete "
+                    f"{self.path}",
+                )
+            self._await_silence(file, owner)
+            return
         process = owner.get("pid")
         if supported or not isinstance(process, int) or not is_alive(process):
             return
         if start_time(process) == owner.get("start_time"):
             raise self._refusal(owner, "wait until it ends, or stop it")
+
+    def _await_silence(self, file: int, owner: dict[str, Any]) -> None:
+        """Wait long enough to know that another host's process no longer lives.
+
+        Raises:
+            UserError: it does.
+        """
+        warnings.warn(
+            f"{self.path} is held by process {owner.get('pid')} on {owner.get('host')}; waiting "
+            f"{SILENCE_SECONDS:g} seconds to see whether it lives",
+            stacklevel=2,
+        )
+        deadline = time.monotonic() + SILENCE_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(min(1.0, SILENCE_SECONDS / 10))
+            # Opened again, since network file systems look for changes when a file is opened.
+            now = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                changed = _owner(now) != owner
+            finally:
+                os.close(now)
+            if changed:
+                raise self._refusal(owner, "wait until it ends, or stop it")
 
     def _refusal(self, owner: dict[str, Any], advice: str) -> UserError:
         who = "another process"

@@ -84,9 +84,11 @@ def train(
     training_split, validation_split = training_splits(config, data)
     config = resolved(config, training_split)
     with peers(world, config.train.timeout_minutes), ExitStack() as stack:
+        locks: list[RunLock] = []
 
         def lock() -> None:
-            stack.callback(RunLock(directory.lock).release)
+            locks.append(RunLock(directory.lock))
+            stack.callback(locks[0].release)
             if not resumes:
                 directory.check_free()  # another run may have just been here
 
@@ -108,19 +110,21 @@ def train(
             record_environment(
                 directory.environment, run.trainer.step, world, run.trainer.precision
             )
-        return _finish(run, directory, training_split, validation_split, checkpoint, request)
+        splits = (training_split, validation_split)
+        return _finish(run, directory, splits, checkpoint, request, locks[0] if locks else None)
 
 
 def _finish(
     run: Run,
     directory: RunDirectory,
-    training_split: CocoDataset,
-    validation_split: CocoDataset,
+    splits: tuple[CocoDataset, CocoDataset],
     checkpoint: Checkpoint | None,
     request: StopRequest,
+    lock: RunLock | None,
 ) -> dict[str, float]:
     """All epochs that are to come; returns the metrics of the best weights."""
     trainer, world, config = run.trainer, run.trainer.world, run.trainer.config
+    training_split, validation_split = splits
     # Older versions made their checkpoints after validation.
     validated = checkpoint is None or checkpoint.training.get("validated", True)
     log = RunLog(
@@ -133,6 +137,7 @@ def _finish(
         trainer,
         training_split.classes,
         facts(run.steps, checkpoint),
+        lock,
         trainer.step if is_last else None,
     )
     started = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
 from cornernet.runtime.distributed import World
 from cornernet.runtime.files import host_name, remove_stale, replacing
+from cornernet.train.lock import RunLock
 from cornernet.train.loop import train
 from cornernet.train.run_directory import RunDirectory
 from cornernet.train.trainer import Trainer
@@ -219,15 +221,18 @@ def dead_process() -> int:
     return process.pid
 
 
-def test_temporary_files_of_dead_processes_of_this_host_are_removed(tmp_path: Path) -> None:
+def test_temporary_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
     dead, host = dead_process(), host_name()
     stale = {f".last.pt.{host}.{dead}.tmp", f".best.pt.{host}.{os.getpid()}.tmp"}
     others = {
         f".last.pt.{host}.{os.getppid()}.tmp", f".last.pt.other-{host}.{dead}.tmp", "notes.tmp",
         f"last.pt.{host}.{dead}.tmp",
     }  # fmt: skip
+    abandoned = f".best.pt.other-{host}.{dead}.tmp"
+    stale.add(abandoned)
     for name in stale | others:
         (tmp_path / name).write_text("")
+    os.utime(tmp_path / abandoned, (time.time() - 4000,) * 2)
     assert set(remove_stale(tmp_path)) == stale
     assert {path.name for path in tmp_path.iterdir()} == others
 
@@ -345,6 +350,69 @@ def test_a_lock_of_another_host_is_refused_with_what_to_do(run: Path, shapes: Pa
     with pytest.raises(UserError, match=r"on elsewhere.*delete .*lock"):
         train(small_config("--train.epochs=2"), shapes, run, CPU, resume="auto")
     assert (run / "lock").exists()
+
+
+def test_a_silent_lock_of_another_host_is_taken_over(
+    run: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a machine that is gone: a container that was killed and started elsewhere."""
+    monkeypatch.setattr("cornernet.train.lock.SILENCE_SECONDS", 0.3)
+    write_lock(run, host="elsewhere", beat=5)
+    with pytest.warns(UserWarning, match="on elsewhere; waiting 0.3 seconds"):
+        train(small_config("--train.epochs=2"), shapes, run, CPU, resume="auto")
+    assert not (run / "lock").exists()
+
+
+def test_a_lock_of_another_host_that_beats_is_refused(
+    run: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cornernet.train.lock.SILENCE_SECONDS", 5.0)
+    beats = itertools.count()
+    sleep = time.sleep
+
+    def beat(seconds: float) -> None:
+        write_lock(run, host="elsewhere", beat=next(beats))
+        sleep(0.01)
+
+    write_lock(run, host="elsewhere", beat=-1)
+    monkeypatch.setattr("cornernet.train.lock.time.sleep", beat)
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(UserError, match="on elsewhere.*wait until it ends") as error,
+    ):
+        train(small_config("--train.epochs=2"), shapes, run, CPU, resume="auto")
+    assert error.value.field == "output" and (run / "lock").exists()
+
+
+def test_a_lock_beats_and_says_when_another_process_has_taken_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cornernet.train.lock.BEAT_SECONDS", 0.02)
+    lock = RunLock(tmp_path / "lock")
+    seen: set[str] = set()
+    deadline = time.monotonic() + 20
+    while len(seen) < 3 and time.monotonic() < deadline:
+        seen.add((tmp_path / "lock").read_text())
+    assert len({json.loads(text)["beat"] for text in seen if text}) >= 2
+    lock.check()
+    write_lock(tmp_path, host="elsewhere", beat=0)
+    while lock._thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with pytest.raises(UserError, match="taken over by another process"):
+        lock.check()
+    lock.release()
+    assert "elsewhere" in (tmp_path / "lock").read_text()  # it is the other's file
+
+
+def test_a_run_whose_lock_is_taken_ends(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(self: RunLock) -> None:
+        raise UserError("taken over", field="output")
+
+    monkeypatch.setattr(RunLock, "check", taken)
+    with pytest.raises(UserError, match="taken over"):
+        train(small_config(), shapes, tmp_path / "run", CPU)
 
 
 def test_a_lock_cut_short_by_a_crash_is_taken_over(run: Path, shapes: Path) -> None:
