@@ -140,6 +140,8 @@ class LossConfig:
         focal_beta: exponent of the penalty reduction around corners.
         gaussian_iou: corners moved within the Gaussian's radius still give boxes of at least this
             overlap with the ground truth.
+        radius_formula: year of the formula of this radius: 2019, or 2018, before CornerNet
+            corrected it, with which CenterNet was trained; that one gives larger radii.
         pull_weight: weight of pulling both embeddings of an object together.
         push_weight: weight of pushing the embeddings of different objects apart.
         offset_weight: weight of the offset loss.
@@ -160,6 +162,7 @@ class LossConfig:
     focal_alpha: float = 2.0
     focal_beta: float = 4.0
     gaussian_iou: float = 0.3
+    radius_formula: int = 2019
     pull_weight: float = 0.1
     push_weight: float = 0.1
     offset_weight: float = 1.0
@@ -179,6 +182,11 @@ class LossConfig:
             0 < self.gaussian_iou < 1,
             "loss.gaussian_iou",
             f"must be an overlap between 0 and 1, got {self.gaussian_iou}",
+        )
+        require(
+            self.radius_formula in (2018, 2019),
+            "loss.radius_formula",
+            f"must be 2018 or 2019, got {self.radius_formula}",
         )
 
 

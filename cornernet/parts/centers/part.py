@@ -43,6 +43,7 @@ class Centers(Part):
             map_size,
             config.gaussian_iou,
             ignored,
+            str(config.radius_formula),
         )
 
     def counts(self, targets: CenterTargets) -> Tensor:

@@ -19,6 +19,7 @@ def build_targets(
     map_size: tuple[int, int],
     gaussian_iou: float,
     ignored: Tensor | None = None,
+    radius_formula: str = "2019",
 ) -> CenterTargets:
     """Targets of a batch; see `cornernet_ops.center_targets` for the definition.
 
@@ -31,12 +32,12 @@ def build_targets(
         gaussian_iou: overlap that boxes keep whose corners are moved within the Gaussian's radius,
             which is the radius around centres, too.
         ignored: see `CenterTargets`.
+        radius_formula: of that radius; see `cornernet_ops.corner_targets`.
     """
     joint = torch.cat(list(boxes)).float()
     center = (joint[:, :2] + joint[:, 2:]) / 2
     index = image_index(boxes)
-    heat, offset, mask, cell = draw_center_targets(
-        joint, labels, index, num_classes, image_size, map_size, gaussian_iou
-    )
+    sizes = (num_classes, image_size, map_size, gaussian_iou, radius_formula)
+    heat, offset, mask, cell = draw_center_targets(joint, labels, index, *sizes)
     lost = fractions(center, cell, image_size, map_size)
     return CenterTargets(heat, offset, mask, index, cell, lost, ignored)

@@ -41,6 +41,7 @@ class Corners(Part):
             config.gaussian_iou,
             ignored,
             (batch.difficult_boxes, batch.difficult_labels),
+            str(config.radius_formula),
         )
 
     def counts(self, targets: Targets) -> Tensor:

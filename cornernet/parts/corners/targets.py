@@ -20,6 +20,7 @@ def build_targets(
     gaussian_iou: float = 0.3,
     ignored: Tensor | None = None,
     difficult: tuple[Sequence[Tensor], Sequence[Tensor]] = ((), ()),
+    radius_formula: str = "2019",
 ) -> Targets:
     """Targets of a batch.
 
@@ -35,11 +36,13 @@ def build_targets(
         ignored: see `Targets`.
         difficult: boxes and labels of objects whose corners are not learnt, as `boxes` and
             `labels`; empty where no image has any.
+        radius_formula: of the Gaussian's radius; see `cornernet_ops.corner_targets`.
     """
 
     def draw(boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[Tensor, ...]:
         joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
-        return draw_targets(joint, labels, index, num_classes, image_size, map_size, gaussian_iou)
+        sizes = (num_classes, image_size, map_size, gaussian_iou, radius_formula)
+        return draw_targets(joint, labels, index, *sizes)
 
     joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
     tl_heat, br_heat, tl_offset, br_offset, tl_mask, br_mask, tl_cell, br_cell = draw(boxes, labels)
