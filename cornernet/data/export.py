@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
@@ -15,6 +15,7 @@ import yaml
 
 from cornernet.data import checks
 from cornernet.data.coco import used_classes
+from cornernet.data.formats.exact import box_to_voc, box_to_yolo
 from cornernet.data.images import image_size
 from cornernet.data.parse import Record
 from cornernet.data.reader import Split, read_splits
@@ -42,9 +43,24 @@ def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], to: 
     Raises:
         UserError: the data cannot be used, or the directory is there already.
     """
-    directory = Path(target)
-    if directory.exists():
-        raise UserError(f"{directory}: expected a new directory, found one; choose another name")
+    splits, lines = usable_splits(source, target)
+    return lines + write_dataset(target, splits, to)
+
+
+def usable_splits(
+    source: str | os.PathLike[str], target: str | os.PathLike[str]
+) -> tuple[dict[str, Split], list[str]]:
+    """All splits of a dataset that is going to be written again, and a line for what is left out.
+
+    Args:
+        source: the data directory.
+        target: where it will be written.
+
+    Raises:
+        UserError: the data cannot be used, or the directory is there already.
+    """
+    if Path(target).exists():
+        raise UserError(f"{target}: expected a new directory, found one; choose another name")
     splits = read_splits(source)
     lines = []
     for split in splits.values():
@@ -52,12 +68,40 @@ def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], to: 
         lines += [
             f"left out: {issue}" for issue in split.issues if issue.kind.severity == "dropped"
         ]
+    return splits, lines
+
+
+def write_dataset(
+    target: str | os.PathLike[str], splits: Mapping[str, Split], to: str
+) -> list[str]:
+    """Write splits to a new directory, which appears when it is complete.
+
+    Args:
+        target: the new directory.
+        splits: by name.
+        to: one of `FORMATS`.
+
+    Returns:
+        A line for each split, and for what was left out or cannot be written as it is.
+
+    Raises:
+        UserError: the directory cannot be written, or the layout cannot hold the data.
+    """
+    directory = Path(target)
     used = {name for split in splits.values() for name in used_classes(split.parsed)}
     listed = [name for split in splits.values() for name in split.parsed.classes]
     classes = [name for name in dict.fromkeys(listed) if name in used or not used]
+    lines = []
+    if unused := [name for name in dict.fromkeys(listed) if name not in classes]:
+        lines.append(f"left out: categories without an object: {checks.quoted(unused)}")
     try:
         with new_folder(directory) as unfinished:
             lines += FORMATS[to](unfinished, splits, classes)
+    except UnicodeError as error:
+        raise UserError(
+            f"{directory}: expected names of files and classes that are text, found '{error}'; "
+            "rename them"
+        ) from None
     except OSError as error:
         raise UserError(
             f"{error.filename or directory}: expected to write here, got the system's error "
@@ -151,9 +195,19 @@ def _write_voc(root: Path, splits: Mapping[str, Split], classes: list[str]) -> l
             ElementTree(tree).write(path, encoding="utf-8")
         stems = "".join(f"{Path(name).stem}\n" for name in named)
         (lists / f"{split_name}.txt").write_text(stems, encoding="utf-8")
+    _refuse_controls(classes)
     (root / "labels.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
     crowds = _count(splits, lambda record: record.truth.crowds)
     return [f"{crowds} crowds are written as difficult objects"] if crowds else []
+
+
+def _refuse_controls(classes: list[str]) -> None:
+    for name in classes:
+        if any(ord(character) < 32 for character in name):
+            raise UserError(
+                f"expected names of classes that XML can hold, found {name!r}; rename it, or "
+                "choose another layout"
+            )
 
 
 def _voc_tree(name: str, record: Record, classes: list[str]) -> Element:
@@ -163,15 +217,14 @@ def _voc_tree(name: str, record: Record, classes: list[str]) -> Element:
     for key, value in (("width", record.info.width), ("height", record.info.height), ("depth", 3)):
         SubElement(size, key).text = str(value)
     truth = record.truth
-    for place, (x, y, width, height) in enumerate(truth.boxes.tolist()):
+    for place, given in enumerate(truth.boxes.tolist()):
         item = SubElement(tree, "object")
         SubElement(item, "name").text = classes[truth.labels[place]]
         difficult = bool(truth.ignored[place] or truth.crowds[place])
         SubElement(item, "difficult").text = str(int(difficult))
         box = SubElement(item, "bndbox")
-        corners = {"xmin": x + 1, "ymin": y + 1, "xmax": x + width, "ymax": y + height}
-        for key, number in corners.items():
-            SubElement(box, key).text = f"{number:.0f}" if number.is_integer() else repr(number)
+        for key, text in zip(("xmin", "ymin", "xmax", "ymax"), box_to_voc(given), strict=True):
+            SubElement(box, key).text = text
     return tree
 
 
@@ -188,7 +241,15 @@ def _write_yolo(root: Path, splits: Mapping[str, Split], classes: list[str]) -> 
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     (root / "data.yaml").write_text(text, encoding="utf-8")
     left_out = _count(splits, lambda record: record.truth.crowds | record.truth.ignored)
-    return [f"{left_out} crowds and ignored objects are left out"] if left_out else []
+    over = _count(splits, _over_the_edge)
+    lines = [f"{left_out} crowds and ignored objects are left out"] if left_out else []
+    return [*lines, f"{over} boxes are clipped to their images"] if over else lines
+
+
+def _over_the_edge(record: Record) -> np.ndarray:
+    boxes, size = record.truth.boxes, (record.info.width, record.info.height)
+    over: np.ndarray = ((boxes[:, :2] < 0) | (boxes[:, :2] + boxes[:, 2:] > size)).any(axis=1)
+    return over & ~(record.truth.crowds | record.truth.ignored)
 
 
 def _yolo_lines(record: Record, label_of: list[int]) -> list[str]:
@@ -201,12 +262,22 @@ def _yolo_lines(record: Record, label_of: list[int]) -> list[str]:
             "other: correct the annotations or store the image without an orientation"
         )
     lines = []
-    size = np.array([info.width, info.height] * 2)
-    for box, label in zip(record.boxes.astype(np.float64), record.labels, strict=True):
-        x1, y1, x2, y2 = (box / size).tolist()
-        shares = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
-        lines.append(" ".join([str(label_of[label]), *map(repr, shares)]))
+    truth, size = record.truth, (info.width, info.height)
+    for place in np.flatnonzero(~(truth.crowds | truth.ignored)):
+        shares = box_to_yolo(inside(truth.boxes[place].tolist(), size), size)
+        lines.append(" ".join([str(label_of[truth.labels[place]]), *shares]))
     return lines
+
+
+def inside(box: Sequence[float], size: tuple[int, int]) -> list[float]:
+    """`x y width height` clipped to an image: readers of YOLO refuse shares outside of 0 to 1."""
+    clipped = []
+    for start, extent, side in zip(box[:2], box[2:], size, strict=True):
+        low, high = max(start, 0.0), min(start + extent, float(side))
+        is_inside = start >= 0 and start + extent <= side
+        clipped.append((low, extent if is_inside else high - low))
+    (x, width), (y, height) = clipped
+    return [x, y, width, height]
 
 
 def _count(splits: Mapping[str, Split], chosen: Callable[[Record], np.ndarray]) -> int:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cornernet.data.checks import Severity
-from cornernet.data.inspection import EMPTY, Inspection, inspect_image, same_pixels
+from cornernet.data.inspection import EMPTY, Inspection, inspect_images, same_pixels
 from cornernet.data.parse import Record
 from cornernet.data.reader import Split
 
@@ -88,8 +86,10 @@ def survey(
             for issue in split.issues
         ]
         found = []
-        for record, image in zip(split.parsed.records, _inspect(split, threads), strict=True):
-            found.append((record.info.file_name, image))
+        infos = [record.info for record in split.parsed.records]
+        looks = inspect_images(infos, split.files.annotations, threads)
+        for info, image in zip(infos, looks, strict=True):
+            found.append((info.file_name, image))
             progress()
         # A missing file is an issue of the annotations.
         images |= {(name, file): image for file, image in found if image is not EMPTY}
@@ -100,16 +100,6 @@ def survey(
     findings.sort(key=lambda finding: order.index(finding.severity))
     layout = next(iter(splits.values())).files.layout if splits else ""
     return Survey(layout, counts, findings)
-
-
-def _inspect(split: Split, threads: int) -> Iterator[Inspection]:
-    infos = [record.info for record in split.parsed.records]
-    look = partial(inspect_image, annotations=split.files.annotations)
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield from pool.map(look, infos)
-    finally:  # also when it is interrupted: what is waiting would be read first
-        pool.shutdown(cancel_futures=True)
 
 
 def _counts(split: Split) -> dict[str, Any]:

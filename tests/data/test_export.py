@@ -14,6 +14,7 @@ from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.export import FORMATS, convert
 from cornernet.data.images import write_image
+from cornernet.data.reader import read_splits
 from cornernet.data.splits import training_splits
 from cornernet.data.synthetic import synthesize
 from cornernet.errors import UserError
@@ -60,13 +61,73 @@ def test_a_layout_holds_the_same_splits(shapes: Path, tmp_path: Path, layout: st
         assert imperfect(copy).metrics == imperfect(original).metrics
 
 
-def odd(root: Path) -> Path:
-    """A crowd, an object to ignore, a box over the edge, a bad one, and names that clash."""
+@pytest.mark.parametrize("way", [["voc", "coco"], ["yolo", "coco"], ["voc", "yolo", "voc"]])
+def test_what_comes_back_is_what_was_there(shapes: Path, tmp_path: Path, way: list[str]) -> None:
+    source = shapes
+    for place, layout in enumerate(way):
+        convert(source, tmp_path / str(place), layout)
+        source = tmp_path / str(place)
+    for split, copy in zip(read_splits(shapes).values(), read_splits(source).values(), strict=True):
+        assert copy.parsed.classes == split.parsed.classes
+        for first, second in zip(split.parsed.records, copy.parsed.records, strict=True):
+            assert Path(first.info.path).read_bytes() == Path(second.info.path).read_bytes()
+            np.testing.assert_array_equal(first.truth.boxes, second.truth.boxes)
+            np.testing.assert_array_equal(first.truth.areas, second.truth.areas)
+            np.testing.assert_array_equal(first.truth.labels, second.truth.labels)
+
+
+@pytest.mark.parametrize("layout", ["voc", "yolo"])
+def test_an_object_of_32_by_32_pixels_stays_small(tmp_path: Path, layout: str) -> None:
+    changes = [{"bbox": [x, 1.7, 32, 32], "area": 1024} for x in (0.1, 7.3, 17.9)]
+    root = odd(tmp_path / "in", changes, size=(97, 53))
+    convert(root, tmp_path / "out", layout)
+    (split,) = read_splits(tmp_path / "out").values()
+    assert split.parsed.records[0].truth.areas.tolist() == [1024] * 3
+
+
+def test_boxes_are_clipped_for_yolo_and_that_is_said(tmp_path: Path) -> None:
+    lines = convert(odd(tmp_path / "in"), tmp_path / "out", "yolo")
+    assert any("1 boxes are clipped" in line for line in lines)
+    shares = np.loadtxt(tmp_path / "out" / "labels" / "train" / "a.txt")[:, 1:]
+    assert (shares[:, :2] + shares[:, 2:] / 2).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"), [("a\x0bb", "voc"), ("a\nb", "voc"), ("\ud800", "voc")]
+)
+def test_a_name_that_a_layout_cannot_hold_is_refused(
+    tmp_path: Path, name: str, layout: str
+) -> None:
+    root = odd(tmp_path / "in")
+    path = root / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text())
+    content["categories"][1]["name"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="names of"):
+        convert(root, tmp_path / "out", layout)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_categories_that_are_left_out_are_said(tmp_path: Path) -> None:
+    lines = convert(odd(tmp_path / "in"), tmp_path / "out", "coco")
+    assert any("without an object: 'group'" in line for line in lines)
+
+
+def odd(
+    root: Path, changes: list[dict[str, Any]] | None = None, size: tuple[int, int] = (50, 40)
+) -> Path:
+    """A crowd, an object to ignore, a box over the edge, a bad one, and names that clash.
+
+    Args:
+        root: new directory.
+        changes: other objects instead.
+        size: of the images, width and height.
+    """
     names = ["one/a.png", "two/a.png"]
     for name in names:
         (root / "train" / name).parent.mkdir(parents=True)
-        write_image(root / "train" / name, np.zeros((40, 50, 3), np.uint8))
-    changes: list[dict[str, Any]] = [
+        write_image(root / "train" / name, np.zeros((size[1], size[0], 3), np.uint8))
+    changes = changes or [
         {"bbox": [1, 2, 10.5, 20]},
         {"bbox": [40, 30, 20, 20]},
         {"bbox": [3, 3, 9, 9], "iscrowd": 1},
@@ -75,7 +136,7 @@ def odd(root: Path) -> Path:
     ]
     content = {
         "images": [
-            {"id": f"id {place}", "file_name": name, "width": 50, "height": 40}
+            {"id": f"id {place}", "file_name": name, "width": size[0], "height": size[1]}
             for place, name in enumerate(names, 1)
         ],
         "annotations": [

@@ -17,7 +17,7 @@ from xml.parsers import expat
 from cornernet.data import checks
 from cornernet.data.checks import Issue, Section
 from cornernet.data.directories import visible
-from cornernet.data.fields import number
+from cornernet.data.formats.exact import box_from_voc
 from cornernet.data.images import IMAGE_SUFFIXES
 from cornernet.data.paths import ImageFinder
 from cornernet.data.text import read_lines
@@ -154,8 +154,5 @@ def _image(file: Path, root: Element, finder: ImageFinder) -> dict[str, Any]:
 
 def _object(item: Element) -> dict[str, Any]:
     corners = [_text(item, "bndbox", key) for key in ("xmin", "ymin", "xmax", "ymax")]
-    x1, y1, x2, y2 = map(number, corners)
-    bbox: Any = corners[:3]  # not a box, which the checks will say
-    if x1 is not None and y1 is not None and x2 is not None and y2 is not None:
-        bbox = [x1 - 1, y1 - 1, x2 - (x1 - 1), y2 - (y1 - 1)]
+    bbox = box_from_voc(corners) or corners[:3]  # not a box, which the checks will say
     return {"name": _text(item, "name"), "bbox": bbox, "ignore": _text(item, "difficult")}

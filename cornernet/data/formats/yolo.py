@@ -15,6 +15,7 @@ from typing import Any
 from cornernet.data import checks
 from cornernet.data.checks import Issue, Section, shown
 from cornernet.data.fields import number, polygon_box, whole_number
+from cornernet.data.formats.exact import box_from_yolo
 from cornernet.data.formats.yolo_splits import class_names, keypoint_numbers
 from cornernet.data.images import IMAGE_SUFFIXES, image_size
 from cornernet.data.paths import ImageFinder
@@ -114,10 +115,8 @@ def _objects(
         values = [number(word) for word in words[1:]]
         shares = [value for value in values if value is not None]
         bbox: Any = words[1:4]  # not a box, which the checks will say
-        if len(shares) == len(values) == 4:
-            x, y, width, height = shares
-            bbox = [(x - width / 2) * size[0], (y - height / 2) * size[1]]
-            bbox += [width * size[0], height * size[1]]
+        if len(values) == 4:
+            bbox = box_from_yolo(words[1:], size) or bbox
         elif len(shares) == len(values) >= 6 and len(values) % 2 == 0:
             polygon = [value * size[place % 2] for place, value in enumerate(shares)]
             bbox = polygon_box([polygon])
