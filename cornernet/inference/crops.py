@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cornernet.structures import Candidates
 from cornernet_ops import crop_resize
 
 
@@ -112,9 +111,13 @@ def cut(images: Tensor, crops: Crops, side: int, color: tuple[float, float, floa
     return cropped.where((rows[:, :, None] & columns[:, None, :])[:, None], fill)
 
 
-def to_image(found: Candidates, crops: Crops) -> Candidates:
-    """Boxes [R, P, 4] in pixels of crops to pixels of their images; they may leave these."""
-    device = found.boxes.device
-    origins = torch.from_numpy(np.tile(crops.origins, 2)).to(device)
-    zooms = torch.from_numpy(crops.zooms).to(device)
-    return found._replace(boxes=found.boxes / zooms[:, None, None] + origins[:, None])
+def to_image(places: Tensor, crops: Crops) -> Tensor:
+    """Boxes or points in pixels of crops to pixels of their images, which they may leave.
+
+    Args:
+        places: [R, P, 4] or [R, P, 2] float32: x and y, alternating.
+        crops: R of them.
+    """
+    origins = torch.from_numpy(np.tile(crops.origins, places.shape[2] // 2)).to(places.device)
+    zooms = torch.from_numpy(crops.zooms).to(places.device)
+    return places / zooms[:, None, None] + origins[:, None]

@@ -56,7 +56,8 @@ def detect_prepared(
     """
     if model.locates:
         whole = [image.views[0] for image in images]
-        joint = merge(two_pass.find_candidates(model, whole, config), config.test)
+        seen = two_pass.look_twice(model, whole, config)
+        joint = merge(model.confirm(seen, config.test), config.test)
         return to_host(two_pass.clip(joint, whole))
     found: list[OfView] = []
     for scale in range(len(config.test.scales)):

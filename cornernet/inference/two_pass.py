@@ -6,7 +6,7 @@ networks with a part that finds places to look at; see `Part.locates`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,14 +17,13 @@ from cornernet.inference.crops import Crops, crops_at, cut, to_image
 from cornernet.inference.memory import within_memory
 from cornernet.inference.places import best_places, places_from_boxes, places_from_views
 from cornernet.inference.views import Size, View
+from cornernet.model.detector import Maps
 from cornernet.model.fuse import FusedDetector
-from cornernet.structures import Candidates, Locations
+from cornernet.structures import Candidates, Keypoints, Locations, OfView
 
 
-def find_candidates(
-    model: FusedDetector, views: Sequence[View], config: Config
-) -> list[Candidates]:
-    """Candidates of both passes over a batch, in pixels of the original images.
+def look_twice(model: FusedDetector, views: Sequence[View], config: Config) -> list[OfView]:
+    """What both passes find in a batch, in pixels of the original images.
 
     The first pass sees every image in `test.view_sizes`, the second the places that attention and
     the boxes of the first pass point at. The host waits for the device once, to learn these places.
@@ -35,16 +34,30 @@ def find_candidates(
         config: sections test and data, and the canvas's colour.
 
     Returns:
-        Candidates [N, P] of the N images; with `test.flip` those of the mirror images come first.
-        Of each image those of the first pass come first. Boxes may leave their images.
+        What was found in the N images; with `test.flip` what was found in the mirror images comes
+        first. In each row, what the first pass has found comes first. Boxes may leave their images.
     """
     images = _on_device(views, model.device, config.test.flip)
     sizes = [(len(view.pixels), view.pixels.shape[1]) for view in views]
     sizes *= 2 if config.test.flip else 1
     first, crops = _first_pass(model, images, sizes, config)
-    second = _second_pass(model, images, crops, config)
-    joint = Candidates(*(torch.cat(pair, 1) for pair in zip(first, second, strict=True)))
-    return _to_originals(joint, views, config.test.flip)
+    passes = [first]
+    if len(crops):
+        passes.append(_second_pass(model, images, crops, config))
+    return _to_originals(_joined(passes, 1), views, config.test.flip)
+
+
+def _joined(parts: Sequence[OfView], dim: int) -> OfView:
+    """Several along a dimension: 0 for rows, 1 for what is found in each."""
+
+    def joined(columns: Iterable[Sequence[Tensor]]) -> Iterator[Tensor]:
+        return (torch.cat(list(tensors), dim) for tensors in zip(*columns, strict=True))
+
+    names = parts[0].keypoints
+    return OfView(
+        Candidates(*joined(part.candidates for part in parts)),
+        {name: Keypoints(*joined(part.keypoints[name] for part in parts)) for name in names},
+    )
 
 
 def _on_device(views: Sequence[View], device: torch.device, mirrored: bool) -> Tensor:
@@ -64,8 +77,8 @@ def _on_device(views: Sequence[View], device: torch.device, mirrored: bool) -> T
 
 def _first_pass(
     model: FusedDetector, images: Tensor, sizes: Sequence[Size], config: Config
-) -> tuple[Candidates, Crops]:
-    """What is found in the whole images, [N, P], and the crops to look at then."""
+) -> tuple[OfView, Crops]:
+    """What is found in the whole images, a row for each, and the crops to look at then."""
     test, side = config.test, config.augment.crop_size
     crops = Crops.joined(
         [
@@ -75,9 +88,10 @@ def _first_pass(
     )
     with within_memory(model, len(crops), (side, side), "lower test.batch_size"):
         maps = model(cut(images, crops, side, config.model.canvas_color))
-        boxes, scores, labels = to_image(model.decode(maps, test, (side, side)), crops)
+        found = _found(model, maps, crops, config)
+        boxes, scores, labels = found.candidates
         labels = torch.where(scores > test.first_score, labels, -1)
-        found = Candidates(boxes, scores, labels)
+        found = found._replace(candidates=Candidates(boxes, scores, labels))
         locations = model.locations(maps, test)
         # The one wait for the device: how many crops there are, only the host can act on.
         packed = torch.cat(
@@ -91,8 +105,30 @@ def _first_pass(
         places = _places(values, pairs, locations, views, size, config)
         crop = crops_at(index, size, places[:, :2], places[:, 2], side)
         chosen.append(crop[crop.visible])
-    joint = Candidates(*(value.reshape(len(sizes), -1, *value.shape[2:]) for value in found))
-    return joint, Crops.joined(chosen)
+    by_view = _map(found, lambda value, _: value.reshape(len(sizes), -1, *value.shape[2:]))
+    return by_view, Crops.joined(chosen)
+
+
+def _found(model: FusedDetector, maps: Maps, crops: Crops, config: Config) -> OfView:
+    """What was found in crops, a row for each, in pixels of their images."""
+    size = (config.augment.crop_size, config.augment.crop_size)
+    candidates = model.decode(maps, config.test, size)
+    points = model.keypoints(maps, config.test, size)
+    return OfView(
+        candidates._replace(boxes=to_image(candidates.boxes, crops)),
+        {name: one._replace(points=to_image(one.points, crops)) for name, one in points.items()},
+    )
+
+
+def _map(found: OfView, function: Callable[[Tensor, float], Tensor]) -> OfView:
+    """A function of each tensor and of what stands in it where nothing was found."""
+    nothing = (0.0, -1.0, -1.0)
+
+    def mapped(values: Candidates | Keypoints) -> Iterator[Tensor]:
+        return (function(value, fill) for value, fill in zip(values, nothing, strict=True))
+
+    points = {name: Keypoints(*mapped(one)) for name, one in found.keypoints.items()}
+    return OfView(Candidates(*mapped(found.candidates)), points)
 
 
 def _whole(size: Size, view_sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -128,45 +164,52 @@ def _places(
     return best_places(np.concatenate([seen, around]), config.test)
 
 
-def _second_pass(model: FusedDetector, images: Tensor, crops: Crops, config: Config) -> Candidates:
-    """What is found in crops, as many candidates for each image as the one with most crops has."""
+def _second_pass(model: FusedDetector, images: Tensor, crops: Crops, config: Config) -> OfView:
+    """What is found in crops, a row for each image, as long as that with most crops needs."""
     test, side = config.test, config.augment.crop_size
-    numbers = np.bincount(crops.image, minlength=len(images))
-    slots = int(numbers.max())
-    shape = (len(images) * slots, test.max_pairs)
-    boxes = torch.zeros(*shape, 4, device=images.device)
-    scores = torch.full(shape, -1.0, device=images.device)
-    labels = torch.full(shape, -1, dtype=torch.int64, device=images.device)
-    rank = np.arange(len(crops)) - np.repeat(numbers.cumsum() - numbers, numbers)
-    place = torch.from_numpy(crops.image * slots + rank).to(images.device)
-    joint = Candidates(boxes, scores, labels)
+    parts: list[OfView] = []
     for start in range(0, len(crops), test.crop_batch):
-        chunk = slice(start, start + test.crop_batch)
-        some = crops[chunk]
+        some = crops[start : start + test.crop_batch]
         with within_memory(model, len(some), (side, side), "lower test.crop_batch"):
             maps = model(cut(images, some, side, config.model.canvas_color), locate=False)
-            found = to_image(model.decode(maps, test, (side, side)), some)
-        for values, part in zip(joint, found, strict=True):
-            values.index_copy_(0, place[chunk], part)
-    by_image = (len(images), slots * test.max_pairs)
-    return Candidates(boxes.view(*by_image, 4), scores.view(by_image), labels.view(by_image))
+            parts.append(_found(model, maps, some, config))
+    numbers = np.bincount(crops.image, minlength=len(images))
+    slots = int(numbers.max())
+    rank = np.arange(len(crops)) - np.repeat(numbers.cumsum() - numbers, numbers)
+    place = torch.from_numpy(crops.image * slots + rank).to(images.device)
+
+    def by_image(value: Tensor, nothing: float) -> Tensor:
+        rows = value.new_full((len(images) * slots, *value.shape[1:]), nothing)
+        return rows.index_copy_(0, place, value).reshape(len(images), -1, *value.shape[2:])
+
+    return _map(_joined(parts, 0), by_image)
 
 
-def _to_originals(found: Candidates, views: Sequence[View], mirrored: bool) -> list[Candidates]:
-    """Boxes in pixels of the images as they were looked at, to pixels of the original ones."""
-    copies = 2 if mirrored else 1
-    rows = [(*view.scale, *view.scale) for view in views] * copies
-    widths = [view.pixels.shape[1] for view in views] * copies
-    geometry = torch.tensor([(*row, width) for row, width in zip(rows, widths, strict=True)])
-    scale, width = geometry.float().to(found.boxes.device)[:, None].split([4, 1], dim=2)
-    boxes = found.boxes
-    if mirrored:
-        x1, y1, x2, y2 = boxes.unbind(2)
-        flipped = torch.stack([width[..., 0] - x2, y1, width[..., 0] - x1, y2], 2)
-        boxes = torch.cat([flipped[: len(views)], boxes[len(views) :]])
-    joint = found._replace(boxes=boxes / scale)
-    parts = [value.split(len(views)) for value in joint]
-    return [Candidates(*values) for values in zip(*parts, strict=True)]
+def _to_originals(found: OfView, views: Sequence[View], mirrored: bool) -> list[OfView]:
+    """From pixels of the images as they were looked at to pixels of the original ones."""
+    number = len(views)
+    rows = [(*view.scale, view.pixels.shape[1]) for view in views] * (2 if mirrored else 1)
+    geometry = torch.tensor(rows, dtype=torch.float32).to(found.candidates.boxes.device)
+    scale, width = geometry[:, None].split([2, 1], dim=2)
+
+    def original(places: Tensor) -> Tensor:
+        x, y = places[..., 0::2], places[..., 1::2]
+        if mirrored:
+            x = torch.cat([width[:number] - x[:number], x[number:]])
+        return torch.stack([x / scale[..., :1], y / scale[..., 1:]], 3).flatten(2)
+
+    boxes = original(found.candidates.boxes)
+    if mirrored:  # the right corner is the left one of the mirror image
+        boxes = torch.cat([boxes[:number, :, [2, 1, 0, 3]], boxes[number:]])
+    points = {
+        name: one._replace(points=original(one.points)) for name, one in found.keypoints.items()
+    }
+    found = OfView(found.candidates._replace(boxes=boxes), points)
+
+    def part(start: int) -> OfView:
+        return _map(found, lambda value, _: value[start : start + number])
+
+    return [part(start) for start in range(0, len(rows), number)]
 
 
 def clip(found: Candidates, views: Sequence[View]) -> Candidates:

@@ -287,7 +287,9 @@ class FusedDetector(nn.Module):
     ) -> dict[str, Keypoints]:
         """The keypoints of each part that gives some; arguments as of `decode`."""
         found = {
-            part.name: part.keypoints(maps[part.name], config, image_size) for part in self.parts
+            part.name: part.keypoints(maps[part.name], config, image_size)
+            for part in self.parts
+            if part.name in maps
         }
         return {name: points for name, points in found.items() if points is not None}
 

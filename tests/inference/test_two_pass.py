@@ -133,6 +133,29 @@ def test_a_mirrored_image_gives_mirrored_boxes_with_flip(model: FusedDetector) -
     torch.testing.assert_close(rows(mirrored), rows(plain), rtol=0, atol=1e-2)
 
 
+def test_boxes_are_verified_by_the_centres_of_both_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a rule that asks all views at once, as that of CenterNet."""
+    settings = config(
+        model=MODEL | {"parts": ["corners", "centers", "attention"]},
+        test={"center_rule": "verify", "flip": True, "topk": 400},
+    )
+    torch.manual_seed(1)
+    model = FusedDetector(Detector(settings.model, 3).eval())
+    seen: list[Any] = []
+    model.confirm = lambda views, test: [
+        seen.extend(views),
+        FusedDetector.confirm(model, views, test),
+    ][1]
+    images = [picture(), picture(70, 127, 1)]
+    found = detect(model, images, settings)
+    crops = 2 + 6  # views and crops of each image
+    assert [len(view.keypoints) for view in seen] == [1, 1]  # the mirror images and the images
+    assert {view.keypoints["centers"].points.shape for view in seen} == {(2, crops * 400, 2)}
+    assert all(len(one) for one in found)
+    for image, one in zip(images, found, strict=True):
+        assert same(one, detect(model, [image], settings)[0])
+
+
 def test_attention_is_computed_in_the_first_pass_alone(
     model: FusedDetector, passes: list[Crops], monkeypatch: pytest.MonkeyPatch
 ) -> None:

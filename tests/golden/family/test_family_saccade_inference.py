@@ -113,7 +113,7 @@ def test_two_passes(case: Case, settings: Config, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(two_pass, "cut", spy)
     views = prepare(image, settings, model.size_multiple).views
-    (found,) = two_pass.find_candidates(model, views, settings)
+    found = two_pass.look_twice(model, views, settings)[0].candidates
 
     assert [located for _, located in model.seen] == [True] + [False] * (len(crops) - 1)
     first, second = crops[0], Crops.joined(crops[1:])
