@@ -299,6 +299,9 @@ class TestConfig:
         topk: corners of each kind kept per image.
         peak_kernel: side of the window in which a corner must be the maximum; odd.
         distance_threshold: largest distance between the embeddings of one object's corners.
+        skip_border: make no boxes of top-left corners in the first row or column of the maps, nor
+            of bottom-right corners in the last: where the network sees crops, they are mostly those
+            of objects that a crop has cut.
         pair_score: a box's score from its corners': their "mean", as in the paper, or their
             "geometric" mean, which a single strong corner cannot carry: fewer wrong pairs.
         center_weight: how often a centre's score counts in that of a box, where the corners' counts
@@ -349,6 +352,7 @@ class TestConfig:
     topk: int = 100
     peak_kernel: int = 3
     distance_threshold: float = 0.5
+    skip_border: bool = False
     pair_score: Literal["mean", "geometric"] = "mean"
     center_weight: float = 1.0
     center_rule: Literal["nearby", "verify"] = "nearby"

@@ -77,43 +77,6 @@ def draw_center_targets(
     return center_targets(boxes, torch.cat(list(labels)), index, batch=len(labels), **numbers)
 
 
-def draw_targets_with_validity(
-    boxes: Tensor,
-    labels: Sequence[Tensor],
-    index: Tensor,
-    good: Tensor,
-    num_classes: int,
-    image_size: tuple[int, int],
-    map_size: tuple[int, int],
-    gaussian_iou: float,
-    radius_formula: str = "2019",
-) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
-    """Draw the good boxes, and find the cells of which the others leave nothing to be said.
-
-    CornerNet-Saccade learns nothing, neither that a corner lies there nor that none does, within
-    the radius around the corners of boxes that are too small or were cut, in the maps of their
-    class (CornerNet-Lite, section 3).
-
-    Args:
-        boxes, labels, index, num_classes, image_size, map_size, gaussian_iou, radius_formula: see
-            `draw_targets`.
-        good: [M] bool, on the boxes' device.
-
-    Returns:
-        The maps and cells of `draw_targets`, maps of the good boxes alone, cells of all; and for
-        each kind of corner [N, K, h, w] bool, false within the radius around those of the others.
-    """
-    numbers = _numbers(num_classes, image_size, map_size, gaussian_iou, radius_formula)
-    images = len(labels)
-    # The others are drawn in images of their own behind the batch's: the device need not be asked
-    # how many they are. No Gaussian is 0 within its radius.
-    apart = index + images * (~good).long()
-    drawn = corner_targets(boxes, torch.cat(list(labels)), apart, batch=2 * images, **numbers)
-    tl_heat, br_heat, *_, tl_cell, br_cell = drawn
-    maps = (*(one[:images] for one in drawn[:6]), tl_cell, br_cell)
-    return maps, tl_heat[images:] == 0, br_heat[images:] == 0
-
-
 def _numbers(
     num_classes: int,
     image_size: tuple[int, int],

@@ -142,10 +142,13 @@ def test_boxes_are_verified_by_the_centres_of_both_passes(monkeypatch: pytest.Mo
     torch.manual_seed(1)
     model = FusedDetector(Detector(settings.model, 3).eval())
     seen: list[Any] = []
-    model.confirm = lambda views, test: [
-        seen.extend(views),
-        FusedDetector.confirm(model, views, test),
-    ][1]
+    original = FusedDetector.confirm
+
+    def spy(self: FusedDetector, views: Any, test: Any) -> Any:
+        seen.extend(views)
+        return original(self, views, test)
+
+    monkeypatch.setattr(FusedDetector, "confirm", spy)
     images = [picture(), picture(70, 127, 1)]
     found = detect(model, images, settings)
     crops = 2 + 6  # views and crops of each image

@@ -42,6 +42,7 @@ def decode(outputs: Outputs, config: TestConfig, image_size: tuple[int, int]) ->
         outputs.br_offset.float(),
         distance_threshold=config.distance_threshold,
         max_pairs=config.max_pairs,
+        skip_border=config.skip_border,
     )
     if geometric:
         scores = torch.where(labels < 0, scores, scores.exp())
