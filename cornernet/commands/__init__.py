@@ -9,6 +9,7 @@ from cornernet.commands import (
     evaluate,
     modelzoo,
     predict,
+    report,
     train,
 )
 from cornernet.commands.parser import Command
@@ -20,6 +21,7 @@ COMMANDS: tuple[Command, ...] = (
     compare.COMMAND,
     modelzoo.COMMAND,
     evaluate.COMMAND,
+    report.COMMAND,
     predict.COMMAND,
     convert.COMMAND,
     data.COMMAND,

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cornernet.commands.common import add_inference, check_writable, inference_config, write_json
 from cornernet.commands.parser import Command
-from cornernet.runtime.text import say, shown
+from cornernet.runtime.text import say, shown, shown_metric
+
+if TYPE_CHECKING:
+    from cornernet.data.coco import CocoDataset
+    from cornernet.inference.evaluate import Evaluation
+    from cornernet.structures import Detections
+    from cornernet.weights.file import Weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,46 +29,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from rich.table import Table
 
-    from cornernet.data.splits import evaluation_split
-    from cornernet.inference.evaluate import check_evaluator, coco_results, evaluate, shown_metric
-    from cornernet.model.fuse import FusedDetector
-    from cornernet.runtime.device import resolve_device
-    from cornernet.runtime.distributed import World
-    from cornernet.runtime.precision import resolve_precision
-    from cornernet.runtime.terminal import console, image_progress
-    from cornernet.runtime.threads import apply_threads
+    from cornernet.inference.evaluate import coco_results
+    from cornernet.inference.matching import match_split
+    from cornernet.inference.thresholds import best_thresholds
+    from cornernet.runtime.terminal import console
     from cornernet.weights.file import load_weights
 
-    weights = load_weights(arguments.weights)
-    config = inference_config(weights.config, words)
-    apply_threads(config.runtime.threads)
-    check_evaluator(config.test.evaluator)
-    dataset = evaluation_split(config, arguments.data, arguments.split, weights.classes)
     for file in (arguments.json, arguments.metrics):
         check_writable(file)
-    device = resolve_device(arguments.device)
-    precision = resolve_precision(arguments.precision, device)
-    model = FusedDetector(weights.build_model().to(device), precision, arguments.compile)
-    terminal = console()
-    name = shown(dataset.annotation_path.name)
-    with image_progress(name, len(dataset), terminal) as done:
-        evaluation, found = evaluate(model, dataset, config, World(device), progress=done)
-    assert evaluation is not None  # there is one process
+    weights = load_weights(arguments.weights)
+    dataset, evaluation, found = evaluate_weights(weights, arguments, words)
     if arguments.json:
         write_json(arguments.json, dataset.as_given(coco_results(found, dataset.category_ids)))
     if arguments.metrics:
         write_json(arguments.metrics, evaluation.metrics)
     for note in dataset.notes:
         say(note)
-    table = Table("class", "boxes", "AP", title=name, title_justify="left")
+    title = shown(dataset.annotation_path.name)
+    table = Table("class", "boxes", "AP", title=title, title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     counts = dataset.summary()
     for category, value in evaluation.class_ap.items():
         table.add_row(shown(category), str(counts[f"class {category}"]), shown_metric(value))
-    terminal.print(table)
+    console().print(table)
     for metric, value in evaluation.metrics.items():
         say(f"{metric:<6}{shown_metric(value)}")
+    best = best_thresholds(match_split(dataset, found), dataset.classes).overall
+    if best is not None:
+        say(f"F1 is highest for detections that score at least {best:g}")
+
+
+def evaluate_weights(
+    weights: Weights, arguments: argparse.Namespace, words: Sequence[str]
+) -> tuple[CocoDataset, Evaluation, dict[int, Detections]]:
+    """Evaluate weights as a command's arguments say.
+
+    Args:
+        weights: what to evaluate.
+        arguments: `data`, `split`, and those of `add_inference`.
+        words: that change settings.
+
+    Returns:
+        The split, COCO's numbers of it and all detections by image id.
+    """
+    from cornernet.data.splits import evaluation_split
+    from cornernet.inference.evaluate import check_evaluator, evaluate
+    from cornernet.model.fuse import FusedDetector
+    from cornernet.runtime.device import resolve_device
+    from cornernet.runtime.distributed import World
+    from cornernet.runtime.precision import resolve_precision
+    from cornernet.runtime.terminal import console, image_progress
+    from cornernet.runtime.threads import apply_threads
+
+    config = inference_config(weights.config, words)
+    apply_threads(config.runtime.threads)
+    check_evaluator(config.test.evaluator)
+    dataset = evaluation_split(config, arguments.data, arguments.split, weights.classes)
+    device = resolve_device(arguments.device)
+    precision = resolve_precision(arguments.precision, device)
+    model = FusedDetector(weights.build_model().to(device), precision, arguments.compile)
+    name = shown(dataset.annotation_path.name)
+    with image_progress(name, len(dataset), console()) as done:
+        evaluation, found = evaluate(model, dataset, config, World(device), progress=done)
+    assert evaluation is not None  # there is one process
+    return dataset, evaluation, found
 
 
 COMMAND = Command(

@@ -95,11 +95,6 @@ def detect_split(
     return found
 
 
-def shown_metric(value: float) -> str:
-    """One of COCO's numbers with three digits; n/a where the data holds no such object."""
-    return "n/a" if value < 0 else f"{value:.3f}"
-
-
 def coco_results(
     found: Mapping[Any, Detections], category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:

@@ -201,8 +201,8 @@ def worst_images(
     """The images with the most errors: objects that are missed and detections that are wrong.
 
     Returns:
-        For each its file, and boxes `x1 y1 x2 y2` in pixels with labels and whether they are right,
-        of objects and of detections from `threshold` on; worst first.
+        For each its file and size, and boxes `x1 y1 x2 y2` in pixels with labels and whether they
+        are right, of objects and of detections from `threshold` on; worst first.
     """
     shown = matches.scores >= threshold
     hit = matches.object_scores >= threshold
@@ -220,6 +220,8 @@ def worst_images(
         entries.append(
             {
                 "file": info.path,
+                "width": info.width,
+                "height": info.height,
                 "missed": int(missed[index]),
                 "wrong": int(wrong[index]),
                 "objects": {

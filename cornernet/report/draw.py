@@ -13,8 +13,10 @@ import numpy as np
 from cornernet.runtime.text import shown
 from cornernet.structures import Detections
 
+Color = tuple[int, int, int]
 
-def class_color(label: int) -> tuple[int, int, int]:
+
+def class_color(label: int) -> Color:
     """A bright RGB colour for a class; neighbouring classes differ clearly."""
     hue = (0.58 + label * 0.618034) % 1.0  # the golden ratio spreads hues evenly
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 1.0 if label % 2 == 0 else 0.8)
@@ -31,7 +33,11 @@ def font(size: int) -> Any:
 
 
 def draw_detections(
-    image: np.ndarray, detections: Detections, classes: Sequence[str], zoom: float = 1.0
+    image: np.ndarray,
+    detections: Detections,
+    classes: Sequence[str],
+    zoom: float = 1.0,
+    colors: Sequence[Color] | None = None,
 ) -> np.ndarray:
     """A copy of an image with boxes, class names and scores.
 
@@ -40,6 +46,7 @@ def draw_detections(
         detections: in its pixels; scores of 1 or more, as for ground truth, are not written.
         classes: names by label.
         zoom: factor on the image's size before drawing, so that text fits small images.
+        colors: of each detection; None gives each class its own.
     """
     from PIL import Image, ImageDraw
 
@@ -51,17 +58,11 @@ def draw_detections(
     line = max(1, round(max(drawn.size) / 320))
     text_font = font(max(10, round(max(drawn.size) / 45)))
     # Best last, so that it lies on top.
-    for box, score, label in reversed(
-        list(
-            zip(
-                (detections.boxes * zoom).tolist(),
-                detections.scores.tolist(),
-                detections.labels.tolist(),
-                strict=True,
-            )
-        )
-    ):
-        color = class_color(label)
+    labels = detections.labels.tolist()
+    if colors is None:
+        colors = [class_color(label) for label in labels]
+    columns = ((detections.boxes * zoom).tolist(), detections.scores.tolist(), labels, colors)
+    for box, score, label, color in reversed(list(zip(*columns, strict=True))):
         draw.rectangle(box, outline=color, width=line)
         name = shown(classes[label])
         text = name if score >= 1 else f"{name} {score:.2f}"

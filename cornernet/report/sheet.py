@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +21,15 @@ def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
     small = Image.fromarray(image)
     small.thumbnail((side, side))
     return np.asarray(small)
+
+
+def data_uri(image: np.ndarray) -> str:
+    """An image, [H, W, 3] RGB uint8, as a JPEG that stands in an HTML page."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def save_sheet(

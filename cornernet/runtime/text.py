@@ -43,3 +43,8 @@ def say(text: str = "", *, error: bool = False, end: str = "\n", flush: bool = F
     """
     file = sys.stderr if error else sys.stdout
     print(printable(text), end=end, file=file, flush=flush)
+
+
+def shown_metric(value: float) -> str:
+    """A rate from 0 to 1, such as AP, with three digits; n/a for -1, where there is none."""
+    return "n/a" if value < 0 else f"{value:.3f}"

@@ -13,14 +13,15 @@ from cornernet.data.coco import CocoDataset
 from cornernet.data.splits import training_splits
 from cornernet.errors import UserError
 from cornernet.inference.detect import detect
-from cornernet.inference.evaluate import check_evaluator, shown_metric
+from cornernet.inference.evaluate import check_evaluator
 from cornernet.model.detector import count_parameters
 from cornernet.model.fuse import FusedDetector
 from cornernet.report.curves import save_curves
-from cornernet.report.draw import draw_detections
+from cornernet.report.panels import beside_truth
 from cornernet.report.sheet import save_sheet
 from cornernet.runtime.distributed import World, peers
 from cornernet.runtime.files import remove_stale, write_json
+from cornernet.runtime.text import shown_metric
 from cornernet.train.checkpoints import Checkpoints
 from cornernet.train.continuing import continued, facts
 from cornernet.train.environment import record_environment
@@ -28,6 +29,7 @@ from cornernet.train.epoch import train_epoch
 from cornernet.train.lock import RunLock
 from cornernet.train.log import RunLog
 from cornernet.train.run_directory import Checkpoint, RunDirectory
+from cornernet.train.run_report import read_run, write_report
 from cornernet.train.signals import RunStopped, StopRequest
 from cornernet.train.sinks import check_services
 from cornernet.train.start import Run, resolved, start
@@ -38,8 +40,6 @@ from cornernet.weights.file import Weights, load_weights
 # The numbers that are told about the best weights.
 _BEST = ("AP", "AP50", "AP75")
 _SHEET_IMAGES = 12
-# A box that one strong corner alone could carry is left out.
-_SHEET_SCORE = 0.4
 
 
 def train(
@@ -52,8 +52,8 @@ def train(
     """Train a detector and leave the run in a directory.
 
     The directory gets config.yaml, metrics.jsonl, last.pt (to resume from) and older checkpoints,
-    best.pt (the weights of the best AP), curves.png and predictions.png. While the run lasts, a
-    file `lock` in it names the process.
+    best.pt (the weights of the best AP), curves.png, predictions.png and report.html. While the run
+    lasts, a file `lock` in it names the process.
 
     Called in the main thread, it takes SIGTERM, SIGINT and SIGUSR1 as the wish to stop: it finishes
     the step and saves its state. A second signal ends the process at once.
@@ -166,6 +166,7 @@ def _finish(
     log.say(f"trained in {_duration(time.perf_counter() - started)}")
     best = load_weights(directory.best)
     _draw_sheet(best, validation_split, world, directory.sheet)
+    write_report(read_run(directory.path), directory.report)
     numbers = "  ".join(f"{name}={shown_metric(best.metrics[name])}" for name in _BEST)
     log.say(f"best: {numbers}  ({directory.best})")
     return best.metrics
@@ -230,18 +231,18 @@ def _introduce(
 
 
 def _draw_sheet(weights: Weights, dataset: CocoDataset, world: World, path: Path) -> None:
-    """Detections on some images spread over the validation split."""
+    """Objects beside detections on some images spread over the validation split."""
     model = FusedDetector(weights.build_model().to(world.device))
     count = min(_SHEET_IMAGES, len(dataset))
     images = []
     for number in range(count):
-        sample = dataset.load(number * len(dataset) // count)
+        place = number * len(dataset) // count
+        sample = dataset.load(place)
         found = detect(model, [sample.image], weights.config)[0]
-        found = found.select(found.scores >= _SHEET_SCORE)
-        zoom = max(1.0, 480 / max(sample.image.shape[:2]))
-        name = f"{Path(sample.path).name}: {len(found)} found, {len(sample.boxes)} annotated"
-        images.append((name, draw_detections(sample.image, found, weights.classes, zoom)))
-    save_sheet(images, path, cell=480)
+        found = found.select(found.scores >= weights.thresholds.score)
+        caption = f"{len(sample.boxes)} annotated, {len(found)} found"
+        images.append(beside_truth(dataset, place, found, caption))
+    save_sheet(images, path, columns=2, cell=800)
 
 
 def _duration(seconds: float) -> str:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import torch
 
 from cornernet.data.coco import CocoDataset
-from cornernet.inference.evaluate import Evaluation, evaluate, shown_metric
+from cornernet.inference.evaluate import Evaluation, evaluate
 from cornernet.inference.matching import match_split
 from cornernet.inference.review import review
 from cornernet.inference.thresholds import best_thresholds
+from cornernet.runtime.text import shown_metric
 from cornernet.structures import NO_THRESHOLDS, Thresholds
 from cornernet.train.log import RunLog
 from cornernet.train.signals import StopRequest

@@ -60,6 +60,7 @@ def test_a_run_leaves_its_files(shapes: Path, tmp_path: Path) -> None:
     assert names == {
         "config.yaml", "metrics.jsonl", "last.pt", "checkpoint-12.pt", "best.pt", "curves.png",
         "predictions.png", "evaluation.json", "environment.json",
+        "report.html",
     }  # fmt: skip
     assert set(metrics) >= {"AP", "AP50", "AR100"}
 
