@@ -62,9 +62,14 @@ def count_flops(call: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
+def matrix_side(device: torch.device) -> int:
+    """Side of the matrices by which the speed of a device's arithmetic is measured."""
+    return MATRIX_SIDE_CPU if device.type == "cpu" else MATRIX_SIDE
+
+
 def arithmetic(flops: int, precision: str, device: torch.device) -> Callable[[], Tensor]:
     """About so many operations as large matrix products: the least time the device can take."""
-    side = MATRIX_SIDE_CPU if device.type == "cpu" else MATRIX_SIDE
+    side = matrix_side(device)
     dtype = weight_dtype(precision)
     a, b = (torch.rand(side, side, device=device, dtype=dtype) for _ in range(2))
     products = max(1, round(flops / (2 * side**3)))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import __main__ as command
-from benchmarks import bench_loader, bench_threads, maps, memory, networks
+from benchmarks import bench_loader, bench_threads, family, maps, memory, networks
 from benchmarks.measure import Case, Disagreement, Times, measure
 from benchmarks.report import summaries
 from cornernet.data.synthetic import synthesize
@@ -125,3 +125,21 @@ def test_memory_of_a_step_is_that_of_its_process(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(networks, "RECIPE", "tiny")
     monkeypatch.setattr(networks, "SIDE", 127)
     assert memory.peak_of("fp32", 1, CPU) > 50 * 2**20
+
+
+def test_networks_of_the_family_take_turns_and_are_counted(tiny: None) -> None:
+    recipes = {family.FIRST: "tiny", "other": "tiny_squeeze"}
+    result, operations, parameters = family.timed(recipes, "fp32", CPU, threads=1)
+    assert set(result.times) == {"op", "other", "floor"}
+    assert 0 < operations["other"] < operations[family.FIRST]
+    assert 0 < parameters["other"] < parameters[family.FIRST]
+
+
+def test_memory_of_a_network_is_more_than_that_of_none(
+    tiny: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(family, "RECIPES", {family.FIRST: "tiny"})
+    nothing, network = (
+        family.peak_of(name, "fp32", CPU) for name in (family.NOTHING, family.FIRST)
+    )
+    assert network > nothing > 50 * 2**20

@@ -11,9 +11,7 @@ from cornernet.model.detector import Detector
 from cornernet.parts.centers.structures import CenterTargets
 from cornernet.parts.corners.structures import Targets
 from cornernet.structures import Batch
-from cornernet_ops.formulas import gaussian_radius
 from tests.golden.cases import Case
-from tests.golden.family.recipe import Family
 
 RECIPES = {"center": "centernet52", "squeeze": "cornernet_squeeze"}
 # Of each image, the slots that the file holds.
@@ -77,10 +75,3 @@ def test_centers(case: Case) -> None:
     assert found is not None
     torch.testing.assert_close(found.heat, case.tensor("ct_heat"), rtol=0, atol=1e-6)
     assert_objects(case, "ct", found.image_index, found.cell, found.fraction)
-
-
-def test_radii(family: Family) -> None:
-    for height, width, overlap, before, corrected in family("targets").tensor("radius_table"):
-        for formula, wanted in (("2018", before), ("2019", corrected)):
-            found = gaussian_radius(height, width, float(overlap), formula)
-            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
