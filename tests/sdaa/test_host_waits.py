@@ -1,4 +1,5 @@
-"""How often the host waits for the device: once in a training step, once in a batch of inference.
+"""How often the host waits for the device: once in a training step, once in a batch of inference,
+and once more there where a network looks twice.
 
 The simulator counts copies to the host, scalars that are read, and synchronisations. What its
 fallback does on the CPU for want of a kernel needs no copy there, so ops whose result has a size
@@ -53,10 +54,13 @@ def waits_of(call: Callable[[], object]) -> int:
 def config(precision: str, parts: list[str], stacks: int) -> Config:
     return config_from_dict(
         {
-            "model": SMALL_MODEL | {"num_classes": 3, "parts": parts, "stacks": stacks},
+            "model": SMALL_MODEL
+            | {"num_classes": 3, "parts": parts, "stacks": stacks, "object_sizes": [32]},
             "train": {"precision": precision, "ema_decay": 0.9, "warmup_steps": 1, "epochs": 1},
             "test": {"pad_multiple": 16, "topk": 10, "max_pairs": 50, "flip": True,
-                     "scales": [1.0, 0.5]},
+                     "scales": [1.0] if "attention" in parts else [1.0, 0.5],
+                     "zoom_sizes": [24], "location_score": 0.05, "crop_batch": 4},
+            "augment": {"crop_size": 47},
         }
     )  # fmt: skip
 
@@ -74,10 +78,12 @@ def batch() -> Batch:
         paths=["a", "b", "c"],
         crowd_boxes=[boxes[:1], nothing, nothing],
         crowd_labels=[labels[:1], labels[:0], labels[:0]],
+        difficult_boxes=[nothing, boxes[2:], nothing],
+        difficult_labels=[labels[:0], labels[2:], labels[:0]],
     )
 
 
-@pytest.mark.parametrize("parts", [["corners"], ["corners", "centers"]])
+@pytest.mark.parametrize("parts", [["corners"], ["corners", "centers", "attention"]])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_training_step_waits_once(precision: str, parts: list[str]) -> None:
     trainer = Trainer(config(precision, parts, stacks=2), World(resolve_device("sdaa")))
@@ -102,3 +108,12 @@ def test_inference_waits_once_a_batch(precision: str, images: int) -> None:
     model = FusedDetector(network, precision)
     pixels = [np.full((40, 60, 3), 90, np.uint8)] * images
     assert waits_of(lambda: detect(model, pixels, settings)) == 1
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_looking_twice_waits_twice_a_batch(images: int) -> None:
+    settings = config("fp32", ["corners", "attention"], stacks=1)
+    torch.manual_seed(0)
+    model = FusedDetector(Detector(settings.model, 3).to(resolve_device("sdaa")))
+    pixels = [np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)] * images
+    assert waits_of(lambda: detect(model, pixels, settings)) == 2

@@ -47,7 +47,12 @@ def center_losses(
     heat = torch.stack(
         [
             focal_loss(
-                maps.heat, targets.heat, config.focal_alpha, config.focal_beta, targets.ignored
+                maps.heat,
+                targets.heat,
+                config.focal_alpha,
+                config.focal_beta,
+                targets.ignored,
+                targets.silenced,
             )
             for maps in outputs
         ]

@@ -43,6 +43,7 @@ class Centers(Part):
             map_size,
             config.gaussian_iou,
             ignored,
+            (batch.difficult_boxes, batch.difficult_labels),
             str(config.radius_formula),
         )
 

@@ -34,6 +34,8 @@ class CenterTargets(NamedTuple):
         fraction: `[M, 2]` float32: x, y lost by rounding down to a cell, cells.
         ignored: `[N, K, h, w]` bool: cells of which nobody knows whether a centre lies there;
             None where there are none.
+        silenced: `[N, K, h, w]` bool: cells around centres of difficult objects, which do not count
+            even where another object's centre lies; None where there are none.
     """
 
     heat: Tensor
@@ -42,4 +44,5 @@ class CenterTargets(NamedTuple):
     image_index: Tensor
     cell: Tensor
     fraction: Tensor
-    ignored: Tensor | None
+    ignored: Tensor | None = None
+    silenced: Tensor | None = None

@@ -19,6 +19,7 @@ def build_targets(
     map_size: tuple[int, int],
     gaussian_iou: float,
     ignored: Tensor | None = None,
+    difficult: tuple[Sequence[Tensor], Sequence[Tensor]] = ((), ()),
     radius_formula: str = "2019",
 ) -> CenterTargets:
     """Targets of a batch; see `cornernet_ops.center_targets` for the definition.
@@ -32,12 +33,21 @@ def build_targets(
         gaussian_iou: overlap that boxes keep whose corners are moved within the Gaussian's radius,
             which is the radius around centres, too.
         ignored: see `CenterTargets`.
+        difficult: boxes and labels of objects whose centres are not learnt, as `boxes` and
+            `labels`; empty where no image has any.
         radius_formula: of that radius; see `cornernet_ops.corner_targets`.
     """
+
+    def draw(boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
+        sizes = (num_classes, image_size, map_size, gaussian_iou, radius_formula)
+        return draw_center_targets(joint, labels, index, *sizes)
+
+    heat, offset, mask, cell = draw(boxes, labels)
     joint = torch.cat(list(boxes)).float()
-    center = (joint[:, :2] + joint[:, 2:]) / 2
-    index = image_index(boxes)
-    sizes = (num_classes, image_size, map_size, gaussian_iou, radius_formula)
-    heat, offset, mask, cell = draw_center_targets(joint, labels, index, *sizes)
-    lost = fractions(center, cell, image_size, map_size)
-    return CenterTargets(heat, offset, mask, index, cell, lost, ignored)
+    lost = fractions((joint[:, :2] + joint[:, 2:]) / 2, cell, image_size, map_size)
+    silenced = None
+    if any(len(item) for item in difficult[0]):
+        # A Gaussian is above 0 in the whole square around its centre, and there alone.
+        silenced = draw(*difficult)[0] > 0
+    return CenterTargets(heat, offset, mask, image_index(boxes), cell, lost, ignored, silenced)

@@ -159,9 +159,9 @@ def test_difficult_objects_are_marked_too() -> None:
 def test_corners_of_difficult_objects_count_neither_way() -> None:
     boxes = [torch.tensor([[4.0, 6.0, 20.0, 40.0]]), torch.zeros(0, 4)]
     labels = [torch.tensor([0]), torch.zeros(0, dtype=torch.int64)]
-    model, config = network(parts=["corners"]), LossConfig()
-    plain, silent = (
-        model.targets(objects, config)[0]
+    model, config = network(parts=["corners", "centers"]), LossConfig()
+    (plain, _), (silent, centers) = (
+        model.targets(objects, config)
         for objects in (batch(), batch(difficult_boxes=boxes, difficult_labels=labels))
     )
     assert torch.equal(silent.tl_heat, plain.tl_heat) and silent.objects == (2, 0)
@@ -170,10 +170,15 @@ def test_corners_of_difficult_objects_count_neither_way() -> None:
     assert silent.tl_silenced[0, 0, 1, 1] and silent.tl_heat[0, 0, 1, 1] == 1
     assert not silent.tl_silenced[:, 1:].any() and not silent.tl_silenced[1].any()
     outputs = model.train()(images())
-    maps = outputs[0]["corners"]
-    losses = model.losses(outputs, [silent], [model.parts[0].counts(silent)], config)
-    (gradient,) = torch.autograd.grad(losses["focal"], maps.tl_heat)
-    assert not gradient[silent.tl_silenced].any() and gradient[~silent.tl_silenced].all()
+    targets = [silent, centers]
+    losses = model.losses(outputs, targets, model.counts(targets), config)
+    assert centers.silenced[0, 0, 5, 3]
+    for loss, heat, silenced in (
+        ("focal", outputs[0]["corners"].tl_heat, silent.tl_silenced),
+        ("center", outputs[0]["centers"].heat, centers.silenced),
+    ):
+        (gradient,) = torch.autograd.grad(losses[loss], heat, retain_graph=True)
+        assert not gradient[silenced].any() and gradient[~silenced].all()
 
 
 # --- losses
