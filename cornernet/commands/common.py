@@ -82,12 +82,19 @@ def inference_config(stored: Config, settings: Sequence[str]) -> Config:
     return with_overrides(config, settings)
 
 
-def check_writable(file: str | None, suffixes: Sequence[str] = ()) -> None:
-    """Refuse a file that cannot be written before work is put into its contents."""
+def check_writable(file: str | None, suffixes: Sequence[str] = (), made: str | None = None) -> None:
+    """Refuse a file that cannot be written before work is put into its contents.
+
+    Args:
+        file: its name; None is none.
+        suffixes: that it may have; by default any.
+        made: a directory that is made once all arguments are known to be right.
+    """
     if file is None:
         return
     directory = Path(file).resolve().parent
-    if not directory.is_dir() or not os.access(directory, os.W_OK):
+    ready = directory.is_dir() and os.access(directory, os.W_OK)
+    if not ready and (made is None or Path(made).resolve() != directory):
         raise UserError(
             f"{file}: expected an existing, writable directory, found none; make {directory}"
         )

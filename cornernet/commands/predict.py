@@ -114,8 +114,8 @@ def _check(arguments: argparse.Namespace) -> None:
     for name in files:
         if files.count(name) > 1:
             raise UserError(f"{name}: two kinds of results would be written there; name two files")
-        check_writable(None if name == STDOUT else name)
-    check_writable(arguments.sheet, IMAGE_SUFFIXES)
+        check_writable(None if name == STDOUT else name, made=arguments.output)
+    check_writable(arguments.sheet, IMAGE_SUFFIXES, arguments.output)
     if arguments.score is not None and not 0 <= arguments.score <= 1:
         raise UserError(f"must be in 0..1, got {arguments.score:g}", field="score")
     if arguments.every < 1:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cornernet.data.download import download, is_url, public_name
 from cornernet.data.images import decode_image, read_image
+from cornernet.data.video import is_video
 from cornernet.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def read_input(image: ImageInput) -> np.ndarray:
     if isinstance(image, str) and is_url(image):
         return decode_image(download(image), public_name(image), apply_exif=True)
     if isinstance(image, str | os.PathLike):
+        if is_video(os.fspath(image)):
+            raise UserError(f"{image}: expected an image, got a video; predict_video reads it")
         return read_image(image, apply_exif=True)
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_image(bytes(image), apply_exif=True)

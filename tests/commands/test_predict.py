@@ -356,3 +356,12 @@ def test_a_refused_run_leaves_the_results_that_were_there(
     refusal(capsys, "predict", str(weights), str(tmp_path / "missing.png"), "--jsonl",
             str(tmp_path / "found.jsonl"), "--device", "cpu")  # fmt: skip
     assert (tmp_path / "found.jsonl").read_text() == "old"
+
+
+def test_files_may_go_to_the_directory_that_is_made(
+    shapes: Path, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    predict(weights, shapes / "val", "--output", out, "--json", out / "a.json", "--csv",
+            out / "a.csv", "--sheet", out / "a.png")  # fmt: skip
+    assert {"a.json", "a.csv", "a.png"} < set(os.listdir(out))

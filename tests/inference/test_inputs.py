@@ -158,6 +158,11 @@ def test_a_broken_pil_image_is_named(file: Path) -> None:
         read_input(Image.open(file))
 
 
+def test_a_video_is_referred_to_its_own_method(tmp_path: Path) -> None:
+    with raises("a.MP4", "predict_video"):
+        read_input(tmp_path / "a.MP4")
+
+
 def test_bytes_that_are_no_image_are_refused() -> None:
     with raises("expected an image", "cannot be decoded"):
         read_input(b"no image")
