@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cornernet.data.images import IMAGE_SUFFIXES, decode_image, read_image, write_image
+from cornernet.data.images import (
+    IMAGE_SUFFIXES,
+    decode_image,
+    quiet_opencv,
+    read_image,
+    write_image,
+)
 from cornernet.errors import UserError
 from tests.errors import raises
 
@@ -407,3 +413,14 @@ def test_the_content_of_a_file_is_decoded_like_the_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode_image(path.read_bytes()), read_image(path))
     with pytest.raises(UserError, match=r"^image: expected a whole image"):
         decode_image(path.read_bytes()[:-20])
+
+
+def test_opencv_speaks_again_when_the_last_thread_has_left() -> None:
+    log = getattr(cv2.utils, "logging", cv2)  # as of OpenCV 5 and 4
+    before = log.getLogLevel()
+    assert before != 0
+    with quiet_opencv:
+        with quiet_opencv:
+            assert log.getLogLevel() == 0
+        assert log.getLogLevel() == 0
+    assert log.getLogLevel() == before

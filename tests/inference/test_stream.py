@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +80,21 @@ def test_large_images_are_not_read_far_ahead(
         ahead.append(len(read) - one.item - 1)
     # The three that wait, the one that has just been taken, and one with which it may be joined.
     assert len(ahead) == 20 and max(ahead) <= 5
+
+
+def test_who_has_seen_enough_waits_for_no_further_image(model: FusedDetector) -> None:
+    read = []
+
+    def reader(number: int) -> np.ndarray:
+        time.sleep(0.02)
+        read.append(number)
+        return picture(40, 60, number)
+
+    settings = config(data={"workers": 1})
+    settings = replace(settings, test=replace(settings.test, batch_size=8))
+    stream = detect_stream(model, range(50), reader, settings)
+    assert isinstance(stream, Generator)
+    next(stream)
+    ready = len(read)
+    stream.close()
+    assert len(read) <= ready + 2
