@@ -335,7 +335,7 @@ def explicit_split(
 def existing(root: Path, name: str, field: str) -> Path:
     """A path that a setting names, from the data directory or from the current one."""
     for path in (root / name, Path(name)):
-        if path.exists():
+        if os.path.exists(path):
             return path
     raise UserError(f"is '{name}', but there is nothing of that name, nor in {root}", field=field)
 

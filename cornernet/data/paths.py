@@ -36,7 +36,7 @@ class ImageFinder:
         for name in _spellings(file_name):
             for base in self.bases:
                 path = os.path.join(base, name)
-                if self._is_inside(path, name) and _is_file(path):
+                if self._is_inside(path, name) and os.path.isfile(path):
                     return path
         return None
 
@@ -67,13 +67,6 @@ class ImageFinder:
         # Links are followed: they belong to the dataset.
         plain = os.path.abspath(path)
         return any(plain.startswith(directory) for directory in self._allowed)
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return os.path.isfile(path)
-    except ValueError:  # a zero byte, or half of a surrogate pair
-        return False
 
 
 def _spellings(file_name: str) -> Iterator[str]:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+# The mark of UTF-32 starts with that of UTF-16.
+_MARKS = {
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
+
 
 def read_text(path: Path, errors: str = "replace") -> str:
     """A text file in UTF-8, or in the encoding that its byte order mark names.
@@ -20,8 +26,10 @@ def read_text(path: Path, errors: str = "replace") -> str:
         UnicodeDecodeError: with "strict", it is no text.
     """
     data = path.read_bytes()
-    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return data.decode("utf-16" if is_wide else "utf-8-sig", errors)
+    for encoding, marks in _MARKS.items():
+        if data.startswith(marks):
+            return data.decode(encoding, errors)
+    return data.decode("utf-8-sig", errors)
 
 
 def read_lines(path: Path) -> list[str]:

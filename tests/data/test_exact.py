@@ -43,7 +43,8 @@ def test_yolo_has_shares_of_the_sides_and_the_centre() -> None:
 @pytest.mark.parametrize(
     "words",
     [["1", "2", "3"], ["1", "2", "3", ""], ["1", "nan", "3", "4"], ["1", "2", "inf", "4"],
-     ["1", "2", "x", "4"], ["1", "2", "3", "1e999"], ["1", "2", "3", "4", "5"]],
+     ["1", "2", "x", "4"], ["1", "2", "3", "1e999"],
+     ["1", "2", "3", "1e-9999999999999999999999"], ["1", "2", "3", "4", "5"]],
 )  # fmt: skip
 def test_what_is_not_four_numbers_is_no_box(words: list[str]) -> None:
     assert box_from_voc(words) is None

@@ -140,6 +140,14 @@ def test_xml_may_be_in_utf16(tmp_path: Path) -> None:
     assert CocoDataset(tmp_path, "train").classes == ["dög"]
 
 
+@pytest.mark.parametrize("line", ["\0", "a\0", "x" * 9999])
+def test_a_line_that_is_no_name_is_a_missing_file(tmp_path: Path, line: str) -> None:
+    voc(tmp_path, f"<annotation>{SIZE}{voc_object('cup', 1, 1, 9, 9)}</annotation>")
+    (tmp_path / "ImageSets").mkdir()
+    (tmp_path / "ImageSets" / "train.txt").write_text(f"a\n{line}\n")
+    assert kinds(read(tmp_path)) == [checks.UNREADABLE]
+
+
 def test_a_list_of_labels_gives_their_order(tmp_path: Path) -> None:
     objects = "".join(voc_object(name, 1, 1, 9, 9) for name in ("ant", "bee", "cup"))
     voc(tmp_path, f"<annotation>{SIZE}{objects}</annotation>")
@@ -207,7 +215,7 @@ def test_names_that_yaml_takes_for_other_things_are_text(tmp_path: Path, names: 
     assert read(root).parsed.classes == ["no", "1e3", "007", "~"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_text_files_may_have_byte_order_marks(tmp_path: Path, encoding: str) -> None:
     root = yolo(tmp_path, "")
     (root / "labels" / "a.txt").write_text("3 0.5 0.5 0.25 0.5\n", encoding=encoding)

@@ -74,7 +74,10 @@ def box_to_yolo(box: Sequence[float], size: tuple[int, int]) -> list[str]:
 
 
 def _decimals(words: Sequence[str]) -> list[Decimal] | None:
-    values = [Decimal(word.strip()) for word in words if number(word) is not None]
+    try:
+        values = [Decimal(word.strip()) for word in words if number(word) is not None]
+    except InvalidOperation:  # an exponent of more digits than a decimal has
+        return None
     return values if len(values) == len(words) == 4 else None
 
 

@@ -50,7 +50,7 @@ def read_voc(
     for file in files:
         try:
             tree = parse_xml(file)
-        except (OSError, expat.ExpatError, _Refused) as error:
+        except (OSError, ValueError, expat.ExpatError, _Refused) as error:
             reason = getattr(error, "strerror", None) or error
             text = f"{file}: expected an annotation in XML, found '{reason}'"
             section.add(checks.UNREADABLE, file.name, text)
@@ -123,7 +123,7 @@ def _listed(source: Path, directory: Path) -> list[Path]:
         for name in (line, line.split()[0]):
             stem = _without_suffix(Path(name.replace("\\", "/")).name)
             path = directory / f"{stem}.xml"
-            if path.is_file():
+            if os.path.isfile(path):  # which refuses no name
                 break
         found.append(path)
     return list(dict.fromkeys(found))

@@ -195,6 +195,6 @@ def _source(name: str, base: Any, parent: Path, root: Path) -> Path | None:
     candidates += [root / tail for tail in tails]
     inside = os.path.join(os.path.abspath(root), "")
     for candidate in candidates:
-        if os.path.abspath(candidate).startswith(inside) and candidate.exists():
+        if os.path.abspath(candidate).startswith(inside) and os.path.exists(candidate):
             return candidate
     return None
