@@ -454,3 +454,29 @@ def test_a_list_can_be_added_to(tmp_path: Path, entries: str) -> None:
     assert load_recipe(file, [f"--test.scales+={entries}"]).test.scales == [0.5, 2.0]
     assert Config().test.scales == [1.0]
     assert refused({}, "--train.epochs+", "2").field == "train.epochs"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps"),
+    [("cornernet_squeeze", 500_000), ("cornernet_saccade", 500_000),
+     ("centernet52", 480_000), ("centernet104", 480_000)],
+)  # fmt: skip
+def test_schedules_of_the_family_are_the_papers(recipe: str, steps: int) -> None:
+    config = load_recipe(recipe)
+    per_epoch = 118_287 / config.train.batch_size  # of COCO's training images
+    assert config.train.epochs * per_epoch == pytest.approx(steps, rel=0.005)
+    assert config.train.milestones[0] * per_epoch == pytest.approx(450_000, rel=0.005)
+    # What one of the papers' GPUs normalises and sums over.
+    assert config.train.micro_batch == config.loss.embedding_batch
+    assert (config.train.learning_rate, config.train.clip_norm) == (2.5e-4, 0)
+    assert config.loss.normalize == "original"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("loss.radius_formula", "2020"), ("test.max_outside", "-1"), ("test.center_rule", "vote"),
+     ("model.block", "wood"), ("model.corner_pooling", "double")],
+)  # fmt: skip
+def test_settings_of_the_family_are_checked(name: str, value: str) -> None:
+    with raises("must be", field=name):
+        load_recipe("tiny", [f"--{name}", value])
