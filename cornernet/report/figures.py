@@ -94,17 +94,21 @@ def lines(
     """
 
     def draw(axes: Any) -> None:
-        from matplotlib.ticker import FuncFormatter, NullFormatter
+        from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
         for name, (x, y) in series.items():
             values = [np.nan if value is None else value for value in y]
             width = 2.2 if name in ("total", "AP") else None
             axes.plot(x, values, label=shown(name), linewidth=width, marker="o" if dots else None,
                       markersize=3)  # fmt: skip
-        if log and any(value for _, y in series.values() for value in y):
+        positive = [value for _, y in series.values() for value in y if value and value > 0]
+        if log and positive:
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            plain = FuncFormatter(lambda value, _: f"{value:g}")
+            narrow = max(positive) < 10 * min(positive)
+            axes.yaxis.set_major_formatter(plain)
+            axes.yaxis.set_minor_formatter(plain if narrow else NullFormatter())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if unit:
             axes.set_ylim(0, 1)
         if mark is not None:

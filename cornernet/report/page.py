@@ -170,7 +170,8 @@ def _curves(records: Sequence[Mapping[str, Any]]) -> list[str]:
             ("Gradient norm before clipping", "gradient_norm", True),
         ):
             values = [record.get(key) for record in train]
-            made.append(figures.lines(title, "epoch", {key: (epochs, values)}, log=log))
+            if any(value is not None for value in values):
+                made.append(figures.lines(title, "epoch", {key: (epochs, values)}, log=log))
     return made
 
 

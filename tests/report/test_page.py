@@ -60,7 +60,8 @@ def records(val: bool = True) -> list[dict[str, Any]]:
     for epoch in (1, 2, 3):
         losses = {f"loss/{name}": 3.0 / epoch for name in ("total", "focal")}
         made.append({"kind": "train", "step": 4 * epoch, "epoch": epoch, **losses,
-                     "gradient_norm": None, "learning_rate": 1e-3, "images_per_second": 7.25,
+                     "gradient_norm": None if epoch == 2 else 20.0, "learning_rate": 1e-3,
+                     "images_per_second": 7.25,
                      "data_wait_share": 0.25, "peak_memory_gib": 1.5})  # fmt: skip
         if val:
             metrics = dict.fromkeys(("AP", "AP50", "AP75"), 0.1 * epoch)
