@@ -67,7 +67,7 @@ CONFINED = {
     "faster_coco_eval": {"cornernet.inference.evaluate"},
     "pycocotools": {"cornernet.inference.evaluate"},
     "rich": {"cornernet.runtime.terminal", "cornernet.train.log", "cornernet.commands.evaluate",
-             "cornernet.commands.compare"},
+             "cornernet.commands.check_losses"},
     "yaml": {"cornernet.config.parse", "cornernet.data.export",
              "cornernet.data.formats.yolo_splits"},
     "tcap_dllogger": {"cornernet.vendors.tecorigin.logger"},

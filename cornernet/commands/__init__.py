@@ -2,7 +2,7 @@
 
 from cornernet.commands import (
     check,
-    compare,
+    check_losses,
     convert,
     data,
     env,
@@ -18,7 +18,7 @@ from cornernet.commands.parser import Command
 COMMANDS: tuple[Command, ...] = (
     train.COMMAND,
     check.COMMAND,
-    compare.COMMAND,
+    check_losses.COMMAND,
     modelzoo.COMMAND,
     evaluate.COMMAND,
     report.COMMAND,

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from cornernet.runtime.device import resolve_device
     from cornernet.runtime.distributed import World
     from cornernet.runtime.threads import apply_threads
-    from cornernet.train.compare import TOLERANCE, compare_batch
+    from cornernet.train.agreement import TOLERANCE, compare_batch
 
     check_writable(arguments.json)
     config = load_recipe(arguments.recipe, words)

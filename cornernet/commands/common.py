@@ -111,7 +111,7 @@ def write_json(file: str, content: Any) -> None:
 
 def conclude(passed: bool, text: str) -> int:
     """Print the last line of a comparison and return the exit status that goes with it."""
-    from cornernet.train.compare import verdict
+    from cornernet.train.agreement import verdict
 
     say(verdict(passed, text))
     return 0 if passed else 1

@@ -26,7 +26,7 @@ def test_verdict_decides_the_status(
     if passes:
         main(words)
     else:
-        monkeypatch.setattr("cornernet.train.compare.TOLERANCE", -1.0)
+        monkeypatch.setattr("cornernet.train.agreement.TOLERANCE", -1.0)
         with pytest.raises(SystemExit) as stop:
             main(words)
         assert stop.value.code == 1

@@ -19,7 +19,7 @@ from cornernet.config import Config, config_from_dict
 from cornernet.data.synthetic import synthesize
 from cornernet.runtime.device import device_module, resolve_device
 from cornernet.runtime.distributed import World
-from cornernet.train.compare import compare_batch
+from cornernet.train.agreement import compare_batch
 from cornernet.train.loop import train
 from cornernet.train.trainer import Trainer
 from tests.small import SMALL_MODEL

@@ -15,7 +15,7 @@ from typing import Any
 
 from cornernet.errors import UserError
 from cornernet.runtime.files import new_folder
-from cornernet.train.compare import (
+from cornernet.train.agreement import (
     TOLERANCE,
     LossError,
     compare_losses,

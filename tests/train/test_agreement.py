@@ -14,7 +14,7 @@ import torch
 from cornernet.config import Config, config_from_dict
 from cornernet.data.synthetic import synthesize
 from cornernet.runtime.distributed import World
-from cornernet.train.compare import (
+from cornernet.train.agreement import (
     BatchComparison,
     compare_batch,
     compare_losses,

@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     from rich.table import Table
 
     from cornernet.runtime.terminal import console
-    from cornernet.train.compare import (
+    from cornernet.train.agreement import (
         compare_losses,
         losses_pass,
         losses_summary,
