@@ -3,6 +3,7 @@
 from cornernet.commands import (
     check,
     check_losses,
+    compare,
     convert,
     data,
     env,
@@ -22,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
     modelzoo.COMMAND,
     evaluate.COMMAND,
     report.COMMAND,
+    compare.COMMAND,
     predict.COMMAND,
     convert.COMMAND,
     data.COMMAND,

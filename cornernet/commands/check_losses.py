@@ -1,4 +1,4 @@
-"""`cornernet compare`: compare the losses of two runs."""
+"""`cornernet check-losses`: whether two runs, such as of two devices, have the same losses."""
 
 from __future__ import annotations
 
@@ -37,5 +37,8 @@ def run(arguments: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 COMMAND = Command(
-    "compare", "Compare the losses of two runs, line by line of their logs.", add_arguments, run
+    "check-losses",
+    "Check that two runs, such as of two devices, log the same losses.",
+    add_arguments,
+    run,
 )

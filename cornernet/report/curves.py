@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cornernet.data.images import write_image
+from cornernet.runtime.text import shown
 
 
 def save_curves(records: Sequence[dict[str, Any]], path: Path) -> None:
@@ -57,6 +58,42 @@ def save_curves(records: Sequence[dict[str, Any]], path: Path) -> None:
     right.grid(alpha=0.3)
     if val:
         right.legend()
+    _write(canvas, path)
+
+
+def save_comparison(curves: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Curves of several runs.
+
+    Args:
+        curves: by title, then by run's name: epochs and values; None where there is no number.
+        path: a PNG file.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with rc_context({"text.parse_math": False}):  # names may hold dollars
+        figure = Figure(figsize=(11, 3.6 * ((len(curves) + 1) // 2)), layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        places = figure.subplots((len(curves) + 1) // 2, 2, squeeze=False).flat
+        for axes, (title, lines) in zip(places, curves.items(), strict=False):
+            for name, (x, y) in lines.items():
+                values = [np.nan if value is None else value for value in y]
+                axes.plot(x, values, label=legend_label(name), marker="o" if len(x) < 2 else None)
+            axes.set(xlabel="epoch", title=title)
+            axes.grid(alpha=0.3)
+            if lines:
+                axes.legend()
+        _write(canvas, path)
+
+
+def legend_label(name: str) -> str:
+    """A name for a legend; Matplotlib leaves out what begins with an underscore."""
+    name = shown(name)
+    return f"\u200a{name}" if name.startswith("_") else name
+
+
+def _write(canvas: Any, path: Path) -> None:
     # Through write_image, so that a reader never sees half an image.
     canvas.draw()
     write_image(path, np.asarray(canvas.buffer_rgba())[..., :3].copy())

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cornernet.report.curves import legend_label
 from cornernet.runtime.text import shown
 
 # Up to this many classes each has a colour and a place in the legend.
@@ -99,8 +100,10 @@ def lines(
         for name, (x, y) in series.items():
             values = [np.nan if value is None else value for value in y]
             width = 2.2 if name in ("total", "AP") else None
-            axes.plot(x, values, label=shown(name), linewidth=width, marker="o" if dots else None,
-                      markersize=3)  # fmt: skip
+            marker = "o" if dots else None
+            axes.plot(
+                x, values, label=legend_label(name), linewidth=width, marker=marker, markersize=3
+            )
         positive = [value for _, y in series.values() for value in y if value and value > 0]
         if log and positive:
             axes.set_yscale("log")
@@ -144,7 +147,9 @@ def class_curves(
         few = len(filled) <= MOST_COLORS
         for name, values in filled.items() if len(filled) > 1 else ():
             color = None if few else _GREY
-            axes.plot(x, values, color=color, linewidth=1.0, label=shown(name) if few else None)
+            axes.plot(
+                x, values, color=color, linewidth=1.0, label=legend_label(name) if few else None
+            )
         if len(whole[1]):
             axes.plot(x, whole[1], color="#1f2328", linewidth=2.4, label=whole[0])
         if mark is not None:

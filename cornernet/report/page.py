@@ -81,25 +81,10 @@ class Report:
 
 def render(report: Report) -> str:
     """The page; text from data is escaped."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    page = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        finalize=lambda value: shown(value) if type(value) is str else value,
-    )
-    page.filters["rate"] = shown_metric
-    page.filters["score"] = _threshold
-    source = resources.files("cornernet.report").joinpath("templates/report.html")
-    template = page.from_string(source.read_text(encoding="utf-8"))
     review = report.review
-
-    def safe(made: Sequence[str]) -> list[Markup]:
-        return [Markup(text) for text in made]  # noqa: S704, made by `figures`
-
-    return template.render(
+    made = {} if review is None else _review_figures(review)
+    return fill(
+        "report.html",
         vars(report)
         | {
             "tiles": [] if review is None else _tiles(review),
@@ -108,15 +93,37 @@ def render(report: Report) -> str:
             "has_unstored": review is not None
             and any(row["best_threshold"] and not row["is_stored"] for row in review["classes"]),
             "curves": safe(_curves(report.records)),
-            "figures": {}
-            if review is None
-            else {name: Markup(text) for name, text in _review_figures(review).items()},
+            "figures": dict(zip(made, safe(list(made.values())), strict=True)),
             "confused": [] if review is None else _confused(review),
             "resources": _resources(report.records),
             "speed": safe(_speed(report.records)),
             "settings": [] if report.config is None else _settings(report.config),
-        }
+        },
     )
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """A page made of one of the `templates`; text is escaped, but for what `safe` returns."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    directory = resources.files("cornernet.report").joinpath("templates")
+    page = Environment(
+        loader=FunctionLoader(lambda name: directory.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=lambda value: shown(value) if type(value) is str else value,
+    )
+    page.filters["rate"] = shown_metric
+    page.filters["score"] = _threshold
+    return page.get_template(template).render(values)
+
+
+def safe(made: Sequence[str]) -> list[Any]:
+    """Elements that `figures` has made, which are not escaped again."""
+    from markupsafe import Markup
+
+    return [Markup(text) for text in made]
 
 
 def _threshold(value: float) -> str:

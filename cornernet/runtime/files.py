@@ -35,8 +35,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> None:
     """Write plain data as JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=indent))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=indent), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from cornernet.config import Config, load_config
 from cornernet.errors import UserError
 from cornernet.report.page import Report, Status, render
 from cornernet.report.worst import draw_worst
-from cornernet.runtime.files import replacing
+from cornernet.runtime.files import write_text
 from cornernet.train.environment import read_environments
 from cornernet.train.log import read_records
 from cornernet.train.run_directory import RunDirectory
@@ -133,9 +133,7 @@ def write_report(
         environments=environments,
         notes=notes,
     )
-    text = render(report)
-    with replacing(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(output, render(report))
 
 
 def _about(config: Config | None, environments: Sequence[Mapping[str, Any]]) -> str:
