@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
         for note in sources.notes:
             job.say(note)
         job.run(sources.found, arguments.every)
-        if arguments.score is None:
+        if arguments.score is None and job.images:
             job.say(
                 f"showing detections from score {detector.score_threshold:g} on; another is set "
                 "with --score"
@@ -142,6 +142,7 @@ class _Job:
     """Predicts sources one after the other and hands on what is found.
 
     Attributes:
+        images: number of images and frames that were predicted.
         refused: a sentence for each source that could not be predicted.
     """
 
@@ -161,7 +162,7 @@ class _Job:
         self._sheet = sheet
         self._progress = progress
         self._to_stderr = to_stderr
-        self._images = self._objects = 0
+        self.images = self._objects = 0
 
     def say(self, text: str) -> None:
         """Print lines for a person."""
@@ -178,8 +179,8 @@ class _Job:
         finally:
             seconds = time.perf_counter() - start
             self.say(
-                f"{_count(self._images, 'image')}, {_count(self._objects, 'object')} found in "
-                f"{seconds:.1f} s ({self._images / seconds:.1f} images/s)"
+                f"{_count(self.images, 'image')}, {_count(self._objects, 'object')} found in "
+                f"{seconds:.1f} s ({self.images / seconds:.1f} images/s)"
             )
 
     def _predict_images(self, sources: Sequence[Source]) -> None:
@@ -236,8 +237,9 @@ class _Job:
         except UserError as error:
             self.refused.append(str(error))
         finally:
-            where = "" if target is None or not frames else f" → {shown(str(target))}"
-            self.say(f"{shown(name)}: {_count(frames, 'frame')}, {objects} found{where}")
+            if frames:
+                where = f" → {shown(str(target))}" if target and target.exists() else ""
+                self.say(f"{shown(name)}: {_count(frames, 'frame')}, {objects} found{where}")
 
     def _take(self, prediction: Prediction) -> np.ndarray | None:
         """Record a prediction, and draw it if it is to be seen."""
@@ -245,7 +247,7 @@ class _Job:
 
         for add in self._records:
             add(prediction)
-        self._images += 1
+        self.images += 1
         self._objects += len(prediction)
         self._progress()
         if not self._targets and not self._sheet.wanted:

@@ -277,7 +277,7 @@ def test_a_broken_video_does_not_cost_the_others(
     write_image(tmp_path / "c.png", np.full((40, 50, 3), 90, np.uint8))
     error = refusal(capsys, "predict", str(weights), str(tmp_path), "--output",
                     str(tmp_path / "out"), "--device", "cpu")  # fmt: skip
-    assert "a.mp4" in error and "cannot be opened" in error
+    assert "a.mp4" in error and "cannot be opened" in error and "b.mp4" not in error
     assert sorted(os.listdir(tmp_path / "out")) == ["b.mp4", "c.png"]
 
 
