@@ -1,10 +1,11 @@
 """The networks of the family beside CornerNet-104: `python -m benchmarks.family`.
 
 One image of 500×500, padded to 511, from pixels to boxes, without a mirror image; random weights in
-their inference form. The networks take turns in one process, so a busy machine changes their times
-and not their ratios. The peak is what large matrix products reach in the same turns. Each network's
-memory is measured in a process of its own, when it has been built: on Linux the process's peak
-while it detects, with Python and PyTorch in it; on an accelerator what its allocator held at most.
+their inference form. CornerNet-Saccade looks at two views and at `test.max_crops` crops. The
+networks take turns in one process, so a busy machine changes their times and not their ratios. The
+peak is what large matrix products reach in the same turns. Each network's memory is measured in a
+process of its own, when it has been built: on Linux the process's peak while it detects, with
+Python and PyTorch in it; on an accelerator what its allocator held at most.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ RECIPES = {
     "CenterNet-52": "centernet52",
     "CenterNet-104": "centernet104",
 }
+# A network that looks twice shall find its full number of places, as in a busy image; random
+# weights rate none highly.
+BUSY = ("--test.location_score", "0", "--test.location_distance", "0")
 # What a process without a network holds.
 NOTHING = "no network"
 _PRODUCTS = 8  # matrix products in a turn
@@ -47,7 +51,8 @@ _SECONDS = 0.1  # for each network: three turns of those that take longer
 
 def built(recipe: str, precision: str, device: torch.device) -> tuple[FusedDetector, Config]:
     """A network for 80 classes in its inference form, and how it detects."""
-    config = load_recipe(recipe, ["--model.num_classes", "80", "--test.flip", "false"])
+    words = ["--model.num_classes", "80", "--test.flip", "false", *BUSY]
+    config = load_recipe(recipe, words)
     return FusedDetector(networks.network(config, device), precision), config
 
 
