@@ -126,8 +126,9 @@ def test_two_passes(case: Case, settings: Config, monkeypatch: pytest.MonkeyPatc
     seen = [images for images, _ in model.seen]
     wanted = case.tensor("views").float()
     torch.testing.assert_close(shown(seen[0], 2), wanted, rtol=0, atol=1e-3)
-    wanted = case.tensor("crops").float()
-    torch.testing.assert_close(shown(seen[1][: len(wanted)], 3), wanted, rtol=0, atol=1e-3)
+    if len(second):
+        wanted = case.tensor("crops").float()
+        torch.testing.assert_close(shown(seen[1][: len(wanted)], 3), wanted, rtol=0, atol=1e-3)
 
     for label in range(len(case.meta["kept"])):
         kept = found.labels[0] == label
