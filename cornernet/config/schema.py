@@ -110,7 +110,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         require_at_least(16, "augment", self, "crop_size")
-        require_at_least(1, "augment", self, "crop_border")
+        require_at_least(1, "augment", self, "crop_border", "smallest_object")
         require_at_least(0, "augment", self, "brightness", "hue")
         require(
             bool(self.crop_ratios) and min(self.crop_ratios) > 0,
@@ -121,6 +121,11 @@ class AugmentConfig:
             0 <= self.flip <= 1,
             "augment.flip",
             f"must be a probability from 0 to 1, got {self.flip}",
+        )
+        require(
+            0 <= self.least_visible < 1,
+            "augment.least_visible",
+            f"must be a share from 0 to below 1, got {self.least_visible}",
         )
         for key in ("contrast", "saturation"):
             limits = getattr(self, key)
@@ -452,9 +457,18 @@ class Config:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
+        sizes, zooms = self.model.object_sizes, self.test.zoom_sizes
+        if self.augment.sampling == "reference":
+            classes = [self.augment.smallest_object, *sizes[:-1], self.augment.crop_size - 1]
+            require(
+                sorted(classes) == classes,
+                "augment.crop_size",
+                "must be above model.object_sizes but for the last, and these not below "
+                f"augment.smallest_object, where augment.sampling is reference; got "
+                f"{self.augment.crop_size}, {sizes} and {self.augment.smallest_object}",
+            )
         if "attention" not in self.model.parts:
             return
-        sizes, zooms = self.model.object_sizes, self.test.zoom_sizes
         require(
             len(zooms) == len(sizes),
             "test.zoom_sizes",

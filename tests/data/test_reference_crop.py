@@ -20,6 +20,7 @@ from cornernet.data.reference_crop import (
     within,
 )
 from cornernet.structures import Sample
+from tests.errors import raises
 
 SIZES = [32, 96, 256]
 CONFIG = AugmentConfig(crop_size=255, sampling="reference")
@@ -49,6 +50,16 @@ def test_an_object_keeps_its_class_of_sizes(side: float, limits: tuple[int, int]
     scales = [draw_scale(boxes, CONFIG, SIZES, draw) for draw in (lowest, highest)]
     assert [index for index, _ in scales] == [0, 0]
     assert [scale * side for _, scale in scales] == pytest.approx(limits)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--augment.crop_size=48", "--augment.smallest_object=20", "--model.object_sizes=[4,48]"],
+)
+def test_classes_of_sizes_that_do_not_fit_the_square_are_refused(word: str) -> None:
+    settings = ["--model.parts=[corners]", word]
+    with raises("where augment.sampling is reference", field="augment.crop_size"):
+        with_overrides(load_recipe("tiny_saccade"), settings)
 
 
 def test_an_image_without_objects_is_resized_by_a_factor() -> None:
