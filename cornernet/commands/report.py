@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
+    from cornernet.train.lock import is_held
     from cornernet.train.run_report import read_run, write_report
 
     if arguments.data is None and (words or arguments.split is not None):
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     review = None
     if arguments.data is not None:
         review = _evaluated(files.directory, arguments, words)
-    write_report(files, output, review)
+    write_report(files, output, is_held(files.directory.lock), review)
     say(f"{output}: open it in a browser")
 
 

@@ -14,6 +14,7 @@ from cornernet.data.coco import CocoDataset
 from cornernet.inference.evaluate import Evaluation
 from cornernet.inference.matching import OVERLAP, Matches, overlap, to_corners
 from cornernet.inference.thresholds import best_threshold
+from cornernet.inference.worst import worst_images
 from cornernet.structures import Detections, Thresholds
 
 RECALLS = np.linspace(0, 1, 101)
@@ -63,7 +64,7 @@ def review(
         ],
         "confusion": confusion(dataset, found, matches, thresholds.score).tolist(),
         "calibration": calibration(matches),
-        "worst": worst_images(dataset, found, matches, thresholds.score),
+        "worst": _worst_images(dataset, found, matches, thresholds.score),
     }
 
 
@@ -195,39 +196,34 @@ def calibration(matches: Matches) -> dict[str, Any]:
     return {"bins": bins, "error": error, "from": _CALIBRATED}
 
 
-def worst_images(
+def _worst_images(
     dataset: CocoDataset, found: Mapping[int, Detections], matches: Matches, threshold: float
 ) -> list[dict[str, Any]]:
-    """The images with the most errors: objects that are missed and detections that are wrong.
+    """The images with the most errors, worst first.
 
     Returns:
         For each its file and size, and boxes `x1 y1 x2 y2` in pixels with labels and whether they
-        are right, of objects and of detections from `threshold` on; worst first.
+        are right, of objects and of detections from `threshold` on.
     """
-    shown = matches.scores >= threshold
-    hit = matches.object_scores >= threshold
-    missed = np.bincount(matches.object_images[~hit], minlength=len(dataset))
-    wrong = np.bincount(matches.images[shown & ~matches.correct], minlength=len(dataset))
-    order = np.argsort(-(missed + wrong), kind="stable")[:_WORST_IMAGES]
     entries = []
-    for index in order[(missed + wrong)[order] > 0].tolist():
-        info, truth = dataset.info(index), dataset.truth(index)
-        objects = np.flatnonzero(matches.object_images == index)
-        kept = np.flatnonzero((matches.images == index) & shown)
+    for errors in worst_images(matches, threshold, _WORST_IMAGES):
+        info, truth = dataset.info(errors.image), dataset.truth(errors.image)
+        objects = np.flatnonzero(matches.object_images == errors.image)
+        kept = (matches.images == errors.image) & (matches.scores >= threshold)
         places = matches.places[kept]
-        boxes = found[info.id].boxes[places].tolist() if len(kept) else []
+        boxes = found[info.id].boxes[places].tolist() if len(places) else []
         object_boxes = to_corners(truth)[matches.object_places[objects]]
         entries.append(
             {
                 "file": info.path,
                 "width": info.width,
                 "height": info.height,
-                "missed": int(missed[index]),
-                "wrong": int(wrong[index]),
+                "missed": errors.missed,
+                "wrong": errors.false,
                 "objects": {
                     "boxes": np.round(object_boxes, 1).tolist(),
                     "labels": matches.object_labels[objects].tolist(),
-                    "right": hit[objects].tolist(),
+                    "right": (matches.object_scores[objects] >= threshold).tolist(),
                 },
                 "detections": {
                     "boxes": np.round(boxes, 1).tolist(),

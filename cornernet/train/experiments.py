@@ -12,6 +12,7 @@ from cornernet.config import settings
 from cornernet.errors import UserError
 from cornernet.report.comparison import Comparison, Curve
 from cornernet.runtime.text import shown_metric
+from cornernet.train.lock import is_held
 from cornernet.train.run_report import RunFiles, read_run, run_status
 
 _METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
@@ -72,7 +73,7 @@ def _result(run: RunFiles) -> dict[str, str]:
     """What came of a run, by name, as far as it is logged."""
     train = [record for record in run.records if record["kind"] == "train"]
     val = [record for record in run.records if record["kind"] == "val"]
-    held = run.directory.lock.is_file()
+    held = is_held(run.directory.lock)
     result = {"state": run_status(run.config, run.records, held).word}
     if val:
         best = max(val, key=lambda record: record["AP"])

@@ -191,6 +191,32 @@ class RunLock:
         )
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process, as far as can be seen from here, writes to the directory of a lock.
+
+    Not for the process that holds it: to close the file, as is done here, would drop its lock.
+
+    Args:
+        path: the lock's file.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        owner, written = _owner(file), os.fstat(file).st_mtime
+    finally:
+        os.close(file)
+    process = owner.get("pid")
+    if owner.get("host") != socket.gethostname():
+        return time.time() - written < SILENCE_SECONDS
+    return (
+        isinstance(process, int)
+        and is_alive(process)
+        and start_time(process) == owner.get("start_time")
+    )
+
+
 def _owner(file: int) -> dict[str, Any]:
     """What a lock's file says; empty where its owner had no time to write it."""
     try:

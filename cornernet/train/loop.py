@@ -166,7 +166,7 @@ def _finish(
     log.say(f"trained in {_duration(time.perf_counter() - started)}")
     best = load_weights(directory.best)
     _draw_sheet(best, validation_split, world, directory.sheet)
-    write_report(read_run(directory.path), directory.report)
+    write_report(read_run(directory.path), directory.report, held=False)
     numbers = "  ".join(f"{name}={shown_metric(best.metrics[name])}" for name in _BEST)
     log.say(f"best: {numbers}  ({directory.best})")
     return best.metrics

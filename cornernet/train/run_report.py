@@ -107,20 +107,19 @@ def _since_best(evaluated: Sequence[Mapping[str, Any]]) -> int:
 
 
 def write_report(
-    run: RunFiles, output: Path, review: Mapping[str, Any] | None = None, held: bool | None = None
+    run: RunFiles, output: Path, held: bool, review: Mapping[str, Any] | None = None
 ) -> None:
     """Write the report of a run.
 
     Args:
         run: what its directory holds.
         output: an HTML file.
+        held: whether a process writes to the run.
         review: of another evaluation of its weights than the one it keeps.
-        held: whether a process writes to the run; None looks for its lock.
     """
     directory = run.directory
     environments = read_environments(directory.environment)
     review = run.review if review is None else review
-    held = directory.lock.is_file() if held is None else held
     notes = run.notes if review is run.review else []
     report = Report(
         title=directory.path.resolve().name,

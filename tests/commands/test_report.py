@@ -57,14 +57,18 @@ def test_training_writes_the_report(trained: Path) -> None:
     assert page.tags.count("img") == 2 * len(stored["worst"]) > 0
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_a_run_that_is_not_at_its_end(run: Path, held: bool) -> None:
+@pytest.mark.parametrize("state", ["running", "interrupted", "killed"])
+def test_a_run_that_is_not_at_its_end(run: Path, state: str) -> None:
     without_last_epoch(run)
-    lock = RunLock(run / "lock") if held else None
-    page, text = reported(run)
-    if lock is not None:
+    lock = None if state == "interrupted" else RunLock(run / "lock")
+    if lock is not None and state == "killed":  # what a process that is gone has left
+        left = json.loads((run / "lock").read_text()) | {"start_time": -1}
         lock.release()
-    assert page.ids["status"] == ("running" if held else "interrupted")
+        (run / "lock").write_text(json.dumps(left))
+    page, text = reported(run)
+    if lock is not None and state == "running":
+        lock.release()
+    assert page.ids["status"] == ("running" if state == "running" else "interrupted")
     assert "of 2, step" in text
 
 
