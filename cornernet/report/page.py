@@ -87,7 +87,7 @@ def render(report: Report) -> str:
         "report.html",
         vars(report)
         | {
-            "tiles": [] if review is None else _tiles(review),
+            "tiles": _tiles(review, report.records),
             "threshold": "" if review is None else _threshold(review["threshold"]),
             "metric_names": _METRICS,
             "has_unstored": review is not None
@@ -130,9 +130,17 @@ def _threshold(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _tiles(review: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The numbers to see first."""
-    numbers = [(name, shown_metric(review["metrics"][name])) for name in ("AP", "AP50", "AP75")]
+def _tiles(
+    review: Mapping[str, Any] | None, records: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str]]:
+    """The numbers to see first, of the best evaluation."""
+    evaluated = _of(records, "val")
+    if review is None and not evaluated:
+        return []
+    best = max(evaluated, key=lambda r: r["AP"]) if review is None else review["metrics"]
+    numbers = [(name, shown_metric(best[name])) for name in ("AP", "AP50", "AP75")]
+    if review is None:
+        return numbers
     numbers.append(("best threshold", _threshold(review["threshold"])))
     rates = review["at_threshold"]
     named = (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))

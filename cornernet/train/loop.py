@@ -242,7 +242,7 @@ def _draw_sheet(weights: Weights, dataset: CocoDataset, world: World, path: Path
         found = found.select(found.scores >= weights.thresholds.score)
         caption = f"{len(sample.boxes)} annotated, {len(found)} found"
         images.append(beside_truth(dataset, place, found, caption))
-    save_sheet(images, path, columns=2, cell=800)
+    save_sheet(images, path, columns=2, cell=660)
 
 
 def _duration(seconds: float) -> str:

@@ -111,6 +111,7 @@ def test_what_is_missing_is_said(run: Path, change: Callable[[Path], None], sent
     change(run)
     page, text = reported(run)
     assert sentence in text
+    assert ("AP" in page.ids) is (change is not never_evaluated)
     assert page.tags.count("svg") >= 5
 
 
