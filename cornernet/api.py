@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -12,19 +12,23 @@ import numpy as np
 from cornernet.config import Config
 from cornernet.data.video import Frame, LiveVideo, Video, open_video
 from cornernet.errors import OutOfMemory, UserError
-from cornernet.inference.detect import detect
+from cornernet.inference.detect import Network, detect
+from cornernet.inference.graph import SUFFIX, GraphDetector
 from cornernet.inference.inputs import input_name, read_input
 from cornernet.inference.stream import detect_stream
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.prediction import Prediction
 from cornernet.runtime.device import resolve_device
+from cornernet.runtime.files import replacing
 from cornernet.runtime.precision import resolve_precision
 from cornernet.runtime.text import shown
 from cornernet.structures import NO_THRESHOLDS, Detections, Thresholds
 from cornernet.weights.file import load_weights
 
 if TYPE_CHECKING:
+    from cornernet.export.onnx import Stage
+    from cornernet.export.verify import Agreement
     from cornernet.inference.inputs import ImageInput
 
 _LISTED = 10  # classes in a repr
@@ -38,7 +42,7 @@ class CornerNet:
     meanwhile.
 
     Args:
-        model: the network, on its device, in either form.
+        model: the network, on its device, in either form, or an exported graph.
         classes: class names by label.
         config: the configuration it was trained with; sections data and test act here.
         thresholds: scores from which its detections are worth showing.
@@ -54,12 +58,12 @@ class CornerNet:
 
     def __init__(
         self,
-        model: Detector | FusedDetector,
+        model: Detector | FusedDetector | GraphDetector,
         classes: list[str],
         config: Config,
         thresholds: Thresholds = NO_THRESHOLDS,
     ) -> None:
-        self.model = model if isinstance(model, FusedDetector) else FusedDetector(model)
+        self.model: Network = FusedDetector(model) if isinstance(model, Detector) else model
         # The weights as they were loaded: what other precisions are made of.
         self._loaded = self.model
         self.classes = classes
@@ -81,12 +85,18 @@ class CornerNet:
 
         Args:
             path: a weights file, such as a run's best.pt, or a checkpoint of MMDetection's
-                CornerNet or of the original repository, which is converted on the way.
+                CornerNet or of the original repository, which is converted on the way; or an ONNX
+                file that `export` has written, which ONNX Runtime runs on the CPU.
             device: auto, cpu, sdaa, …, with or without an index.
 
         Raises:
             UserError: the file cannot be used, or the device is not there.
         """
+        if Path(path).suffix.lower() == SUFFIX:
+            graph = GraphDetector(path)
+            if resolve_device(device).type != "cpu" and device != "auto":
+                raise UserError(f"must be cpu or auto for {path}, got {device}", field="device")
+            return cls(graph, graph.classes, graph.config, graph.thresholds)
         weights = load_weights(path)
         model = weights.build_model().to(resolve_device(device))
         return cls(model, weights.classes, weights.config, weights.thresholds)
@@ -109,10 +119,63 @@ class CornerNet:
         Raises:
             UserError: the device does not compute in this precision.
         """
+        if isinstance(self._loaded, GraphDetector):
+            if precision not in ("auto", self._loaded.precision) or compile:
+                raise UserError(
+                    "cannot be chosen for an exported graph; choose it when it is exported",
+                    field="compile" if compile else "precision",
+                )
+            return self
         precision = resolve_precision(precision, self._loaded.device)
         same = precision == self._loaded.precision and not compile
         self.model = self._loaded if same else self._loaded.with_options(precision, compile)
         return self
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        size: tuple[int, int] | None = None,
+        batch: int | None = None,
+        stage: Stage = "boxes",
+        images: Sequence[ImageInput] | None = None,
+    ) -> Agreement | None:
+        """Write this detector as one ONNX file, and compare that with the detector.
+
+        The file's input `images` is [N, H, W, 3] uint8 RGB, images of one size; resizing, mirror
+        images and suppression are part of it, by ONNX's standard operators. Its outputs are
+        `boxes` [N, D, 4] in pixels of the images, `scores` [N, D] and `labels` [N, D], best first,
+        where a label of -1 marks no box. `CornerNet.from_pretrained` reads it again.
+
+        Args:
+            path: the file to write.
+            size: height and width of all images; None for any.
+            batch: number of images; None for any.
+            stage: "boxes", or "maps": the graph ends at the network's maps.
+            images: to compare on; None draws some.
+
+        Returns:
+            How the file's boxes agree with the detector's; None for maps.
+
+        Raises:
+            UserError: a package is missing, the detector cannot be exported, or the file's boxes
+                are others; no file is left then.
+        """
+        from cornernet.export.onnx import export_onnx
+        from cornernet.export.verify import verify
+
+        if isinstance(self._loaded, GraphDetector):
+            raise UserError("an exported graph cannot be exported again; export its weights")
+        network, target = self._loaded.with_options("fp32"), Path(path)
+        pixels = None if images is None else [read_input(image) for image in images]
+        with replacing(target) as temporary:
+            export_onnx(
+                network, self.classes, self.config, self.thresholds, temporary,
+                size=size, batch=batch, stage=stage,
+            )  # fmt: skip
+            if stage == "maps":
+                return None
+            return verify(temporary, network, self.config, pixels)
 
     @overload
     def predict(

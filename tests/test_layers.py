@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     "vendors": {"errors", "runtime", "train"},
     "vendors.tecorigin.logger": set(),
     "prediction": LEAVES | {"data", "inference", "report"},
-    "api": LEAVES | {"data", "model", "weights", "inference", "prediction"},
+    "export": LEAVES | {"data", "model", "inference", ""},
+    "api": LEAVES | {"export"} | {"data", "model", "weights", "inference", "prediction"},
     "commands": LEAVES
     | {
         "api",
@@ -53,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "": {"api", "errors"},
 }
 # Layers that may import the ops.
-OPS_USERS = {"model", "parts", "inference", "runtime", "commands"}
+OPS_USERS = {"export", "model", "parts", "inference", "runtime", "commands"}
 # Libraries that only these modules may import, so that the rest does without.
 CONFINED = {
     "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",

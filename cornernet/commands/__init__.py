@@ -8,6 +8,7 @@ from cornernet.commands import (
     data,
     env,
     evaluate,
+    export,
     modelzoo,
     predict,
     report,
@@ -26,6 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     compare.COMMAND,
     predict.COMMAND,
     convert.COMMAND,
+    export.COMMAND,
     data.COMMAND,
     env.COMMAND,
 )

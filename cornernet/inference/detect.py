@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cornernet.config import Config, TestConfig
 from cornernet.inference import two_pass
+from cornernet.inference.graph import GraphDetector
 from cornernet.inference.memory import within_memory
 from cornernet.inference.merge import merge
 from cornernet.inference.views import (
@@ -24,8 +25,11 @@ from cornernet.inference.views import (
 from cornernet.model.fuse import FusedDetector
 from cornernet.structures import Candidates, Detections, Keypoints, OfView
 
+Network = FusedDetector | GraphDetector
+"""What detects: a network in torch, or an exported graph."""
 
-def detect(model: FusedDetector, images: Sequence[np.ndarray], config: Config) -> list[Detections]:
+
+def detect(model: Network, images: Sequence[np.ndarray], config: Config) -> list[Detections]:
     """Find objects in images whose canvases are of one size, such as images of one size.
 
     The candidates of all views (`test.scales`, `test.flip`) are joined as `test.tta_merge` says.
@@ -46,14 +50,14 @@ def detect(model: FusedDetector, images: Sequence[np.ndarray], config: Config) -
 
 
 @torch.no_grad()
-def detect_prepared(
-    model: FusedDetector, images: Sequence[Prepared], config: Config
-) -> list[Detections]:
+def detect_prepared(model: Network, images: Sequence[Prepared], config: Config) -> list[Detections]:
     """As `detect`, of images that have been prepared.
 
     The host waits for the device once, for at most `test.max_per_image` boxes per image; once more
     where the network looks twice, to learn where.
     """
+    if isinstance(model, GraphDetector):
+        return model.detect([image.image for image in images])
     if model.locates:
         whole = [image.views[0] for image in images]
         seen = two_pass.look_twice(model, whole, config)

@@ -11,9 +11,8 @@ import numpy as np
 
 from cornernet.config import Config
 from cornernet.errors import OutOfMemory, UserError
-from cornernet.inference.detect import detect_prepared
+from cornernet.inference.detect import Network, detect_prepared
 from cornernet.inference.views import Prepared, prepare
-from cornernet.model.fuse import FusedDetector
 from cornernet.structures import Detections
 
 # Pixels of images and views that may wait for the network: 3 bytes each.
@@ -48,7 +47,7 @@ class Found(Generic[Item]):
 
 
 def detect_stream(
-    model: FusedDetector,
+    model: Network,
     items: Iterable[Item],
     read: Callable[[Item], np.ndarray],
     config: Config,

@@ -187,14 +187,19 @@ def test_a_defect_of_the_network_is_not_taken_for_the_compilers(
         maps_of(fast, pictures())
 
 
+def fused(detector: CornerNet) -> FusedDetector:
+    assert isinstance(detector.model, FusedDetector)
+    return detector.model
+
+
 def test_optimize_does_each_time_what_it_is_asked() -> None:
     detector = CornerNet(network(), ["a", "b", "c"], Config())
-    exact = maps_of(detector.model, pictures())
+    exact = maps_of(fused(detector), pictures())
     assert detector.optimize("bf16") is detector
-    assert detector.model.dtype == torch.bfloat16
-    assert not torch.equal(maps_of(detector.model, pictures())[0], exact[0])
+    assert fused(detector).dtype == torch.bfloat16
+    assert not torch.equal(maps_of(fused(detector), pictures())[0], exact[0])
     detector.optimize("fp32")
-    assert all(map(torch.equal, maps_of(detector.model, pictures()), exact))
+    assert all(map(torch.equal, maps_of(fused(detector), pictures()), exact))
 
 
 def test_optimize_compiles_a_network_that_it_has_made_before(
@@ -209,7 +214,7 @@ def test_optimize_compiles_a_network_that_it_has_made_before(
     monkeypatch.setattr(torch, "compile", compile_nothing)
     detector = CornerNet(network(), ["a", "b", "c"], Config()).optimize("fp32")
     detector.optimize("fp32", compile=True)
-    maps_of(detector.model, pictures())
+    maps_of(fused(detector), pictures())
     assert len(compiled) == 1
 
 

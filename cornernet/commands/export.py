@@ -1,0 +1,101 @@
+"""`cornernet export`: a detector in other programs' formats."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from cornernet.commands.common import check_writable, inference_config
+from cornernet.commands.parser import Command
+from cornernet.errors import UserError
+from cornernet.runtime.text import say
+
+_MOST_IMAGES = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
+    parser.add_argument("--output", required=True, metavar="FILE", help="file to write")
+    parser.add_argument(
+        "--format", choices=("onnx",), default="onnx", help="of the file (default onnx)"
+    )
+    parser.add_argument(
+        "--size",
+        default="dynamic",
+        metavar="HxW",
+        help="height and width of all images in pixels, or dynamic: any (default)",
+    )
+    parser.add_argument(
+        "--batch", default="dynamic", metavar="N", help="images at a time, or dynamic (default)"
+    )
+    parser.add_argument(
+        "--with",
+        dest="stage",
+        choices=("decode", "maps"),
+        default="decode",
+        help="where the graph ends: at the final boxes (decode, default) or at the network's maps",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        help=f"compare the file with the network on up to {_MOST_IMAGES} of these images "
+        "(default: drawn ones)",
+    )
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
+    from cornernet.api import CornerNet
+
+    check_writable(arguments.output, (f".{arguments.format}",))
+    size, batch = _size(arguments.size), _batch(arguments.batch)
+    detector = CornerNet.from_pretrained(arguments.weights, "cpu")
+    detector.config = inference_config(detector.config, words)
+    images = None if arguments.images is None else _images(arguments.images)
+    found = detector.export(
+        arguments.output,
+        size=size,
+        batch=batch,
+        stage="maps" if arguments.stage == "maps" else "boxes",
+        images=images,
+    )
+    output = Path(arguments.output)
+    say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    if found is not None:
+        say(
+            f"compared with the network on {found.images} images: {found.boxes} boxes with scores "
+            f"above 0.3, the smallest overlap is {found.iou:.5f}, scores differ by at most "
+            f"{found.score_difference:.1e}"
+        )
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    if text == "dynamic":
+        return None
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise UserError(f"must be HxW in pixels or dynamic, got {text}", field="size")
+    return int(height), int(width)
+
+
+def _batch(text: str) -> int | None:
+    if text == "dynamic":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise UserError(f"must be a number of images or dynamic, got {text}", field="batch")
+    return int(text)
+
+
+def _images(directory: str) -> list[str]:
+    from cornernet.inference.sources import expand_sources
+
+    found = expand_sources([directory], None).found
+    return [source.name for source in found if source.kind == "image"][:_MOST_IMAGES]
+
+
+COMMAND = Command(
+    "export",
+    "Write a detector as ONNX, from images to boxes, and compare it with the network.",
+    add_arguments,
+    run,
+)

@@ -1,0 +1,1 @@
+"""Detectors that leave Python: other programs' formats."""

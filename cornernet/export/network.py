@@ -1,0 +1,111 @@
+"""The part of an exported graph that torch traces: from canvases to boxes, or to maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cornernet.config import Config
+from cornernet.inference.detect import of_images
+from cornernet.inference.merge import merge
+from cornernet.model.fuse import FusedDetector
+from cornernet.structures import OfView
+
+# Canvases of the example for tracing, in multiples of the network's. Neither 1 nor equal, which
+# torch.export would take for constants.
+_EXAMPLE = (3, 2)
+_EXAMPLE_IMAGES = 2
+# The most of each that a graph for any size allows.
+_MOST = 1024
+
+
+class ToBoxes(nn.Module):
+    """Canvases, and where the views lie on them, to the final boxes of each image.
+
+    Args:
+        model: the network, which does not look twice.
+        config: section test.
+    """
+
+    def __init__(self, model: FusedDetector, config: Config) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.output_names = ["boxes", "scores", "labels"]
+
+    def forward(self, canvases: Tensor, geometry: Tensor) -> tuple[Tensor, ...]:
+        """Boxes of N images of one size.
+
+        Args:
+            canvases: [N, 3, H, W] RGB in 0..255; with `test.flip` [2 * N, 3, H, W], mirror images
+                first.
+            geometry: [8], the row of `geometry_of` that all views share.
+
+        Returns:
+            `[N, D, 4]` boxes in pixels of the images, `[N, D]` scores and labels, best first; a
+            label of -1 marks no box. D is `test.max_per_image`.
+        """
+        test, size = self.config.test, (canvases.shape[2], canvases.shape[3])
+        maps = self.model(canvases, locate=False)
+        found = OfView(self.model.decode(maps, test, size), self.model.keypoints(maps, test, size))
+        images = canvases.shape[0] // (2 if test.flip else 1)
+        views = of_images(found, geometry.expand(images, -1), test)
+        return tuple(merge(self.model.confirm(views, test), test))
+
+
+class ToMaps(nn.Module):
+    """Canvases to the network's maps; `geometry` is handed through.
+
+    Args:
+        model: the network.
+        names: of the outputs: those of all parts' maps.
+    """
+
+    def __init__(self, model: FusedDetector) -> None:
+        super().__init__()
+        self.model = model
+        with torch.no_grad():
+            side = 2 * model.size_multiple - 1
+            example = model(torch.zeros(1, 3, side, side, device=model.device), locate=False)
+        self.output_names = [*(name for name, _ in _named(example)), "geometry"]
+
+    def forward(self, canvases: Tensor, geometry: Tensor) -> tuple[Tensor, ...]:
+        maps = self.model(canvases, locate=False)
+        return *(tensor for _, tensor in _named(maps)), geometry.clone()
+
+
+def _named(maps: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of all parts' maps, by names such as corners_tl_heat."""
+    for part, of_part in maps.items():
+        for name, tensor in zip(of_part._fields, of_part, strict=True):
+            yield f"{part}_{name}", tensor
+
+
+def trace(
+    network: ToBoxes | ToMaps, copies: int, multiple: int, fixed_batch: int | None
+) -> torch.export.ExportedProgram:
+    """torch.export of a network for canvases of any size.
+
+    Args:
+        network: what to trace.
+        copies: canvases for each image: 2 with mirror images.
+        multiple: sides of canvases are one less than a multiple of it.
+        fixed_batch: number of images; None for any.
+    """
+    images = fixed_batch or _EXAMPLE_IMAGES
+    height, width = (number * multiple - 1 for number in _EXAMPLE)
+    device = network.model.device
+    canvases = torch.zeros(copies * images, 3, height, width, device=device)
+    geometry = torch.tensor([0, 0, 1, 1, width, height, width, height], dtype=torch.float32)
+    rows, columns = (torch.export.Dim(name, min=1, max=_MOST) for name in ("rows", "columns"))
+    dynamic: dict[int, Any] = {2: multiple * rows - 1, 3: multiple * columns - 1}
+    if fixed_batch is None:
+        dynamic[0] = copies * torch.export.Dim("images", min=1, max=_MOST)
+    with torch.no_grad():
+        return torch.export.export(
+            network.eval(), (canvases, geometry.to(device)),
+            dynamic_shapes={"canvases": dynamic, "geometry": None}, strict=False,
+        )  # fmt: skip

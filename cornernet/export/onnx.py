@@ -1,0 +1,159 @@
+"""A detector as one ONNX file: from images as uint8 to boxes, by standard operators alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+import cornernet
+from cornernet.config import Config
+from cornernet.errors import UserError
+from cornernet.export.network import ToBoxes, ToMaps, trace
+from cornernet.inference.graph import METADATA
+from cornernet.inference.views import pad_multiple
+from cornernet.model.fuse import FusedDetector
+from cornernet.structures import Thresholds
+
+OPSET = 18
+"""The version of ONNX's operators that files use."""
+_NEEDED = ("onnx", "onnxscript", "onnxruntime")
+
+Stage = Literal["boxes", "maps"]
+
+
+def export_onnx(
+    model: FusedDetector,
+    classes: Sequence[str],
+    config: Config,
+    thresholds: Thresholds,
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    batch: int | None = None,
+    stage: Stage = "boxes",
+) -> None:
+    """Write a detector as ONNX.
+
+    The file's input `images` is [N, H, W, 3] uint8 RGB, images of one size. With the stage "boxes"
+    its outputs are those of `ToBoxes`; with "maps" the network's maps, named after part and map,
+    and `geometry`, the row of `geometry_of`.
+
+    Args:
+        model: in fp32 and not compiled.
+        classes: names by label.
+        config: sections data and test: how images are resized, padded, mirrored, and boxes found.
+        thresholds: kept in the file.
+        path: the file to write.
+        size: height and width of all images; None for any.
+        batch: number of images; None for any.
+        stage: where the graph ends.
+
+    Raises:
+        UserError: a package is missing, torch is too old, or the detector cannot be exported.
+    """
+    _check(model, config)
+    from onnx import checker, compose, helper, inliner
+
+    from cornernet.export.views import views_model
+    from cornernet_ops import onnx as translations
+
+    test = config.test
+    multiple = pad_multiple(config, model.size_multiple)
+    network: ToBoxes | ToMaps = ToBoxes(model, config) if stage == "boxes" else ToMaps(model)
+    program = trace(network, 2 if test.flip else 1, multiple, batch)
+    with _quiet():
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["canvases", "geometry"],
+            output_names=network.output_names,
+            custom_translation_table=translations.translations(),
+            verbose=False,
+        )
+    assert exported is not None
+    before = views_model(config, multiple, size, batch)
+    after = inliner.inline_local_functions(exported.model_proto)
+    after.ir_version = before.ir_version = min(after.ir_version, before.ir_version)
+    # Names within both graphs must not meet; that of the input stays.
+    before = compose.add_prefix(before, "views_", rename_inputs=False)
+    joints = zip(before.graph.output, after.graph.input, strict=True)
+    whole = compose.merge_models(before, after, [(a.name, b.name) for a, b in joints])
+    # The functions that the graphs were written with are inlined; nothing is left of their domains.
+    kept = [entry for entry in whole.opset_import if entry.domain == ""]
+    del whole.opset_import[:]
+    whole.opset_import.extend(kept)
+    helper.set_model_props(
+        whole, {METADATA: json.dumps(describe(classes, config, thresholds, size, batch, stage))}
+    )
+    whole.producer_name, whole.producer_version = "cornernet", cornernet.__version__
+    checker.check_model(whole, full_check=True)
+    path.write_bytes(whole.SerializeToString())
+
+
+def describe(
+    classes: Sequence[str],
+    config: Config,
+    thresholds: Thresholds,
+    size: tuple[int, int] | None,
+    batch: int | None,
+    stage: Stage,
+) -> dict[str, Any]:
+    """What a file's metadata say of the detector."""
+    return {
+        "version": cornernet.__version__,
+        "classes": list(classes),
+        "config": config.to_dict(),
+        "thresholds": {"overall": thresholds.overall, "by_class": dict(thresholds.by_class)},
+        "size": size,
+        "batch": batch,
+        "stage": stage,
+    }
+
+
+def _check(model: FusedDetector, config: Config) -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise UserError(
+            f"export to ONNX needs the packages {', '.join(_NEEDED)}, found no "
+            f"{', '.join(missing)}; install them with pip install 'cornernet[onnx]'"
+        )
+    release = tuple(int(number) for number in torch.__version__.split("+")[0].split(".")[:2])
+    if release < (2, 7):
+        raise UserError(
+            f"export to ONNX needs torch 2.7 or newer, whose exporter takes translations of the "
+            f"ops, found {torch.__version__}; export with a newer torch: the weights are the same"
+        )
+    if model.locates:
+        raise UserError(
+            "expected a network that looks at an image once, got one with the part attention, "
+            "which cuts crops where it has found something; such a network cannot become one graph",
+            field="model.parts",
+        )
+    if len(config.test.scales) != 1:
+        raise UserError(
+            f"must be one scale for an exported graph, got {config.test.scales}",
+            field="test.scales",
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporter says of packages that it does not find, and of its own insides."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
