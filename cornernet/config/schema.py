@@ -87,9 +87,10 @@ class AugmentConfig:
             "reference", as in CornerNet-Saccade: an object is drawn, the image resized so that the
             object gets a random size within its class of sizes (see `model.object_sizes`), and a
             square of `crop_size` cut around the object.
-        smallest_object: objects whose longer side has fewer pixels in the square count as
-            difficult: their corners are neither wanted nor penalised. Acts with "reference".
-        least_visible: so do objects of which at most this share of the area is in the square.
+        smallest_object: objects whose longer side has fewer pixels in the square are difficult:
+            their corners are neither wanted nor penalised. Acts with "reference".
+        least_visible: objects of which at most this share of the area is in the square are
+            difficult, too.
     """
 
     crop_size: int = 511
@@ -342,11 +343,11 @@ class TestConfig:
         view_sizes: pixels of the longer side of the whole image in the views at which a network
             with the part "attention" looks first. Each view is a square of `augment.crop_size`;
             `scales` and `pad_multiple` do not act on such a network.
-        first_score: boxes of these views that score at most this are left out.
-        location_score: places that attention rates above this are looked at again, enlarged ...
-        box_location_score: ... and so are boxes of the first views that score above this ...
-        zoom_sizes: ... enlarged so that the box's longer side has this many pixels: for boxes up
-            to each of `model.object_sizes`, the last one also beyond.
+        first_score: boxes of the `view_sizes` are kept if they score above this.
+        location_score: places that attention rates above this are looked at again, enlarged.
+        box_location_score: boxes of the `view_sizes` that score above this are looked at again.
+        zoom_sizes: pixels that the longer side of such a box gets in its crop: one number for boxes
+            up to each of `model.object_sizes`, of which the last also acts beyond.
         location_distance: a place leaves out all that score less, ask for nearly the same zoom, and
             lie in the band of so many pixels of the enlarged image, to either side, along its row
             or its column.
