@@ -57,12 +57,13 @@ ALLOWED: dict[str, set[str]] = {
 OPS_USERS = {"export", "model", "parts", "inference", "runtime", "commands"}
 # Libraries that only these modules may import, so that the rest does without.
 CONFINED = {
-    "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.loader",
+    "cv2": {"cornernet.data.images", "cornernet.data.augment", "cornernet.data.workers",
             "cornernet.data.reference_crop", "cornernet.data.shapes", "cornernet.data.stencils",
             "cornernet.data.scenes", "cornernet.data.video"},
     "matplotlib": {"cornernet.report.draw", "cornernet.report.curves", "cornernet.report.figures"},
     "jinja2": {"cornernet.report.page"},
-    "PIL": {"cornernet.data.images", "cornernet.report.draw", "cornernet.report.sheet",
+    "PIL": {"cornernet.data.images", "cornernet.data.headers", "cornernet.report.draw",
+            "cornernet.report.sheet",
             "cornernet.report.heat_maps",
             "cornernet.inference.inputs", "cornernet.prediction"},
     "faster_coco_eval": {"cornernet.inference.evaluate"},
@@ -70,7 +71,7 @@ CONFINED = {
     "rich": {"cornernet.runtime.terminal", "cornernet.train.log", "cornernet.commands.evaluate",
              "cornernet.commands.check_losses",
              "cornernet.commands.compare"},
-    "yaml": {"cornernet.config.parse", "cornernet.data.export",
+    "yaml": {"cornernet.config.parse", "cornernet.config.safe_yaml", "cornernet.data.export",
              "cornernet.data.formats.yolo_splits"},
     "tcap_dllogger": {"cornernet.vendors.tecorigin.logger"},
     "mlflow": {"cornernet.train.sinks"},

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from cornernet.commands.common import add_device, check_writable, conclude, write_json
+from cornernet.commands.common import (
+    add_device,
+    apply_runtime,
+    check_writable,
+    conclude,
+    write_json,
+)
 from cornernet.commands.parser import Command
 from cornernet.config import load_recipe
 from cornernet.runtime.text import say
@@ -21,12 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from cornernet.runtime.device import resolve_device
     from cornernet.runtime.distributed import World
-    from cornernet.runtime.threads import apply_threads
     from cornernet.train.agreement import TOLERANCE, compare_batch
 
     check_writable(arguments.json)
     config = load_recipe(arguments.recipe, words)
-    apply_threads(config.runtime.threads)
+    apply_runtime(config)
     found = compare_batch(config, arguments.data, World(resolve_device(arguments.device)))
     summary = found.summary()
     say(f"one batch on {found.device} in {found.precision}, against the CPU in fp32")

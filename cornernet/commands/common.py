@@ -82,6 +82,15 @@ def inference_config(stored: Config, settings: Sequence[str]) -> Config:
     return with_overrides(config, settings)
 
 
+def apply_runtime(config: Config) -> None:
+    """Use the machine as the section runtime says."""
+    from cornernet.data.images import limit_image_size
+    from cornernet.runtime.threads import apply_threads
+
+    apply_threads(config.runtime.threads)
+    limit_image_size(config.runtime.max_megapixels)
+
+
 def check_writable(file: str | None, suffixes: Sequence[str] = (), made: str | None = None) -> None:
     """Refuse a file that cannot be written before work is put into its contents.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cornernet.commands.common import check_writable, inference_config
+from cornernet.commands.common import apply_runtime, check_writable, inference_config
 from cornernet.commands.parser import Command
 from cornernet.config import Config, load_recipe
 from cornernet.errors import UserError
@@ -102,7 +102,6 @@ def _with_targets(
     from cornernet.report.panels import with_targets
 
     batch = collate(samples)
-    assert not isinstance(batch, UserError)  # there is none among the samples
     with torch.device("meta"):  # no weights are needed
         model = Detector(config.model, len(dataset.classes))
     named = zip([part.name for part in model.parts], model.targets(batch, config.loss), strict=True)
@@ -142,7 +141,6 @@ def _detected(
     from cornernet.model.fuse import FusedDetector
     from cornernet.runtime.device import resolve_device
     from cornernet.runtime.terminal import console, image_progress
-    from cornernet.runtime.threads import apply_threads
     from cornernet.weights.file import load_weights
 
     if bool(arguments.weights) == bool(arguments.predictions):
@@ -153,7 +151,7 @@ def _detected(
         return dataset, read_results(Path(arguments.predictions), dataset)
     weights = load_weights(arguments.weights)
     config = inference_config(weights.config, words)
-    apply_threads(config.runtime.threads)
+    apply_runtime(config)
     dataset = evaluation_split(config, arguments.root, arguments.split, weights.classes)
     model = FusedDetector(weights.build_model().to(resolve_device(arguments.device)))
     with image_progress("images", len(dataset), console(error=True)) as done:

@@ -6,7 +6,13 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cornernet.commands.common import add_inference, check_writable, inference_config, write_json
+from cornernet.commands.common import (
+    add_inference,
+    apply_runtime,
+    check_writable,
+    inference_config,
+    write_json,
+)
 from cornernet.commands.parser import Command
 from cornernet.runtime.text import say, shown, shown_metric
 
@@ -80,10 +86,9 @@ def evaluate_weights(
     from cornernet.runtime.distributed import World
     from cornernet.runtime.precision import resolve_precision
     from cornernet.runtime.terminal import console, image_progress
-    from cornernet.runtime.threads import apply_threads
 
     config = inference_config(weights.config, words)
-    apply_threads(config.runtime.threads)
+    apply_runtime(config)
     check_evaluator(config.test.evaluator)
     dataset = evaluation_split(config, arguments.data, arguments.split, weights.classes)
     device = resolve_device(arguments.device)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cornernet.commands.common import add_inference, check_writable, inference_config
+from cornernet.commands.common import add_inference, apply_runtime, check_writable, inference_config
 from cornernet.commands.parser import Command
 from cornernet.errors import OutOfMemory, UserError
 from cornernet.runtime.text import shown
@@ -66,14 +66,13 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from cornernet.inference.sources import expand_sources
     from cornernet.runtime.processes import terminated_as_interrupted
     from cornernet.runtime.terminal import console, image_progress
-    from cornernet.runtime.threads import apply_threads
 
     _check(arguments)
     detector = CornerNet.from_pretrained(arguments.weights, arguments.device)
     detector.config = inference_config(detector.config, words)
     if arguments.score is not None:
         detector.score_threshold = arguments.score
-    apply_threads(detector.config.runtime.threads)
+    apply_runtime(detector.config)
     detector.optimize(arguments.precision, arguments.compile)
     output = None if arguments.output is None else Path(arguments.output)
     sources = expand_sources(arguments.sources, output)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cornernet.commands.common import add_device
+from cornernet.commands.common import add_device, apply_runtime
 from cornernet.commands.parser import Command
 from cornernet.config import (
     Config,
@@ -84,14 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int | None:
     from cornernet.data.splits import training_splits
     from cornernet.runtime.distributed import end_world, start_world
-    from cornernet.runtime.threads import apply_threads
     from cornernet.train.batch_size import find_batch_size
     from cornernet.train.loop import train
     from cornernet.train.signals import RunStopped
     from cornernet.train.start import resolved
 
     config = _configuration(arguments, words)
-    apply_threads(config.runtime.threads)
+    apply_runtime(config)
     world = start_world(arguments.device, config.train.timeout_minutes)
     try:
         if arguments.find_batch:

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import math
 import re
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from cornernet.config.safe_yaml import load_yaml
 from cornernet.config.schema import SECTIONS, VERSION, Config
 from cornernet.config.settings import RENAMED, Setting, settings, suggestion
 from cornernet.errors import UserError
@@ -251,11 +253,11 @@ def _convert(given: _Given, setting: Setting) -> Any:
     try:
         if item_type is None:
             return _scalar(value, setting.type, setting.choices)
-        entries = yaml.safe_load(value) if isinstance(value, str) else value
+        entries = load_yaml(value) if isinstance(value, str) else value
         if not isinstance(entries, list | tuple):
             raise ValueError
         return [_scalar(entry, item_type) for entry in entries]
-    except (ValueError, OverflowError, yaml.YAMLError):
+    except (ValueError, OverflowError):
         raise UserError(
             f"must be {_wanted(setting)}, got {_shown(value)}",
             field=setting.name,
@@ -263,6 +265,10 @@ def _convert(given: _Given, setting: Setting) -> Any:
         ) from None
 
 
+_LARGEST_INT = 2**53  # all smaller ones are floats, too
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxdict = 12
+_SHORT.maxstring = _SHORT.maxother = 120
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -276,11 +282,13 @@ def _scalar(value: Any, kind: Any, choices: Sequence[str] = ()) -> Any:
             return value
     elif kind is int:
         if text is not None or (isinstance(value, int) and not isinstance(value, bool)):
-            return int(value)
+            whole = int(value)
+            if abs(whole) < _LARGEST_INT:
+                return whole
     elif kind is float:
         if text is not None or (isinstance(value, int | float) and not isinstance(value, bool)):
             number = float(value)
-            if not math.isnan(number):
+            if math.isfinite(number):
                 return number
     elif text is not None and (not choices or text in choices):
         return text
@@ -301,7 +309,7 @@ def _wanted(setting: Setting) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is None else repr(value)
+    return "nothing" if value is None else _SHORT.repr(value)
 
 
 def _read_recipe(
@@ -309,7 +317,7 @@ def _read_recipe(
 ) -> dict[str, _Given]:
     """What a recipe and its bases set, by dotted name."""
     path = recipes().get(name_or_path, Path(name_or_path))
-    if not path.is_file():
+    if not _is_file(path):
         near = difflib.get_close_matches(name_or_path, recipes(), n=1)
         advice = (
             f"did you mean {near[0]!r}?" if near else f"the recipes are: {', '.join(recipes())}"
@@ -329,14 +337,23 @@ def _read_recipe(
     if base is None:
         return given
     sibling = path.parent / f"{base}.yaml"
-    below = str(sibling) if sibling.is_file() else str(base)
+    below = str(sibling) if _is_file(sibling) else str(base)
     return {**_read_recipe(below, path, (*seen, path)), **given}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name of a file
+        return False
 
 
 def _read_yaml(path: Path) -> Any:
     """A YAML file's content; an empty one holds no settings."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
+        values = load_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: expected a readable file, got {error.strerror}") from None
+    except ValueError as error:  # text in another encoding is one, too
+        raise UserError(f"{path}: expected YAML, got: {error}") from None
     return {} if values is None else values

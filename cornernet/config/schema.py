@@ -11,13 +11,16 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cornernet.config.checks import require, require_at_least
+from cornernet.config.checks import require, require_at_least, require_at_most
 from cornernet.config.model import ModelConfig
 
 VERSION = 2
 """The newest `Config.version`."""
 
 _LONGEST_TIMEOUT = 1440.0
+# Far beyond what any machine has or any image needs: more is a slip of the pen, and would take all
+# memory before anything else could be found.
+_MOST_PROCESSES, _MOST_EPOCHS, _LONGEST_SIDE, _LARGEST_SCALE = 4096, 10**6, 2**15, 100
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,12 @@ class DataConfig:
         val_share: share of the training images that is held out for validation if the dataset has
             no validation split, drawn with `train.seed`.
         strict: make a bad box (negative size, outside its image, unknown category) an error
-            instead of dropping it with a warning.
+            instead of dropping it with a warning, and likewise an image that lacks its end marker
+            alone, instead of using it with a warning.
+        on_error: what an image that cannot be read does: "stop" ends the run; "skip" leaves it out,
+            names it in a warning, and ends the run when there are more than `max_skipped`. In
+            training the next image of the split takes its place.
+        max_skipped: largest share of a split's images that "skip" leaves out.
         filter_empty: leave images without any box out of training.
         min_size: leave images whose shorter side is below this many pixels out of training.
         long_side: resize every image, in training and in testing, so that its longer side has
@@ -51,13 +59,18 @@ class DataConfig:
     val_images: str = ""
     val_share: float = 0.2
     strict: bool = False
+    on_error: Literal["stop", "skip"] = "stop"
+    max_skipped: float = 0.01
     filter_empty: bool = True
     min_size: int = 32
     long_side: int = 0
     workers: int = 3
 
     def __post_init__(self) -> None:
-        require_at_least(0, "data", self, "min_size", "long_side", "workers")
+        require_at_least(0, "data", self, "min_size", "long_side", "workers", "max_skipped")
+        require_at_most(_LONGEST_SIDE, "data", self, "long_side")
+        require_at_most(_MOST_PROCESSES, "data", self, "workers")
+        require_at_most(1, "data", self, "max_skipped")
         require(
             0 <= self.val_share < 1,
             "data.val_share",
@@ -111,6 +124,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         require_at_least(16, "augment", self, "crop_size")
+        require_at_most(_LONGEST_SIDE, "augment", self, "crop_size")
         require_at_least(1, "augment", self, "crop_border", "smallest_object")
         require_at_least(0, "augment", self, "brightness", "hue")
         require(
@@ -271,6 +285,7 @@ class TrainConfig:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
+        require_at_most(_MOST_EPOCHS, "train", self, "epochs", "batch_size", "warmup_steps")
         require_at_least(1, "train", self, "epochs", "batch_size", "log_every", "keep_checkpoints")
         require_at_least(
             0, "train", self, "weight_decay", "clip_norm", "warmup_steps", "gamma", "eval_every",
@@ -391,6 +406,7 @@ class TestConfig:
             1, "test", self,
             "topk", "peak_kernel", "max_pairs", "max_per_image", "batch_size", "crop_batch",
         )  # fmt: skip
+        require_at_most(_LONGEST_SIDE, "test", self, "pad_multiple")
         require_at_least(
             0, "test", self,
             "distance_threshold", "score_threshold", "nms_min_score", "merge_exponent",
@@ -402,9 +418,9 @@ class TestConfig:
         )
         require(self.nms_sigma > 0, "test.nms_sigma", f"must be positive, got {self.nms_sigma}")
         require(
-            bool(self.scales) and min(self.scales) > 0,
+            bool(self.scales) and min(self.scales) > 0 and max(self.scales) <= _LARGEST_SCALE,
             "test.scales",
-            f"must be one or more positive factors, got {self.scales}",
+            f"must be one or more positive factors of at most {_LARGEST_SCALE}, got {self.scales}",
         )
         for key in ("view_sizes", "zoom_sizes"):
             sizes = getattr(self, key)
@@ -422,12 +438,20 @@ class RuntimeConfig:
     Attributes:
         threads: CPU threads per process for tensor operations; 0 chooses from the processors that
             this process may use.
+        max_megapixels: millions of pixels that an image may have: one that has more is refused
+            before it is decoded, since a small file can hold enough to fill the memory. It takes up
+            to 12 bytes of memory a pixel.
     """
 
     threads: int = 0
+    max_megapixels: int = 250
 
     def __post_init__(self) -> None:
         require_at_least(0, "runtime", self, "threads")
+        require_at_least(1, "runtime", self, "max_megapixels")
+        require_at_most(_MOST_PROCESSES, "runtime", self, "threads")
+        # OpenCV's own limit is 2^30 pixels.
+        require_at_most(1073, "runtime", self, "max_megapixels")
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from cornernet.data import checks
 from cornernet.data.checks import quoted
+from cornernet.data.faults import ImageFaults
 from cornernet.data.fields import Identity
 from cornernet.data.images import decode_image, read_file
 from cornernet.data.layouts import find_split
@@ -35,13 +37,14 @@ class CocoDataset:
     Args:
         root: a data directory in any of `layouts.LAYOUTS`.
         split: "train", "val", "val2017", ...; or a split that has been read.
-        strict: make a bad box an error.
+        strict: make a bad box an error, and an image that lacks its end marker.
         filter_empty: leave out images without any good box that is not a crowd.
         min_size: leave out images whose shorter side is below this many pixels.
         classes: class names of a network; labels then are indices into it, and the data may have
             no objects of others. None numbers the categories as the annotations do.
         classes_of: where `classes` come from, for errors.
         split_field: setting or argument that `split` comes from, for errors.
+        on_error, max_skipped: see `ImageFaults`.
 
     Attributes:
         annotation_path: the annotation file.
@@ -49,6 +52,7 @@ class CocoDataset:
         classes: class names by label.
         category_ids: category ids by label, as `ground_truth` has them.
         notes: one line for each kind of entry that is used in another way than it is written.
+        faults: what was met while images were read.
 
     Raises:
         UserError: if the data is not as described here, in one sentence that names the file.
@@ -65,6 +69,8 @@ class CocoDataset:
         classes: Sequence[str] | None = None,
         classes_of: str = "the weights",
         split_field: str = "split",
+        on_error: Literal["stop", "skip"] = "stop",
+        max_skipped: float = 0.01,
     ) -> None:
         if isinstance(split, str):
             split = read_split(find_split(root, split, split_field))
@@ -82,6 +88,8 @@ class CocoDataset:
         self._given_category_ids = parsed.given_category_ids
         self._all_records = parsed.records
         self._records = _selected(path, parsed.records, min_size, filter_empty)
+        self._strict = strict
+        self.faults = ImageFaults(len(self._records), on_error, max_skipped)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -94,18 +102,24 @@ class CocoDataset:
         """All good objects of an image as they are annotated, for evaluation."""
         return self._records[index].truth
 
-    def load(self, index: int) -> Sample:
+    def load(self, index: int, warn: Callable[[str], object] | None = None) -> Sample:
         """Read an image with its objects; the arrays belong to the caller.
 
         An image is turned as its EXIF orientation says, as `predict` turns it, unless the
         annotations give the size of the pixels as they are stored.
+
+        Args:
+            index: of the image.
+            warn: takes what is to be said about the file; by default it is said once.
 
         Raises:
             UserError: if the image cannot be read or has another size than the annotations say.
         """
         record = self._records[index]
         info = record.info
-        image = read_annotated(info, self.annotation_path)
+        image = read_annotated(
+            info, self.annotation_path, self._strict, self.faults.warn if warn is None else warn
+        )
         return Sample(
             image=image,
             boxes=record.boxes.copy(),
@@ -190,12 +204,18 @@ class CocoDataset:
         return any(not record.truth.crowds.all() for record in self._records)
 
 
-def read_annotated(info: ImageInfo, annotations: Path) -> np.ndarray:
+def read_annotated(
+    info: ImageInfo,
+    annotations: Path,
+    strict: bool = False,
+    warn: Callable[[str], object] = warnings.warn,
+) -> np.ndarray:
     """Read an image, turned as its EXIF orientation says if its annotated size wants that.
 
     Args:
         info: the image.
         annotations: where its size is annotated, for errors.
+        strict, warn: as of `decode_image`.
 
     Raises:
         UserError: if the image cannot be read or has another size than the annotations say.
@@ -203,7 +223,7 @@ def read_annotated(info: ImageInfo, annotations: Path) -> np.ndarray:
     found: list[tuple[int, ...]] = []
     data = read_file(info.path)
     for apply_exif in (True, False):
-        image = decode_image(data, info.path, apply_exif=apply_exif)
+        image = decode_image(data, info.path, apply_exif=apply_exif, strict=strict, warn=warn)
         found.append(image.shape)
         if image.shape[:2] == (info.height, info.width):
             return image

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import struct
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from cornernet.data.headers import (
+    TIFF_ORDERS,
+    missing_end,
+    pixel_size,
+    tiff_fields,
+    with_end,
+)
 from cornernet.errors import UserError
 from cornernet.runtime.files import replacing
 
@@ -22,13 +29,6 @@ JPEG_SUFFIXES: tuple[str, ...] = (".jfif", ".jpe", ".jpeg", ".jpg")
 IMAGE_SUFFIXES: tuple[str, ...] = (".bmp", *JPEG_SUFFIXES, ".png", ".tif", ".tiff", ".webp")
 """Suffixes, in lower case, of the files that are taken for images."""
 
-_JPEG_START = b"\xff\xd8\xff"
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-# FF 00 is an escaped byte of pixel data, FF FF is padding, and TEM (01), the restart markers
-# (D0-D7) and start-of-image (D8) have no length: the search skips all of them.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-_JPEG_END = b"\xff\xd9"
-_TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _EXIF_ORIENTATION = 0x0112
 _HEADER = 1 << 16  # bytes of a file in which EXIF data are looked for
 _TIFF_PHOTOMETRIC = 262  # the tag for the colour space
@@ -36,9 +36,12 @@ _TIFF_WHITE_IS_ZERO = 0
 _TIFF_LAB = (8, 9, 10)
 _TIFF_EXTRA = 338  # the tag for the meaning of an extra channel
 _TIFF_PREMULTIPLIED, _TIFF_ALPHA = 1, 2
+MOST_MEGAPIXELS = 250
+"""How many millions of pixels an image may have, unless `limit_image_size` is called."""
 # OpenCV 5 moved getLogLevel and setLogLevel, and 4 has no name for the level.
 _OPENCV_LOG: Any = getattr(cv2.utils, "logging", cv2)
 _OPENCV_SILENT = 0
+_most_pixels = 10**6 * MOST_MEGAPIXELS
 
 
 def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.ndarray:
@@ -58,8 +61,9 @@ def read_image(path: str | os.PathLike[str], *, apply_exif: bool = False) -> np.
         `[H, W, 3]` uint8, RGB, contiguous.
 
     Raises:
-        UserError: if the file is missing, unreadable, truncated or not an image, if its pixels
-            are in Lab or have neither 8 nor 16 bits, or if there is too little memory for it.
+        UserError: if the file is missing, unreadable, truncated or not an image, if it has more
+            pixels than `limit_image_size` allows, if its pixels are in Lab or have neither 8 nor 16
+            bits, or if there is too little memory for it.
     """
     return decode_image(read_file(path), path, apply_exif=apply_exif)
 
@@ -92,6 +96,8 @@ def decode_image(
     *,
     apply_exif: bool = False,
     grey: bool = False,
+    strict: bool = False,
+    warn: Callable[[str], object] = warnings.warn,
 ) -> np.ndarray:
     """Decode the content of an image file; see `read_image`.
 
@@ -100,19 +106,25 @@ def decode_image(
         path: what to call the image in errors.
         apply_exif: as of `read_image`.
         grey: decode the brightness alone, `[H, W]`, which is faster.
+        strict: refuse a file that lacks its end marker alone, instead of giving a warning.
+        warn: takes the warning.
     """
+    _check_size(data, path)
+    flags = (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR) | cv2.IMREAD_ANYDEPTH
+    if not apply_exif:
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
     # OpenCV may fill the missing part of a truncated image with grey and only print a warning.
     # A network would learn from that, so truncation is detected before decoding.
     missing = missing_end(data)
     if missing is not None:
-        raise UserError(
-            f"{path}: expected a whole image, found {missing}: the file is truncated; "
-            "copy or download it again, or take it out of the data"
-        )
-
-    flags = (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR) | cv2.IMREAD_ANYDEPTH
-    if not apply_exif:
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+        whole = None if strict else with_end(data)
+        if whole is None:
+            raise UserError(
+                f"{path}: expected a whole image, found {missing}: the file is truncated; "
+                "copy or download it again, or take it out of the data"
+            )
+        warn(f"{path}: {missing}, but with all pixels; it is used")
+        data = whole
     try:
         image = _decoded(path, data, flags) if data else None
     except MemoryError as error:
@@ -127,6 +139,23 @@ def decode_image(
             "the file is damaged or of another kind: replace it or take it out"
         )
     return image
+
+
+def limit_image_size(megapixels: int) -> None:
+    """Set how many millions of pixels an image may have in this process; see `runtime`."""
+    global _most_pixels
+    _most_pixels = megapixels * 10**6
+
+
+def _check_size(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Refuse an image that would take much memory, before it is decoded."""
+    width, height = pixel_size(data) or (0, 0)
+    if width * height > _most_pixels:
+        raise UserError(
+            f"{path}: expected an image of at most {_most_pixels // 10**6} megapixels, found "
+            f"{width}x{height} pixels in its header; make it smaller, or raise "
+            "runtime.max_megapixels if you trust it"
+        )
 
 
 def image_size(path: str | os.PathLike[str], *, apply_exif: bool = False) -> tuple[int, int] | None:
@@ -157,7 +186,7 @@ def exif_orientation(data: bytes) -> int:
     """
     from PIL import Image
 
-    if data[:4] in _TIFF_ORDERS or not (b"Exif" in data[:_HEADER] or b"eXIf" in data[:_HEADER]):
+    if data[:4] in TIFF_ORDERS or not (b"Exif" in data[:_HEADER] or b"eXIf" in data[:_HEADER]):
         return 1
     try:
         with warnings.catch_warnings():
@@ -176,6 +205,8 @@ def _decoded(path: str | os.PathLike[str], data: bytes, flags: int) -> np.ndarra
         UserError: if the pixels are in Lab or have neither 8 nor 16 bits.
         MemoryError: if there is too little memory.
     """
+    if pixel_size(data) is None:  # what cannot be bounded is not decoded
+        return None
     data, white_is_zero = _readable_tiff(path, data)
     try:
         with quiet_opencv:
@@ -204,40 +235,29 @@ def _readable_tiff(path: str | os.PathLike[str], data: bytes) -> tuple[bytes, bo
 
     Files of other formats are returned unchanged.
     """
-    order = _TIFF_ORDERS.get(data[:4])
+    order = TIFF_ORDERS.get(data[:4])
     if order is None:
         return data, False
-    entries = _tiff_entries(data, order)
-    photometric, _ = entries.get(_TIFF_PHOTOMETRIC, (None, 0))
+    places = {tag: place for tag, _, place in tiff_fields(data)}
+
+    def number(tag: int) -> int | None:
+        """A number of 16 bits."""
+        place = places.get(tag)
+        return None if place is None else struct.unpack_from(order + "H", data, place)[0]
+
+    photometric = number(_TIFF_PHOTOMETRIC)
     if photometric in _TIFF_LAB:
         raise UserError(
             f"{path}: expected an image in RGB, greyscale, CMYK or with a palette, found one in "
             "Lab; save it as RGB"
         )
-    extra, place = entries.get(_TIFF_EXTRA, (None, 0))
-    if extra == _TIFF_ALPHA:
+    if number(_TIFF_EXTRA) == _TIFF_ALPHA:
         # The TIFF library would multiply the colours by alpha. It leaves them as they are if the
         # file says that this was done before.
         value = struct.pack(order + "H", _TIFF_PREMULTIPLIED)
+        place = places[_TIFF_EXTRA]
         data = data[:place] + value + data[place + 2 :]
     return data, photometric == _TIFF_WHITE_IS_ZERO
-
-
-def _tiff_entries(data: bytes, order: str) -> dict[int, tuple[int, int]]:
-    """Value and its offset in the file by tag, for the first image of a TIFF file.
-
-    A value is only valid for tags with one number of 16 bits, such as those above.
-    """
-    entries: dict[int, tuple[int, int]] = {}
-    try:
-        (start,) = struct.unpack_from(order + "I", data, 4)
-        (count,) = struct.unpack_from(order + "H", data, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, _, _, value = struct.unpack_from(order + "HHIH", data, entry)
-            entries[tag] = value, entry + 8
-    except struct.error:  # truncated or damaged, which OpenCV reports
-        pass
-    return entries
 
 
 def write_image(path: str | os.PathLike[str], rgb: np.ndarray, *, jpeg_quality: int = 95) -> None:
@@ -280,40 +300,6 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray, *, jpeg_quality: 
             f"{target}: expected to write an image here, got the system's error "
             f"'{error.strerror or error}'; check that the directory exists and is writable"
         ) from None
-
-
-def missing_end(data: bytes) -> str | None:
-    """What is missing at the end of a file in a known format; None if nothing is."""
-    if data.startswith(_JPEG_START) and not _has_jpeg_end(data):
-        return "a JPEG file without its end-of-image marker"
-    if data.startswith(_PNG_START) and not _has_png_end(data):
-        return "a PNG file without its IEND chunk"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        announced = 8 + int.from_bytes(data[4:8], "little")
-        if len(data) < announced:
-            return f"{len(data)} of the {announced} bytes that its WebP header announces"
-    return None
-
-
-def _has_jpeg_end(data: bytes) -> bool:
-    """Search segment by segment: a thumbnail in the header has an end marker of its own."""
-    if data.endswith(_JPEG_END):  # a file that ends after its thumbnail cannot be decoded at all
-        return True
-    position = 2
-    while (match := _JPEG_MARKER.search(data, position)) is not None:
-        if match.group() == _JPEG_END:
-            return True
-        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
-    return False
-
-
-def _has_png_end(data: bytes) -> bool:
-    position = len(_PNG_START)
-    while position + 12 <= len(data):  # length (4 bytes), type (4), content, checksum (4)
-        if data[position + 4 : position + 8] == b"IEND":
-            return True
-        position += 12 + int.from_bytes(data[position : position + 4], "big")
-    return False
 
 
 class _QuietOpenCV:

@@ -14,11 +14,11 @@ import numpy as np
 
 from cornernet.data.checks import Severity
 from cornernet.data.coco import wrong_size
+from cornernet.data.headers import missing_end
 from cornernet.data.images import (
     JPEG_SUFFIXES,
     decode_image,
     exif_orientation,
-    missing_end,
     read_file,
     read_image,
 )
@@ -88,13 +88,17 @@ def inspect_image(info: ImageInfo, annotations: Path) -> Inspection:
     except UserError as error:
         return Inspection(kind="unreadable image", severity="error", text=str(error))
     file = _digest(data)
+    remarks: list[str] = []
     try:
-        image = decode_image(data, path, apply_exif=True, grey=True)
+        image = decode_image(data, path, apply_exif=True, grey=True, warn=remarks.append)
     except UserError as error:
         kind = "unreadable image" if missing_end(data) is None else "truncated image"
         return Inspection(file, kind=kind, severity="error", text=str(error))
     pixels = _digest(image.data) + repr(image.shape).encode()
-    return Inspection(file, pixels, *_fault(info, data, image, annotations))
+    fault = _fault(info, data, image, annotations)
+    if remarks and not fault[0]:
+        fault = "image without its end marker", "note", remarks[0]
+    return Inspection(file, pixels, *fault)
 
 
 def _fault(
@@ -103,7 +107,7 @@ def _fault(
     """Kind, severity and a line about what is wrong with an image that can be decoded."""
     path, wanted = info.path, (info.height, info.width)
     if image.shape != wanted:
-        stored = decode_image(data, path, grey=True)
+        stored = decode_image(data, path, grey=True, warn=lambda _: None)
         if stored.shape != wanted:
             text = str(wrong_size(info, annotations, [image.shape, stored.shape]))
             return "wrong annotated size", "error", text

@@ -7,10 +7,10 @@ that is resumed, or that uses another number of processes, makes its steps with 
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Generator, Iterator, Sequence
+import functools
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -19,11 +19,14 @@ from cornernet.config import Config
 from cornernet.data.augment import augment, resize_sample, scaled_size
 from cornernet.data.coco import CocoDataset
 from cornernet.data.reference_crop import augment_around_reference
+from cornernet.data.workers import Parcel, Watched, start_worker, workers_that_fit
 from cornernet.errors import UserError
-from cornernet.runtime.processes import STOP_SIGNALS, end_with_parent
 from cornernet.structures import Batch, Sample
 
+_GRACE_SECONDS = 5
 Key = tuple[int, int]  # epoch, index of the image
+# An image, if one could be read, what is to be said about it, and what others failed by.
+Read = tuple[Sample | None, list[str], list[UserError]]
 
 
 def scaled_to_long_side(sample: Sample, long_side: int) -> Sample:
@@ -49,9 +52,13 @@ class AugmentedDataset(Dataset[Sample | UserError]):
         return len(self.source)
 
     def __getitem__(self, key: Key) -> Sample | UserError:
+        return self.read(key, self.source.faults.warn)
+
+    def read(self, key: Key, warn: Callable[[str], object]) -> Sample | UserError:
+        """The image under a key; `warn` takes what is to be said about it."""
         epoch, index = key
         try:
-            sample = self.source.load(index)
+            sample = self.source.load(index, warn)
         except UserError as error:
             return error
         sample = scaled_to_long_side(sample, self.config.data.long_side)
@@ -137,13 +144,8 @@ class EpochBatches(Sampler[list[Key]]):
                 yield [(epoch, int(i)) for i in own]
 
 
-def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
-    """Join samples of one size to a batch; return the first error if there is one."""
-    good: list[Sample] = []
-    for sample in samples:
-        if isinstance(sample, UserError):
-            return sample
-        good.append(sample)
+def collate(good: Sequence[Sample]) -> Batch:
+    """Join samples of one size to a batch."""
     images = torch.from_numpy(np.stack([sample.image for sample in good]))
     return Batch(
         images=images.permute(0, 3, 1, 2),
@@ -157,19 +159,48 @@ def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
     )
 
 
-# Seconds that a loader process outlives SIGTERM.
-_TERM_SECONDS = 30
+class _Reading(Dataset[Read]):
+    """The images of a run with what is to be said about reading them.
+
+    If images may be skipped, the next one of the dataset that can be read is in the place of one
+    that cannot. Which one that is depends on the files alone, so that runs stay repeatable.
+    """
+
+    def __init__(self, augmented: AugmentedDataset) -> None:
+        self.augmented = augmented
+
+    def __getitem__(self, key: Key) -> Read:
+        epoch, index = key
+        source = self.augmented.source
+        remarks: list[str] = []
+        errors: list[UserError] = []
+        for place in range(index, index + min(len(source), source.faults.most + 1)):
+            found = self.augmented.read((epoch, place % len(source)), remarks.append)
+            if not isinstance(found, UserError):
+                return found, remarks, errors
+            errors.append(found)
+        return None, remarks, errors
 
 
-def _start_worker(_: int) -> None:
-    cv2.setNumThreads(0)
-    end_with_parent()
-    # What a terminal or a scheduler sends to all processes is for the one that trains: it still
-    # needs batches to finish its step. But SIGTERM also ends a loader that does not end by itself.
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_TERM_SECONDS))
-    signal.set_wakeup_fd(-1)
+class _Collate:
+    """Makes a parcel of what was read, in the process that reads.
+
+    Args:
+        pack: whether it goes to another process.
+        share: whether it may go through shared memory.
+    """
+
+    def __init__(self, pack: bool, share: bool) -> None:
+        self.pack = pack
+        self.share = share
+
+    def __call__(self, read: Sequence[Read]) -> Parcel:
+        samples = [sample for sample, _, _ in read if sample is not None]
+        batch = collate(samples) if len(samples) == len(read) else None
+        remarks = [text for _, texts, _ in read for text in texts]
+        errors = [error for _, _, some in read for error in some]
+        parcel = Parcel(batch, remarks, errors)
+        return parcel.packed(self.share) if self.pack else parcel
 
 
 def training_batches(
@@ -192,6 +223,10 @@ def training_batches(
         rank: of this process.
         processes: number of processes of the run.
         first_step: steps of the first epoch that are done.
+
+    Raises:
+        UserError: while the batches are made, if an image cannot be read, or too many cannot.
+        RuntimeError: while they are made, of PyTorch; `explaining_workers` makes a sentence of it.
     """
     sampler = EpochBatches(
         len(source),
@@ -203,22 +238,43 @@ def training_batches(
         first_step,
         config.train.micro_batch,
     )
+    workers, share_memory, text = workers_that_fit(config.data.workers)
+    if text:
+        warnings.warn(text, UserWarning, stacklevel=2)
     # The loader draws a number when it starts. A run that goes on has drawn it, so that here it
     # must not come from the state which the checkpoint has restored.
     goes_on = first_epoch > 0 or first_step > 0
+    seconds = 60 * config.train.timeout_minutes
     loader = DataLoader(
-        AugmentedDataset(source, config),
+        _Reading(AugmentedDataset(source, config)),
         batch_sampler=sampler,
-        num_workers=config.data.workers,
-        collate_fn=collate,
-        worker_init_fn=_start_worker,
+        num_workers=workers,
+        collate_fn=_Collate(workers > 0, share_memory),
+        worker_init_fn=functools.partial(start_worker, config.runtime.max_megapixels),
         generator=torch.Generator() if goes_on else None,
+        timeout=seconds if workers else 0,
     )
 
     def batches() -> Generator[Batch, None, None]:
-        for batch in loader:
-            if isinstance(batch, UserError):
-                raise batch
-            yield batch
+        # PyTorch's own limit comes first where it works.
+        with Watched(seconds + _GRACE_SECONDS) as watched:
+            parcels = iter(loader)
+            try:
+                while (parcel := watched.next(parcels)) is not None:
+                    yield _checked(source, parcel)
+            finally:
+                del parcels  # ends its processes
 
     return batches(), sampler.steps_per_epoch
+
+
+def _checked(source: CocoDataset, parcel: Parcel) -> Batch:
+    """The batch of a parcel, after what is to be said about it."""
+    for text in parcel.remarks:
+        source.faults.warn(text)
+    for error in parcel.errors:
+        source.faults.skip(error)
+    batch = parcel.unpacked()
+    if batch is None:
+        raise parcel.errors[-1]
+    return batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def training_splits(config: Config, data: str | Path) -> tuple[CocoDataset, Coco
     learnt = CocoDataset(
         data,
         training,
-        strict=config.data.strict,
+        **_policy(config),
         filter_empty=config.data.filter_empty,
         min_size=config.data.min_size,
         classes=classes or None,
@@ -53,7 +54,7 @@ def training_splits(config: Config, data: str | Path) -> tuple[CocoDataset, Coco
     validated = CocoDataset(
         data,
         validation,
-        strict=config.data.strict,
+        **_policy(config),
         classes=learnt.classes,
         classes_of=path.name,
     )
@@ -117,9 +118,15 @@ def evaluation_split(
             _, chosen, note = _shared(config, Path(data), whole)
     else:
         chosen = read_split(find_split(data, split))
-    dataset = CocoDataset(data, chosen, strict=config.data.strict, classes=classes)
+    dataset = CocoDataset(data, chosen, classes=classes, **_policy(config))
     dataset.notes += note
     return dataset
+
+
+def _policy(config: Config) -> dict[str, Any]:
+    """What is to be done about bad boxes and images."""
+    data = config.data
+    return {"strict": data.strict, "on_error": data.on_error, "max_skipped": data.max_skipped}
 
 
 def _train_files(config: Config, data: Path) -> SplitFiles:

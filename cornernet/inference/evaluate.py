@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,9 @@ def detect_split(
         indices: which images; by default all.
         progress: called with the number of images just done.
 
+    Returns:
+        Without images that could not be read and are left out.
+
     Raises:
         UserError: an image cannot be read, or is too large for the memory.
     """
@@ -87,9 +90,10 @@ def detect_split(
         if isinstance(result.error, OutOfMemory):
             raise OutOfMemory(f"{info.path}: {result.error}")
         if result.error is not None:
-            raise result.error
-        assert result.detections is not None
-        found[info.id] = result.detections
+            dataset.faults.skip(result.error)
+        else:
+            assert result.detections is not None
+            found[info.id] = result.detections
         if progress is not None:
             progress(1)
     return found
@@ -151,7 +155,10 @@ def _evaluator(name: str) -> tuple[Any, Any]:
 
 
 def coco_evaluation(
-    dataset: CocoDataset, results: list[dict[str, Any]], evaluator: str = "pycocotools"
+    dataset: CocoDataset,
+    results: list[dict[str, Any]],
+    evaluator: str = "pycocotools",
+    images: Collection[int] | None = None,
 ) -> Evaluation:
     """COCO's numbers for results in COCO's format.
 
@@ -159,6 +166,7 @@ def coco_evaluation(
         dataset: whose annotations are the truth; only its images count.
         results: see `coco_results`.
         evaluator: see `test.evaluator`.
+        images: ids of the images that count; None: all of `dataset`.
     """
     coco, evaluation = _evaluator(evaluator)
     truth, found = coco(), coco()
@@ -175,7 +183,8 @@ def coco_evaluation(
         truth.createIndex()
         found.createIndex()
         evaluated = evaluation(truth, found, "bbox")
-        evaluated.params.imgIds = [dataset.info(index).id for index in range(len(dataset))]
+        ids = (dataset.info(index).id for index in range(len(dataset)))
+        evaluated.params.imgIds = [id for id in ids if images is None or id in images]
         evaluated.params.catIds = sorted(dataset.category_ids)
         evaluated.evaluate()
         evaluated.accumulate()
@@ -227,4 +236,4 @@ def evaluate(
     if not world.is_main:
         return None, found
     results = coco_results(found, dataset.category_ids)
-    return coco_evaluation(dataset, results, config.test.evaluator), found
+    return coco_evaluation(dataset, results, config.test.evaluator, found.keys()), found

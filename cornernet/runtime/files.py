@@ -16,6 +16,7 @@ from typing import Any
 from cornernet.runtime.processes import is_alive
 
 _ABANDONED_SECONDS = 3600
+_MANY_FILES = 2**16
 
 
 @contextmanager
@@ -95,3 +96,22 @@ def temporary_name(path: Path, suffix: str = "") -> Path:
 def host_name() -> str:
     """This host's name, of characters that may stand in a file's name."""
     return re.sub(r"\W+", "-", socket.gethostname())
+
+
+def free_descriptors() -> int | None:
+    """How many more files this process may open; None where the system does not tell.
+
+    The limit is raised as far as the system lets a user raise it.
+    """
+    try:
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        used = len(os.listdir("/proc/self/fd"))
+    except (ImportError, OSError, ValueError):
+        return None
+    return _MANY_FILES if soft == resource.RLIM_INFINITY else max(0, soft - used)

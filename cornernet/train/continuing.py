@@ -16,7 +16,8 @@ _FREE_SETTINGS = {
     "data.workers", "data.strict", "train.init", "train.log_every", "train.eval_every",
     "train.patience", "train.log_to", "train.micro_batch", "train.checkpoint_activations",
     "train.checkpoint_minutes", "train.keep_checkpoints", "train.timeout_minutes",
-    "test.batch_size", "test.evaluator", "runtime.threads",
+    "test.batch_size", "test.evaluator", "runtime.threads", "runtime.max_megapixels",
+    "data.on_error", "data.max_skipped",
 }  # fmt: skip
 
 # The fact of a checkpoint that keeps what `train.batch_size` was in a run of `Config.version` 1, so

@@ -11,6 +11,7 @@ from typing import Literal
 from cornernet.config import Config, save_config
 from cornernet.data.coco import CocoDataset
 from cornernet.data.splits import training_splits
+from cornernet.data.workers import explaining_workers
 from cornernet.errors import UserError
 from cornernet.inference.detect import detect
 from cornernet.inference.evaluate import check_evaluator
@@ -110,6 +111,7 @@ def train(
             record_environment(
                 directory.environment, run.trainer.step, world, run.trainer.precision
             )
+        stack.enter_context(explaining_workers(config.train.timeout_minutes))
         splits = (training_split, validation_split)
         return _finish(run, directory, splits, checkpoint, request, locks[0] if locks else None)
 
@@ -237,7 +239,11 @@ def _draw_sheet(weights: Weights, dataset: CocoDataset, world: World, path: Path
     images = []
     for number in range(count):
         place = number * len(dataset) // count
-        sample = dataset.load(place)
+        try:
+            sample = dataset.load(place)
+        except UserError as error:
+            dataset.faults.skip(error)
+            continue
         found = detect(model, [sample.image], weights.config)[0]
         found = found.select(found.scores >= weights.thresholds.score)
         caption = f"{len(sample.boxes)} annotated, {len(found)} found"

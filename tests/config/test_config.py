@@ -207,7 +207,6 @@ TAKEN: list[tuple[str, Any, Any]] = [
     ("train.learning_rate", 1, 1.0),
     ("train.learning_rate", 0.5, 0.5),
     ("train.learning_rate", "1e-5", 1e-5),  # text, says YAML
-    ("train.clip_norm", "inf", float("inf")),
     ("test.flip", True, True),
     ("test.flip", "Yes", True),
     ("test.flip", "off", False),
@@ -488,3 +487,62 @@ def test_schedules_of_the_family_are_the_papers(recipe: str, steps: int) -> None
 def test_settings_of_the_family_are_checked(name: str, value: str) -> None:
     with raises("must be", field=name):
         load_recipe("tiny", [f"--{name}", value])
+
+
+@pytest.mark.parametrize("value", ["inf", "-.inf", "nan", "1e999"])
+@pytest.mark.parametrize("name", ["train.learning_rate", "train.clip_norm", "test.nms_sigma"])
+def test_numbers_without_end_are_refused(name: str, value: str) -> None:
+    with raises("must be a number", field=name):
+        load_recipe("tiny", [f"--{name}={value}"])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["data.workers=1000000", "train.epochs=1000000000000", "test.pad_multiple=1000000000",
+     "data.long_side=1000000000", "test.scales=[1e9]", "augment.crop_size=1000000",
+     "model.stacks=1000000000", "model.stage_blocks=[100000000,1,1,1]"],
+)  # fmt: skip
+def test_absurd_settings_are_refused(setting: str) -> None:
+    name = setting.partition("=")[0]
+    with raises("must be", field=name):
+        load_recipe("tiny", [f"--{setting}"])
+
+
+LAUGH = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20)
+)
+MERGES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40)
+)
+HOSTILE = {
+    "nested": "[" * 100_000,
+    "nested mappings": "{a: " * 5000,
+    "deep": "train: " + "[" * 60 + "]" * 60,
+    "aliases": LAUGH,
+    "merges": MERGES,
+    "circle": "train: &a [*a]\n",
+    "date": "train: {epochs: 2001-99-99}\n",
+    "digits": "train: {epochs: " + "9" * 5000 + "}\n",
+    "key of numbers": "1: {2: 3}\n",
+    "key of nothing": "train: {~: 3}\n",
+    "key of a list": "? [a, b]\n: c\n",
+    "large": "# " + "x" * 1_100_000,
+    "binary": "\0\1\2",
+    "tag": "!!python/object/apply:os.system ['touch sprung']\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_recipes_that_were_made_to_harm_are_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(HOSTILE[name])
+    with pytest.raises(UserError) as caught:
+        load_recipe(str(path))
+    assert str(path) in str(caught.value) and len(str(caught.value)) < 2000
+
+
+def test_aliases_of_reasonable_size_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "train: &t {epochs: 3}\ntest: {scales: &s [1, 2]}\naugment: {crop_ratios: *s}\n"
+    )
+    assert load_recipe(str(tmp_path / "a.yaml")).augment.crop_ratios == [1, 2]

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cornernet.data.headers import pixel_size
 from cornernet.data.images import (
     IMAGE_SUFFIXES,
     decode_image,
+    limit_image_size,
     quiet_opencv,
     read_image,
     write_image,
@@ -256,8 +258,57 @@ def test_floating_point_is_refused_by_name(tmp_path: Path, channels: int) -> Non
 def test_a_header_that_promises_too_many_pixels_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png(struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)))
-    with raises("bomb.png:", "cannot be decoded"):
+    with raises("bomb.png:", "250 megapixels", "100000x100000", "runtime.max_megapixels"):
         read_image(path)
+
+
+def forbid(*_: object) -> None:
+    raise AssertionError("the image was decoded")
+
+
+@pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, ".jp2", ".ppm", ".gif"])
+def test_no_large_image_is_decoded(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"large{suffix}"
+    Image.new("RGB", (1100, 1000)).save(path, lossless=True) if suffix == ".webp" else Image.new(
+        "RGB", (1100, 1000)
+    ).save(path)
+    assert read_image(path).shape == (1000, 1100, 3)
+    monkeypatch.setattr("cornernet.data.images._most_pixels", 10**6)
+    monkeypatch.setattr(cv2, "imdecode", forbid)
+    with raises("at most 1 megapixels", "1100x1000", "runtime.max_megapixels"):
+        read_image(path)
+
+
+def test_the_largest_image_is_a_setting(
+    tmp_path: Path, rgb: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cornernet.data.images._most_pixels", 10)
+    write_image(tmp_path / "a.png", rgb)
+    with raises("megapixels"):
+        read_image(tmp_path / "a.png")
+    limit_image_size(1)
+    assert read_image(tmp_path / "a.png").shape == rgb.shape
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_larger_of_two_sizes_in_a_tiff_file_counts(order: str) -> None:
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    fields = [(256, 4, 70000), (256, 3, 5), (257, 4, 90000)]
+    content = struct.pack(order + "IH", 8, len(fields))
+    for tag, kind, value in fields:
+        number = struct.pack(order + ("I" if kind == 4 else "Hxx"), value)
+        content += struct.pack(order + "HHI", tag, kind, 1) + number
+    assert pixel_size(start + content) == (70000, 90000)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("alpha", [True, False])
+def test_size_of_each_kind_of_webp(tmp_path: Path, lossless: bool, alpha: bool) -> None:
+    image = Image.new("RGBA" if alpha else "RGB", (301, 77), (9, 9, 9, 100)[: 3 + alpha])
+    image.save(tmp_path / "a.webp", lossless=lossless)
+    assert pixel_size((tmp_path / "a.webp").read_bytes()) == (301, 77)
 
 
 def test_want_of_memory_is_a_sentence_with_the_name(
@@ -282,7 +333,7 @@ def test_a_name_of_any_letters(tmp_path: Path, rgb: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
-@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.997])
 def test_a_truncated_file_is_refused_by_name(
     tmp_path: Path, rgb: np.ndarray, suffix: str, share: float
 ) -> None:
@@ -300,9 +351,45 @@ def test_the_sentence_says_that_a_file_is_truncated(
 ) -> None:
     path = tmp_path / f"cut{suffix}"
     write_image(path, rgb)
-    path.write_bytes(path.read_bytes()[:-3])
+    path.write_bytes(path.read_bytes()[:-20])
     with raises("truncated"):
         read_image(path)
+
+
+def without_end(path: Path) -> bytes:
+    """A file without its end marker."""
+    return path.read_bytes()[: -12 if path.suffix == ".png" else -2]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "progressive.jpg"])
+@pytest.mark.parametrize("tail", [b"", b"\xff", bytes(5000)])
+def test_an_image_that_lacks_its_end_marker_alone_is_used_with_a_warning(
+    tmp_path: Path, smooth: np.ndarray, name: str, tail: bytes
+) -> None:
+    path = tmp_path / name
+    cv2.imwrite(str(path), smooth, [cv2.IMWRITE_JPEG_PROGRESSIVE, int("progressive" in name)])
+    whole = read_image(path)
+    path.write_bytes(without_end(path) + tail)
+    said: list[str] = []
+    np.testing.assert_array_equal(decode_image(path.read_bytes(), path, warn=said.append), whole)
+    assert len(said) == 1 and str(path) in said[0]
+    with pytest.warns(UserWarning, match="with all pixels"):
+        read_image(path)
+    with raises("truncated"):
+        decode_image(path.read_bytes(), path, strict=True)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "progressive.jpg"])
+def test_an_image_that_lacks_any_pixel_is_refused(
+    tmp_path: Path, rgb: np.ndarray, name: str
+) -> None:
+    path = tmp_path / name
+    cv2.imwrite(str(path), rgb, [cv2.IMWRITE_JPEG_PROGRESSIVE, int("progressive" in name)])
+    data = without_end(path)
+    for missing in (2, 3, 5, 9, 100, len(data) // 2, len(data) * 3 // 4):
+        for tail in (b"", bytes(5000)):
+            with raises("expected", "image"):
+                decode_image(data[: len(data) - missing] + tail)
 
 
 def test_the_end_of_a_thumbnail_is_not_taken_for_the_end_of_the_image(

@@ -17,7 +17,6 @@ from cornernet.data.coco import CocoDataset
 from cornernet.data.images import write_image
 from cornernet.data.loader import (
     EpochBatches,
-    collate,
     scaled_to_long_side,
     share,
     training_batches,
@@ -230,7 +229,7 @@ def test_batches_before_a_broken_image_still_come(
     order = [index for batch in EpochBatches(IMAGES, 2, range(1), 0) for _, index in batch]
     load = dataset.load
 
-    def fail_at_third(index: int) -> Sample:
+    def fail_at_third(index: int, _: object) -> Sample:
         if index == order[2]:
             raise UserError("broken")
         return load(index)
@@ -240,14 +239,6 @@ def test_batches_before_a_broken_image_still_come(
     assert len(list(islice(batches, 1))) == 1
     with raises("broken"):
         next(batches)
-
-
-def test_collation_gives_the_first_error() -> None:
-    good = Sample(
-        np.zeros((4, 4, 3), np.float32), np.zeros((0, 4), np.float32), np.zeros(0, np.int64), 0, ""
-    )
-    found = collate([good, UserError("first"), UserError("second")])
-    assert isinstance(found, UserError) and str(found) == "first"
 
 
 def blank(height: int, width: int) -> Sample:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from cornernet.config.safe_yaml import load_yaml
 from cornernet.data.checks import shown
 from cornernet.data.directories import (
     WHOLE,
@@ -41,8 +42,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: it cannot be read, or names no classes.
     """
     try:
-        content = yaml.load(read_text(path, "strict"), _TextLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        content = load_yaml(read_text(path, "strict"), _TextLoader)
+    except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: expected YAML, found '{reason}'; correct the file") from None
     if not isinstance(content, dict) or not isinstance(content.get("names"), (list, dict)):
