@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -184,3 +185,33 @@ def test_a_service_that_fails_is_named_once_and_the_run_goes_on(
     log.close()
     assert capsys.readouterr().out.count("WeightsAndBiases gets no more records: no route") == 1
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_mlflow_itself_takes_a_run_and_continues_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
+    (tmp_path / "run").mkdir()
+    write_run(tmp_path / "run", "mlflow", finished=False)
+    write_run(tmp_path / "run", "mlflow")
+    client = mlflow.MlflowClient((tmp_path / "store").as_uri())
+    experiment = client.get_experiment_by_name("cornernet")
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.info.status == "FINISHED" and found.info.run_name == "run"
+    assert found.data.params["train.epochs"] == "210"
+    history = client.get_metric_history(found.info.run_id, "train/loss/total")
+    assert [(entry.step, entry.value) for entry in history] == [(3, 2.5), (3, 2.5)]
+
+
+def test_wandb_itself_takes_a_run_and_continues_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    write_run(tmp_path, "wandb", finished=False)
+    write_run(tmp_path, "wandb")
+    identity = json.loads((tmp_path / "wandb.json").read_text())["run"]
+    assert len(list((tmp_path / "wandb").glob(f"offline-run-*-{identity}"))) >= 1
