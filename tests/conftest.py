@@ -47,6 +47,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, which take as long as a short training."""
+    monkeypatch.setattr("cornernet.report.figures.figure", lambda *_: "<svg></svg>")
+
+
 @pytest.fixture(scope="session")
 def overfitted(
     tmp_path_factory: pytest.TempPathFactory,

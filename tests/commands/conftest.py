@@ -22,3 +22,8 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     return save_random_weights(tmp_path / "weights.pt", list(CLASSES))
+
+
+@pytest.fixture(autouse=True)
+def quick_reports(without_figures: None) -> None:
+    """Commands that train write a report each."""
