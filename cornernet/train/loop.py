@@ -160,7 +160,7 @@ def _finish(
         log.close(finished=trainer.epoch == config.train.epochs or has_run_out(trainer))
     if not world.is_main:
         return {}
-    if has_run_out(trainer):
+    if trainer.epoch < config.train.epochs:
         log.say(
             f"stopped early after epoch {trainer.epoch} of {config.train.epochs}: AP has not risen "
             f"in {trainer.since_best} evaluations, train.patience is {config.train.patience}"

@@ -64,6 +64,14 @@ def test_without_patience_all_epochs_are_trained(
     assert "stopped early" not in capsys.readouterr().out
 
 
+def test_a_run_whose_patience_ends_with_its_last_epoch_is_not_early(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(small_config(*WORDS, "--train.epochs", "4"), shapes, tmp_path / "run", CPU)
+    assert epochs_done(tmp_path / "run") == 4
+    assert "stopped early" not in capsys.readouterr().out
+
+
 def test_a_continued_run_ends_at_the_same_moment(shapes: Path, tmp_path: Path) -> None:
     config = small_config(*WORDS)
     train(with_overrides(config, ("--train.epochs", "3")), shapes, tmp_path / "run", CPU)
