@@ -33,7 +33,7 @@ class Sample:
             never positives.
         crowd_labels: `[m]` int64: of what.
         difficult_boxes, difficult_labels: as `boxes` and `labels`: objects that are too small, or
-            of which too little is in the picture, for their corners to be learnt.
+            of which too little is in the image, for their corners to be learnt.
     """
 
     image: np.ndarray
