@@ -37,10 +37,7 @@ def look_twice(model: FusedDetector, views: Sequence[View], config: Config) -> l
         What was found in the N images; with `test.flip` what was found in the mirror images comes
         first. In each row, what the first pass has found comes first. Boxes may leave their images.
     """
-    images = _on_device(views, model.device, config.test.flip)
-    sizes = [(len(view.pixels), view.pixels.shape[1]) for view in views]
-    sizes *= 2 if config.test.flip else 1
-    first, crops = _first_pass(model, images, sizes, config)
+    images, first, crops = _first_pass(model, views, config)
     passes = [first]
     if len(crops):
         passes.append(_second_pass(model, images, crops, config))
@@ -76,19 +73,23 @@ def _on_device(views: Sequence[View], device: torch.device, mirrored: bool) -> T
 
 
 def _first_pass(
-    model: FusedDetector, images: Tensor, sizes: Sequence[Size], config: Config
-) -> tuple[OfView, Crops]:
-    """What is found in the whole images, a row for each, and the crops to look at then."""
+    model: FusedDetector, views: Sequence[View], config: Config
+) -> tuple[Tensor, OfView, Crops]:
+    """Images on the device, what is found in each as a whole, and the crops to look at then."""
     test, side = config.test, config.augment.crop_size
-    crops = Crops.joined(
+    sizes = [(len(view.pixels), view.pixels.shape[1]) for view in views]
+    sizes *= 2 if test.flip else 1
+    whole = Crops.joined(
         [
             crops_at(index, size, *_whole(size, test.view_sizes), side)
             for index, size in enumerate(sizes)
         ]
     )
-    with within_memory(model, len(crops), (side, side), "lower test.batch_size"):
-        maps = model(cut(images, crops, side, config.model.canvas_color))
-        found = _found(model, maps, crops, config)
+    advice = "lower test.batch_size or data.long_side"
+    with within_memory(model, len(whole), (side, side), advice):
+        images = _on_device(views, model.device, test.flip)
+        maps = model(cut(images, whole, side, config.model.canvas_color))
+        found = _found(model, maps, whole, config)
         boxes, scores, labels = found.candidates
         labels = torch.where(scores > test.first_score, labels, -1)
         found = found._replace(candidates=Candidates(boxes, scores, labels))
@@ -98,15 +99,15 @@ def _first_pass(
             [boxes.flatten(1), scores.where(labels >= 0, -1), locations.scores], 1
         ).cpu()
     number, pairs = len(test.view_sizes), scores.shape[1]
-    by_image = packed.numpy().reshape(len(sizes), number, -1)
+    table = packed.numpy().reshape(len(sizes), number, -1)
     chosen = []
-    for index, (size, values) in enumerate(zip(sizes, by_image, strict=True)):
-        views = crops[slice(index * number, (index + 1) * number)]
-        places = _places(values, pairs, locations, views, size, config)
+    for index, (size, values) in enumerate(zip(sizes, table, strict=True)):
+        of_image = whole[slice(index * number, (index + 1) * number)]
+        places = _places(values, pairs, locations, of_image, size, config)
         crop = crops_at(index, size, places[:, :2], places[:, 2], side)
         chosen.append(crop[crop.visible])
-    by_view = _map(found, lambda value, _: value.reshape(len(sizes), -1, *value.shape[2:]))
-    return by_view, Crops.joined(chosen)
+    by_image = _map(found, lambda value, _: value.reshape(len(sizes), -1, *value.shape[2:]))
+    return images, by_image, Crops.joined(chosen)
 
 
 def _found(model: FusedDetector, maps: Maps, crops: Crops, config: Config) -> OfView:

@@ -227,6 +227,17 @@ def test_want_of_memory_names_what_helps(
         detect(model, [picture()], config())
 
 
+def test_images_too_large_for_the_device_are_told(
+    model: FusedDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starve(*_: object) -> None:
+        raise MemoryError("none left")
+
+    monkeypatch.setattr(two_pass, "_on_device", starve)
+    with pytest.raises(OutOfMemory, match="data.long_side"):
+        detect(model, [picture()], config())
+
+
 def test_a_crop_keeps_the_colour_around_the_image() -> None:
     crops = crops_at(0, (10, 10), np.array([[0, 9], [5, 5]]), np.array([3.0, 3.0]), 63)
     images = torch.full((1, 3, 12, 12), 200, dtype=torch.uint8)
