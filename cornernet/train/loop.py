@@ -79,9 +79,8 @@ def train(
     resumes = directory.has_run() if resume == "auto" else resume
     if not resumes:
         directory.check_free()
-    if world.is_main:
-        check_services(config.train.log_to)
-        check_evaluator(config.test.evaluator)
+    check_services(config.train.log_to)
+    check_evaluator(config.test.evaluator)
     training_split, validation_split = training_splits(config, data)
     config = resolved(config, training_split)
     with peers(world, config.train.timeout_minutes), ExitStack() as stack:
