@@ -19,6 +19,12 @@ from cornernet.structures import Detections, Thresholds
 
 RECALLS = np.linspace(0, 1, 101)
 SCORES = np.linspace(0, 1, 101)
+REVIEW_KEYS = frozenset(
+    {
+        "split", "images", "objects", "overlap", "metrics", "threshold", "threshold_is_default",
+        "at_threshold", "f1", "classes", "confusion", "calibration", "worst",
+    }
+)  # fmt: skip
 _BINS = 10
 # Scores from which detections count for the calibration error: the many below say little.
 _CALIBRATED = 0.1

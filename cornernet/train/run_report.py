@@ -10,6 +10,7 @@ from typing import Any
 
 from cornernet.config import Config, load_config
 from cornernet.errors import UserError
+from cornernet.inference.review import REVIEW_KEYS
 from cornernet.report.page import Report, Status, render
 from cornernet.report.worst import draw_worst
 from cornernet.runtime.files import write_text
@@ -51,25 +52,32 @@ def read_run(path: str | Path) -> RunFiles:
             f"{directory.metrics.name}, found {what}; name what training had as its output"
         )
     notes = []
-    config = review = None
+    config = None
     try:
         config = load_config(directory.config)
     except (OSError, UserError) as error:
         notes.append(f"The settings cannot be read: {error}.")
     records = read_records(directory.metrics)
-    try:
-        review = json.loads(directory.evaluation.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        was = any(record["kind"] == "val" for record in records)
-        notes.append(
-            "The evaluation was made by an older version and its details are not kept: name the "
-            "dataset to evaluate the best weights again."
-            if was
-            else "The run has not been evaluated yet, so that there are losses alone."
-        )
-    except ValueError as error:
-        notes.append(f"{directory.evaluation} cannot be read: {error}.")
+    review, note = _read_review(directory.evaluation)
+    if note is not None:
+        evaluated = any(record["kind"] == "val" for record in records)
+        again = f"{note} Name the dataset to evaluate the best weights again."
+        notes.append(again if evaluated else "The run has not been evaluated yet.")
     return RunFiles(directory, config, records, review, notes)
+
+
+def _read_review(path: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """The review in a file, or a sentence on why there is none."""
+    try:
+        review = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, "The details of the evaluation were not kept by an older version."
+    except (OSError, ValueError) as error:
+        return None, f"{path} cannot be read: {error}."
+    missing = REVIEW_KEYS - set(review) if isinstance(review, dict) else REVIEW_KEYS
+    if missing:
+        return None, f"{path} is of another version: it holds no {', '.join(sorted(missing))}."
+    return review, None
 
 
 def run_status(config: Config | None, records: Sequence[Mapping[str, Any]], held: bool) -> Status:

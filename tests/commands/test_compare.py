@@ -11,6 +11,7 @@ import pytest
 from cornernet.cli import main
 from cornernet.config import config_from_dict, save_config
 from cornernet.data.images import read_image
+from cornernet.inference.review import REVIEW_KEYS
 from tests.report.test_page import Page
 
 from .helpers import refusal
@@ -32,7 +33,9 @@ def write_run(directory: Path, aps: list[float], *settings: str, evaluated: bool
         classes = [
             {"name": name, "metrics": {"AP": max(aps)}} for name in ("[red]cat[/red]", "<b>dog</b>")
         ]
-        review = {"threshold": 0.4375, "at_threshold": {"f1": 0.5}, "classes": classes}
+        review = dict.fromkeys(REVIEW_KEYS) | {
+            "threshold": 0.4375, "at_threshold": {"f1": 0.5}, "classes": classes
+        }  # fmt: skip
         (directory / "evaluation.json").write_text(json.dumps(review))
     return str(directory)
 

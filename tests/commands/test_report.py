@@ -93,6 +93,10 @@ def cut_evaluation(run: Path) -> None:
     (run / "evaluation.json").write_text("{")
 
 
+def foreign_evaluation(run: Path) -> None:
+    (run / "evaluation.json").write_text('{"metrics": {}}')
+
+
 def remove_config(run: Path) -> None:
     (run / "config.yaml").unlink()
 
@@ -100,7 +104,8 @@ def remove_config(run: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (remove_evaluation, "made by an older version"),
+        (remove_evaluation, "not kept by an older version"),
+        (foreign_evaluation, "another version: it holds no at_threshold, calibration"),
         (never_evaluated, "has not been evaluated yet"),
         (cut_evaluation, "cannot be read"),
         (remove_config, "The settings cannot be read"),

@@ -13,7 +13,7 @@ import torch
 from cornernet.data.coco import CocoDataset
 from cornernet.inference.evaluate import coco_evaluation, coco_results
 from cornernet.inference.matching import Matches, match_split
-from cornernet.inference.review import calibration, confusion, review
+from cornernet.inference.review import REVIEW_KEYS, calibration, confusion, review
 from cornernet.inference.thresholds import best_thresholds
 from cornernet.structures import Detections
 from tests.inference.random_split import random_split
@@ -27,6 +27,7 @@ def reviewed(root: Path, seed: int, **options: Any) -> Reviewed:
     matches = match_split(dataset, found)
     thresholds = best_thresholds(matches, dataset.classes)
     result = review(dataset, found, evaluation, matches, thresholds)
+    assert set(result) == REVIEW_KEYS
     return dataset, found, matches, json.loads(json.dumps(result))
 
 
