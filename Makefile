@@ -9,13 +9,14 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 SOURCES := $(shell find csrc -type f) setup.py build_backend.py cornernet_ops/devices.py \
   pyproject.toml constraints.txt
 
-.PHONY: help install demo test test-stress test-sdaa test-matrix sanitize cuda-compile lint clean
+.PHONY: help install demo test test-stress fuzz test-sdaa test-matrix sanitize cuda-compile lint clean
 
 help:
 	@echo "make demo         train a small CornerNet on drawn shapes, about 7 minutes on 2 cores"
 	@echo "make test         ruff, mypy and all tests, at most 12 minutes on 2 cores"
 	@echo "make install      $(VENV) with the package, ready to use"
 	@echo "make test-stress  runs that are killed at many moments and continued, several minutes"
+	@echo "make fuzz         random broken files and arguments for SECONDS=60 or longer"
 	@echo "make test-sdaa    the ops and the detector on a simulated SDAA card, 3 minutes on 2 cores"
 	@echo "make test-matrix  the tests on the oldest to the newest PyTorch; downloads gigabytes"
 	@echo "make sanitize     the ops' tests under GCC's address, undefined and thread sanitizers, 10 minutes"
@@ -61,6 +62,11 @@ lint: $(VENV)/.dev
 # CORNERNET_CRASHES=N sets how many random moments are tried.
 test-stress: $(VENV)/.dev
 	$(BIN)/python -m pytest -m stress
+
+# Prints the seed of a finding, which runs again by `python -m tests.fuzz --target NAME --again SEED`.
+SECONDS ?= 60
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 # What it builds and runs: tests/sdaa.sh.
 test-sdaa: $(VENV)/.dev

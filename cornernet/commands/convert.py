@@ -44,9 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, _: Sequence[str]) -> None:
-    import torch
 
-    from cornernet.model.detector import Detector, count_parameters
+    from cornernet.model.detector import Detector, count_parameters, without_memory
     from cornernet.weights.file import halved, read_weights, save_atomically, save_weights
     from cornernet.weights.foreign import to_mmdet
 
@@ -62,7 +61,7 @@ def run(arguments: argparse.Namespace, _: Sequence[str]) -> None:
         classes=arguments.classes.split(",") if arguments.classes is not None else None,
         allow_partial=arguments.allow_partial,
     )
-    with torch.device("meta"):
+    with without_memory():
         parameters = count_parameters(Detector(weights.config.model, len(weights.classes)))
     if arguments.half:
         weights.state_dict = halved(weights.state_dict, str(source))

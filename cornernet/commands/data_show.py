@@ -95,14 +95,13 @@ def _chosen(arguments: argparse.Namespace, config: Config) -> list[Panel]:
 def _with_targets(
     dataset: CocoDataset, config: Config, samples: list[Sample], names: list[str]
 ) -> list[Panel]:
-    import torch
 
     from cornernet.data.loader import collate
-    from cornernet.model.detector import Detector
+    from cornernet.model.detector import Detector, without_memory
     from cornernet.report.panels import with_targets
 
     batch = collate(samples)
-    with torch.device("meta"):  # no weights are needed
+    with without_memory():  # no weights are needed
         model = Detector(config.model, len(dataset.classes))
     named = zip([part.name for part in model.parts], model.targets(batch, config.loss), strict=True)
     targets = dict(named)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from cornernet.config import LossConfig, ModelConfig
 from cornernet.model.hourglass import Hourglass, HourglassNet
@@ -143,6 +146,27 @@ class Detector(nn.Module):
             maps = [stack[part.name] for stack in outputs]
             losses |= part.losses(maps, target, count, config, processes)
         return {TOTAL: torch.stack(list(losses.values())).sum()} | losses
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves tensors as they are where they would be filled at random."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Give networks that are built inside tensors with shapes alone, on the meta device.
+
+    There is nothing to fill at random there, but PyTorch would load its compiler to do so.
+    """
+    with torch.device("meta"), _Uninitialised():
+        yield
 
 
 def to_channels_last(module: nn.Module) -> None:

@@ -6,12 +6,11 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from cornernet.config import ModelConfig
 from cornernet.errors import UserError
-from cornernet.model.detector import Detector
+from cornernet.model.detector import Detector, without_memory
 from cornernet.weights.state import check_state
 
 _MOST_NAMED = 3
@@ -75,7 +74,7 @@ def check_network(
             f"{sum(config.stage_blocks)} blocks each or more, found {len(state)} tensors; the "
             "file was not written by cornernet as it is"
         )
-    with torch.device("meta"):
+    with without_memory():
         wanted = Detector(config, classes).state_dict()
     check_state(wanted, state, source)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -220,3 +222,15 @@ def test_bottom_right_corners_look_left_and_up() -> None:
     assert not seen[10:, :].any() and not seen[:, 10:].any()
     assert seen[:3, 3:10].any() and seen[3:10, :3].any()
     assert not seen[:3, :3].any()
+
+
+def test_sizes_of_a_network_are_known_without_loading_the_compiler() -> None:
+    code = (
+        "import sys\n"
+        "from cornernet.config import ModelConfig\n"
+        "from cornernet.model.detector import Detector, without_memory\n"
+        "with without_memory(): state = Detector(ModelConfig(), 80).state_dict()\n"
+        "assert all(tensor.is_meta for tensor in state.values())\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cornernet.config import Config, ModelConfig, load_recipe
 from cornernet.errors import UserError
-from cornernet.model.detector import Detector
+from cornernet.model.detector import Detector, without_memory
 from cornernet.weights.foreign.classes import class_names
 from cornernet.weights.foreign.layout import Layout
 from cornernet.weights.foreign.mmdetection import MMDETECTION
@@ -150,7 +150,7 @@ def _fitted(
         source: the file's name, for messages.
     """
     tensors, notes = dict(tensors), []
-    with torch.device("meta"):
+    with without_memory():
         wanted = network().state_dict()
     left_over = [key for key in tensors if key not in wanted]
     for pattern in layout.unused:
