@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cornernet.config import Config, ModelConfig, load_recipe
 from cornernet.data.coco import CocoDataset
-from cornernet.data.images import decode_image, image_size
+from cornernet.data.images import decode_image, image_size, quiet_opencv
 from cornernet.data.layouts import all_splits
 from cornernet.data.reader import read_split
 from cornernet.errors import UserError
@@ -177,7 +177,8 @@ def _images() -> tuple[bytes, ...]:
     for image in (colour, smooth, colour[..., 0], colour.astype(np.uint16) * 257):
         for suffix in (".png", ".jpg", ".bmp", ".tiff", ".webp", ".jp2", ".ppm", ".gif"):
             try:
-                done, data = cv2.imencode(suffix, image)
+                with quiet_opencv:
+                    done, data = cv2.imencode(suffix, image)
             except cv2.error:
                 continue
             if done:
