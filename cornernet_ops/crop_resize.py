@@ -153,7 +153,7 @@ def _reference(a: Any) -> Tensor:
         canvas = canvas - a.mean
     if a.std is not None:
         canvas = canvas / a.std
-    return canvas.permute(0, 3, 1, 2).to(a.dtype or torch.float32).contiguous()
+    return _fake(a).copy_(canvas.permute(0, 3, 1, 2))
 
 
 _op, crop_resize_reference = register(

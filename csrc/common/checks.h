@@ -79,6 +79,21 @@ inline void check_floating(const char* op, const char* name, const at::Tensor& t
       ": expected ", name, " to be float16, bfloat16, float32 or float64, got ", dtype_name(type));
 }
 
+// Images.
+inline void check_pixels(const char* op, const char* name, const at::Tensor& tensor) {
+  const at::ScalarType type = tensor.scalar_type();
+  TORCH_CHECK_TYPE(
+      type == at::kByte || type == at::kHalf || type == at::kBFloat16 || type == at::kFloat, op,
+      ": expected ", name, " to be uint8, float16, bfloat16 or float32, got ", dtype_name(type));
+}
+
+// A dtype for what is made of images.
+inline void check_normalised(const char* op, const char* name, at::ScalarType type) {
+  TORCH_CHECK_TYPE(
+      type == at::kHalf || type == at::kBFloat16 || type == at::kFloat, op, ": expected ", name,
+      " to be float16, bfloat16 or float32, got ", dtype_name(type));
+}
+
 inline void check_dtype(
     const char* op, const char* name, const at::Tensor& tensor, at::ScalarType wanted) {
   TORCH_CHECK_TYPE(

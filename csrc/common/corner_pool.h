@@ -32,6 +32,11 @@ struct CornerPool {
   void* y;
   Scan scan;
 };
+// The same with an addend, which is added to the maxima. It may be y.
+struct CornerPoolAdd {
+  CornerPool pool;
+  const void* addend;
+};
 struct CornerPoolBackward {
   Dtype dtype;
   const void* grad_out;  // the gradient of y

@@ -13,6 +13,14 @@
 
 namespace cornernet {
 
+// Another map [N, C, H, W] beside x.
+inline void check_same_as(
+    const char* op, const char* name, const at::Tensor& tensor, const at::Tensor& x) {
+  check_shape(op, name, tensor, {x.size(0), x.size(1), x.size(2), x.size(3)});
+  check_dtype(op, name, tensor, x.scalar_type());
+  check_device(op, name, tensor, x.device());
+}
+
 inline void check_corner_pool(const char* op, const at::Tensor& x, const std::string& direction) {
   check_shape(op, "x", x, {"N", "C", "H", "W"});
   check_floating(op, "x", x);
@@ -63,11 +71,7 @@ struct CornerPoolBackwardArgs
       const at::Tensor& given_grad_out, const at::Tensor& given_x, const std::string& direction)
       : Call{{given_grad_out, given_x, direction}} {
     check_corner_pool(kOp, given_x, direction);
-    check_shape(
-        kOp, "grad_out", given_grad_out,
-        {given_x.size(0), given_x.size(1), given_x.size(2), given_x.size(3)});
-    check_dtype(kOp, "grad_out", given_grad_out, given_x.scalar_type());
-    check_device(kOp, "grad_out", given_grad_out, given_x.device());
+    check_same_as(kOp, "grad_out", given_grad_out, given_x);
     layout = layout_of(given_x);
     grad_out = given_grad_out.contiguous(layout);
     x = given_x.contiguous(layout);

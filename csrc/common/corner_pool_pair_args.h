@@ -19,11 +19,7 @@ inline void check_corner_pool_pair(
     const std::string& corner) {
   check_shape(op, "vertical", vertical, {"N", "C", "H", "W"});
   check_floating(op, "vertical", vertical);
-  check_shape(
-      op, "horizontal", horizontal,
-      {vertical.size(0), vertical.size(1), vertical.size(2), vertical.size(3)});
-  check_dtype(op, "horizontal", horizontal, vertical.scalar_type());
-  check_device(op, "horizontal", horizontal, vertical.device());
+  check_same_as(op, "horizontal", horizontal, vertical);
   TORCH_CHECK_VALUE(
       corner == "top_left" || corner == "bottom_right", op,
       ": expected corner to be \"top_left\" or \"bottom_right\", got \"", corner, "\"");
@@ -96,12 +92,7 @@ struct CornerPoolPairBackwardArgs
       : Call{{given_grad_out, given_vertical, given_horizontal, given_corner}},
         corner(given_corner) {
     check_corner_pool_pair(kOp, given_vertical, given_horizontal, corner);
-    check_shape(
-        kOp, "grad_out", given_grad_out,
-        {given_vertical.size(0), given_vertical.size(1), given_vertical.size(2),
-         given_vertical.size(3)});
-    check_dtype(kOp, "grad_out", given_grad_out, given_vertical.scalar_type());
-    check_device(kOp, "grad_out", given_grad_out, given_vertical.device());
+    check_same_as(kOp, "grad_out", given_grad_out, given_vertical);
     layout = layout_of(given_vertical);
     grad_out = given_grad_out.contiguous(layout);
     vertical = given_vertical.contiguous(layout);

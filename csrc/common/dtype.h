@@ -5,6 +5,6 @@
 
 namespace cornernet {
 
-enum class Dtype : int32_t { kFloat, kHalf, kBFloat16, kDouble };
+enum class Dtype : int32_t { kFloat, kHalf, kBFloat16, kDouble, kByte };
 
 }  // namespace cornernet

@@ -11,9 +11,11 @@
 
 namespace cornernet {
 
-// The dtype of a tensor that check_floating accepts.
+// The dtype of a tensor that check_floating or check_pixels accepts.
 inline Dtype dtype_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
+    case at::kByte:
+      return Dtype::kByte;
     case at::kHalf:
       return Dtype::kHalf;
     case at::kBFloat16:

@@ -1,4 +1,5 @@
-// corner_pool on the CPU: contract in cornernet_ops/corner_pool.py, arithmetic in simd_scan.h.
+// corner_pool and corner_pool_add on the CPU: contract in cornernet_ops/corner_pool.py and
+// corner_pool_add.py, arithmetic in simd_scan.h.
 //
 // This file cuts the work into pieces that stay in cache while they are worked on, and prefetches
 // the next piece meanwhile.
@@ -78,45 +79,51 @@ class Pieces {
   int64_t width_;
 };
 
-template <typename T>
-void pool(const T* x, T* y, const Scan& scan) {
+// addend: null unless `add`.
+template <typename T, bool add>
+void pool(const T* x, const T* addend, T* y, const Scan& scan) {
   const int64_t length = scan.length;
   const int64_t inner = scan.inner;
+  // Address arithmetic on no addend would be undefined: x stands for it, unread.
+  const T* added = add ? addend : x;
   if (inner == 1) {
     const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
-      return kernels.template rows<T, reverse, false>;
+      return kernels.template rows<T, reverse, add>;
     });
     at::parallel_for(0, scan.outer, 1 + kGrain / length, [&](int64_t begin, int64_t end) {
       const int64_t at = begin * length;
       const int64_t rows = end - begin;
       kernel(
-          x + at, y + at, length, rows, rows_prefetcher(x + at, length, rows, false),
+          x + at, added + at, y + at, length, rows, rows_prefetcher(x + at, length, rows, false),
+          add ? rows_prefetcher(added + at, length, rows, false) : Prefetcher(),
           rows_prefetcher(y + at, length, rows, true));
     });
   } else if (in_columns<T>(scan, scan.reverse)) {
+    constexpr int kCache = add ? kSecondCache : kFirstCache;
     const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
-      return kernels.template columns<T, reverse, kFirstCache>;
+      return kernels.template columns<T, reverse, add, kCache>;
     });
     const Pieces<T> pieces(scan, kPlaneBytes / length);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t at = pieces.offset(piece);
         kernel(
-            x + at, y + at, length, inner, pieces.width(piece),
+            x + at, added + at, y + at, length, inner, pieces.width(piece),
             pieces.prefetcher(x, piece + 1, end, false),
+            add ? pieces.prefetcher(added, piece + 1, end, false) : Prefetcher(),
             pieces.prefetcher(y, piece + 1, end, true));
       }
     });
   } else {
     const auto kernel = best_kernel(scan.reverse, [](auto kernels, auto reverse) {
-      return kernels.template panel<T, reverse>;
+      return kernels.template panel<T, reverse, add>;
     });
     const Pieces<T> pieces(scan, kPanelBytes);
     at::parallel_for(0, pieces.count(), pieces.grain(), [&](int64_t begin, int64_t end) {
       Scratch state;
       for (int64_t piece = begin; piece < end; ++piece) {
         const int64_t at = pieces.offset(piece);
-        kernel(x + at, y + at, length, inner, pieces.width(piece), state);
+        kernel(x + at, added + at, y + at, length, inner, pieces.width(piece), state);
       }
     });
   }
@@ -180,7 +187,20 @@ at::Tensor corner_pool(const CornerPoolArgs& args) {
   if (y.numel() > 0) {
     dispatch(y.scalar_type(), [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
-      pool(args.x.const_data_ptr<T>(), y.mutable_data_ptr<T>(), args.scan);
+      pool<T, false>(args.x.const_data_ptr<T>(), nullptr, y.mutable_data_ptr<T>(), args.scan);
+    });
+  }
+  return y;
+}
+
+at::Tensor corner_pool_add(const CornerPoolAddArgs& args) {
+  at::Tensor y = use_huge_pages(args.empty_result());
+  if (y.numel() > 0) {
+    dispatch(y.scalar_type(), [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      pool<T, true>(
+          args.x.const_data_ptr<T>(), args.addend.const_data_ptr<T>(), y.mutable_data_ptr<T>(),
+          args.scan);
     });
   }
   return y;

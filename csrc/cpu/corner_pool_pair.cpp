@@ -62,7 +62,7 @@ Prefetcher plane_prefetcher(
 template <typename T>
 void pool_planes(const T* vertical, const T* horizontal, T* y, const Maps& maps) {
   const auto columns = best_kernel(maps.reverse, [](auto kernels, auto reverse) {
-    return kernels.template columns<T, reverse, kSecondCache>;
+    return kernels.template columns<T, reverse, false, kSecondCache>;
   });
   const auto rows = best_kernel(maps.reverse, [](auto kernels, auto reverse) {
     return kernels.template rows<T, reverse, true>;
@@ -72,11 +72,11 @@ void pool_planes(const T* vertical, const T* horizontal, T* y, const Maps& maps)
     for (int64_t plane = begin; plane < end; ++plane) {
       const int64_t at = plane * maps.plane();
       columns(
-          vertical + at, y + at, maps.h, maps.w, maps.w,
-          plane_prefetcher(horizontal, maps, plane, end, false), Prefetcher());
+          vertical + at, y + at, y + at, maps.h, maps.w, maps.w,
+          plane_prefetcher(horizontal, maps, plane, end, false), Prefetcher(), Prefetcher());
       rows(
-          horizontal + at, y + at, maps.w, maps.h,
-          plane_prefetcher(vertical, maps, plane + 1, end, false),
+          horizontal + at, y + at, y + at, maps.w, maps.h,
+          plane_prefetcher(vertical, maps, plane + 1, end, false), Prefetcher(),
           plane_prefetcher(y, maps, plane + 1, end, true));
     }
   });
@@ -120,8 +120,8 @@ void add_rows(const T* horizontal, T* y, const Maps& maps) {
     const int64_t at = begin * maps.w;
     const int64_t rows = end - begin;
     kernel(
-        horizontal + at, y + at, maps.w, rows,
-        rows_prefetcher(horizontal + at, maps.w, rows, false),
+        horizontal + at, y + at, y + at, maps.w, rows,
+        rows_prefetcher(horizontal + at, maps.w, rows, false), Prefetcher(),
         rows_prefetcher(y + at, maps.w, rows, true));
   });
 }

@@ -22,14 +22,14 @@ CORNERNET_INLINE T add_rounded(T a, T b) {
 }
 
 // A line from `step` on; `maximum` is that of the elements before. The running maximum is written
-// to y, or added to what is there.
+// to y, or its sum with the addend, which may be y.
 template <bool reverse, bool add, typename T>
 CORNERNET_INLINE void pool_line(
-    const T* x, T maximum, T* y, int64_t length, int64_t stride, int64_t step) {
+    const T* x, T maximum, const T* addend, T* y, int64_t length, int64_t stride, int64_t step) {
   for (; step < length; ++step) {
     const int64_t at = position<reverse>(length, step) * stride;
     maximum = choose(is_new_max(x[at], maximum), x[at], maximum);
-    y[at] = add ? add_rounded(y[at], maximum) : maximum;
+    y[at] = add ? add_rounded(addend[at], maximum) : maximum;
   }
 }
 
@@ -78,11 +78,11 @@ CORNERNET_INLINE void pool_image_lines(
   for (int64_t c = 0; c < channels; ++c) {
     for (int64_t i = 0; i < width; ++i) {
       const int64_t at = i * stride + c;
-      pool_line<reverse, false>(vertical + at, lowest<T>(), y + at, height, down, 0);
+      pool_line<reverse, false>(vertical + at, lowest<T>(), y + at, y + at, height, down, 0);
     }
     for (int64_t i = 0; i < height; ++i) {
       const int64_t at = i * down + c;
-      pool_line<reverse, true>(horizontal + at, lowest<T>(), y + at, width, stride, 0);
+      pool_line<reverse, true>(horizontal + at, lowest<T>(), y + at, y + at, width, stride, 0);
     }
   }
 }

@@ -293,7 +293,7 @@ __global__ void __launch_bounds__(kLineThreads) pool_lines_backward(
 }  // namespace
 
 cudaError_t launch_corner_pool(cudaStream_t stream, const CornerPool& task) {
-  return pool<false>(stream, task);
+  return pool<false>(stream, task, nullptr);
 }
 
 cudaError_t launch_corner_pool_backward(cudaStream_t stream, const CornerPoolBackward& task) {

@@ -5,6 +5,7 @@
 
 #include "../common/corner_pool_pair_args.h"
 #include "corner_pool.h"
+#include "corner_pool_add.h"
 #include "tensors.h"
 
 namespace cornernet::cuda {
@@ -21,7 +22,7 @@ at::Tensor corner_pool_pair(const CornerPoolPairArgs& args) {
     C10_CUDA_CHECK(launch_corner_pool_pair(stream, planes));
   } else {
     C10_CUDA_CHECK(launch_corner_pool(stream, args.vertical_pass(y)));
-    C10_CUDA_CHECK(launch_corner_pool_add(stream, args.horizontal_pass(y)));
+    C10_CUDA_CHECK(launch_corner_pool_add(stream, {args.horizontal_pass(y), y.const_data_ptr()}));
   }
   return y;
 }

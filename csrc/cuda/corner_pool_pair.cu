@@ -146,8 +146,4 @@ cudaError_t launch_corner_pool_pair(cudaStream_t stream, const CornerPoolPair& t
   });
 }
 
-cudaError_t launch_corner_pool_add(cudaStream_t stream, const CornerPool& task) {
-  return pool<true>(stream, task);
-}
-
 }  // namespace cornernet::cuda

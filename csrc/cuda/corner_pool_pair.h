@@ -4,7 +4,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include "../common/corner_pool.h"
 #include "../common/corner_pool_pair.h"
 
 namespace cornernet::cuda {
@@ -12,12 +11,8 @@ namespace cornernet::cuda {
 // Whether launch_corner_pool_pair supports planes of this width.
 bool corner_pool_pair_fits(const CornerPoolPair& task);
 
-// y = the vertical scans of `vertical` plus the horizontal ones of `horizontal`. The launchers
-// neither wait nor allocate.
+// y = the vertical scans of `vertical` plus the horizontal ones of `horizontal`. The launcher
+// neither waits nor allocates.
 cudaError_t launch_corner_pool_pair(cudaStream_t stream, const CornerPoolPair& task);
-
-// y += the scans of x, as launch_corner_pool in corner_pool.h computes them; 16-bit sums are
-// rounded once.
-cudaError_t launch_corner_pool_add(cudaStream_t stream, const CornerPool& task);
 
 }  // namespace cornernet::cuda

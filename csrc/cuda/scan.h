@@ -99,7 +99,7 @@ __device__ void maxima_before(
 
 template <typename T, int N, bool kAdd, int kPieces>
 __global__ void __launch_bounds__(kPieces* kWarp, 2)
-    pool_columns(const T* __restrict__ x, T* y, Scan scan) {
+    pool_columns(const T* __restrict__ x, const T* addend, T* y, Scan scan) {
   using W = Wide<T>;
   __shared__ Partials<W, N, kPieces> partials;
   const Columns<N> columns(scan);
@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(kPieces* kWarp, 2)
     columns.load_rows(x, begin, narrow<T>(lowest<W>()), rows);
     Vector<T, N> added[kAdd ? kRows<N> : 1];
     if constexpr (kAdd) {
-      columns.load_rows(const_cast<const T*>(y), begin, T(), added);
+      columns.load_rows(addend, begin, T(), added);
     }
     W maximum[N];
     maxima_of(rows, maximum);
@@ -205,8 +205,8 @@ __device__ W maximum_before(W maximum, int lane, int width, W& carry) {
 }
 
 template <typename T, int N, bool kReverse, bool kAdd>
-__global__ void __launch_bounds__(kLineThreads)
-    pool_lines(const T* __restrict__ x, T* y, int64_t count, int64_t length, int width) {
+__global__ void __launch_bounds__(kLineThreads) pool_lines(
+    const T* __restrict__ x, const T* addend, T* y, int64_t count, int64_t length, int width) {
   using W = Wide<T>;
   const Lines<N, kLines> lines(count, length, width, kReverse);
   W carry[kLines];
@@ -220,7 +220,7 @@ __global__ void __launch_bounds__(kLineThreads)
     lines.load_vectors(x, vector, narrow<T>(lowest<W>()), held);
     Vector<T, N> added[kAdd ? kLines : 1];
     if constexpr (kAdd) {
-      lines.load_vectors(const_cast<const T*>(y), vector, T(), added);
+      lines.load_vectors(addend, vector, T(), added);
     }
 #pragma unroll
     for (int line = 0; line < kLines; ++line) {
@@ -264,12 +264,13 @@ inline int64_t line_blocks(int64_t lines, int width, int lines_at_once) {
   return ceil_div<int64_t>(lines, kLineThreads / width * lines_at_once);
 }
 
-// y = the scans of x, or y += them.
+// y = the scans of x, plus the addend if kAdd; that may be y.
 template <bool kAdd>
-cudaError_t pool(cudaStream_t stream, const CornerPool& task) {
+cudaError_t pool(cudaStream_t stream, const CornerPool& task, const void* addend) {
   return dispatch(task.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* from = static_cast<const T*>(task.x);
+    const T* added = static_cast<const T*>(addend);
     T* to = static_cast<T*>(task.y);
     const Scan& scan = task.scan;
     const int64_t run = scan.inner == 1 ? scan.length : scan.inner;
@@ -286,7 +287,8 @@ cudaError_t pool(cudaStream_t stream, const CornerPool& task) {
               return cudaErrorInvalidConfiguration;
             }
             CUDA_LAUNCH(
-                kernel, blocks, kLineThreads, stream, from, to, scan.outer, scan.length, width);
+                kernel, blocks, kLineThreads, stream, from, added, to, scan.outer, scan.length,
+                width);
           } else {
             constexpr int kPieces = kAdd ? kMostPiecesOfTwo : kMostPieces;
             const auto kernel = pool_columns<T, N, kAdd, kPieces>;
@@ -295,11 +297,11 @@ cudaError_t pool(cudaStream_t stream, const CornerPool& task) {
               return cudaErrorInvalidConfiguration;
             }
             const int threads = column_threads<N>(scan, kPieces);
-            CUDA_LAUNCH(kernel, blocks, threads, stream, from, to, scan);
+            CUDA_LAUNCH(kernel, blocks, threads, stream, from, added, to, scan);
           }
           return cudaGetLastError();
         },
-        from, to);
+        from, added, to);
   });
 }
 

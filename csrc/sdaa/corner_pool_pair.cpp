@@ -5,6 +5,7 @@
 
 #include "../common/corner_pool_pair_args.h"
 #include "corner_pool.h"
+#include "corner_pool_add.h"
 #include "tensors.h"
 
 namespace cornernet::sdaa {
@@ -32,7 +33,7 @@ at::Tensor corner_pool_pair(CornerPoolPairArgs args) {
     cornernet_sdaa_corner_pool_pair(stream, planes);
   } else {
     cornernet_sdaa_corner_pool(stream, args.vertical_pass(y));
-    cornernet_sdaa_corner_pool_add(stream, args.horizontal_pass(y));
+    cornernet_sdaa_corner_pool_add(stream, {args.horizontal_pass(y), y.const_data_ptr()});
   }
   return y;
 }

@@ -4,7 +4,6 @@
 
 #include <sdaa_runtime.h>
 
-#include "../common/corner_pool.h"
 #include "../common/corner_pool_pair.h"
 
 extern "C" {
@@ -15,7 +14,4 @@ bool cornernet_sdaa_corner_pool_pair_fits(cornernet::CornerPoolPair task);
 // y = the vertical scans of `vertical` plus the horizontal ones of `horizontal`. Tensors begin at
 // multiples of four bytes.
 void cornernet_sdaa_corner_pool_pair(sdaaStream_t stream, cornernet::CornerPoolPair task);
-
-// y += the scans of x: as cornernet_sdaa_corner_pool in corner_pool.h.
-void cornernet_sdaa_corner_pool_add(sdaaStream_t stream, cornernet::CornerPool task);
 }

@@ -74,6 +74,15 @@ __device__ inline void store_float(floatv16 value, short* to) {
   simd_storeu(simd_cvt_f2h(value), reinterpret_cast<half*>(to));
 }
 
+// to += from, `count` elements that lie side by side; up to a vector more is touched behind them.
+template <typename Bits>
+__device__ void add_run(Bits* to, const Bits* from, int64_t count) {
+  constexpr int kLanes = 16;
+  for (int64_t i = 0; i < count; i += kLanes) {
+    store_float(simd_add(load_float(to + i), load_float(from + i)), to + i);
+  }
+}
+
 // A tile's panel: where its lanes lie side by side, and the rows of the scan.
 template <typename Bits>
 struct Panel {

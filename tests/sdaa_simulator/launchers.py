@@ -41,6 +41,12 @@ class CornerPool(ctypes.Structure):
     _fields_ = (("dtype", ctypes.c_int32), *fields(ctypes.c_void_p, "x y"), ("scan", Scan))
 
 
+class CornerPoolAdd(ctypes.Structure):
+    """CornerPoolAdd of csrc/common/corner_pool.h."""
+
+    _fields_ = (("pool", CornerPool), ("addend", ctypes.c_void_p))
+
+
 class CornerPoolBackward(ctypes.Structure):
     """CornerPoolBackward of csrc/common/corner_pool.h."""
 
@@ -201,6 +207,17 @@ class Launchers:
         """Whether the gradient's kernel can do scans of this length."""
         return bool(self._function("corner_pool_backward_fits")(ctypes.c_int64(length)))
 
+    def pool_add(self, addend: Tensor, x: Tensor, direction: str) -> Tensor:
+        """corner_pool_add."""
+        self.launched = []
+        x = dense(x)
+        added = Buffer.of(self.runtime, torch.empty_like(x).copy_(addend))
+        on_device, result = Buffer.of(self.runtime, x), self._buffer(x)
+        pointers = (on_device.pointer, result.pointer)
+        pool = CornerPool(dtype_code(x.dtype), *pointers, scan_of(x, direction))
+        self._launch("corner_pool_add", CornerPoolAdd(pool, added.pointer))
+        return result.into(torch.empty_like(x))
+
     def pair(self, vertical: Tensor, horizontal: Tensor, corner: str) -> Tensor:
         """corner_pool_pair."""
         self.launched = []
@@ -216,9 +233,10 @@ class Launchers:
             self._launch("corner_pool_pair", planes)
         else:
             directions = ("top", "left") if corner == "top_left" else ("bottom", "right")
-            for name, x, direction in zip(("pool", "pool_add"), (v, hor), directions, strict=True):
-                scan = scan_of(vertical, direction)
-                self._launch(f"corner_{name}", CornerPool(dtype, x.pointer, y.pointer, scan))
+            down, along = (scan_of(vertical, direction) for direction in directions)
+            self._launch("corner_pool", CornerPool(dtype, v.pointer, y.pointer, down))
+            second = CornerPool(dtype, hor.pointer, y.pointer, along)
+            self._launch("corner_pool_add", CornerPoolAdd(second, y.pointer))
         return y.into(torch.empty_like(vertical))
 
     def peaks(
