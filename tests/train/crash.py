@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ _VALUES: dict[str, Any] = {
 
 def kill_self() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_soon(seconds: float) -> None:
+    """Be killed at a moment that does not depend on what is done until then."""
+    threading.Timer(seconds, kill_self).start()
 
 
 def at_step(number: int, act: Callable[[], None] = kill_self, written: bool = False) -> None:
@@ -73,6 +79,20 @@ def in_writing(number: int) -> None:
         file.truncate(file.tell() // 2)
         file.flush()
         kill_self()
+
+    mock.patch.object(torch, "save", save).start()
+
+
+def at_writing(number: int, act: Callable[[], None]) -> None:
+    """Act when the writing of weights begins, the given number of files later."""
+    original = torch.save
+    calls = []
+
+    def save(content: Any, file: Any) -> None:
+        calls.append(1)
+        if len(calls) == number:
+            act()
+        original(content, file)
 
     mock.patch.object(torch, "save", save).start()
 

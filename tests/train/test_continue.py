@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,16 @@ def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
     def run(processes: int) -> Path:
         output = directory / str(processes)
         if not output.exists():
-            statuses = crash.run(shapes, output, processes=processes)
+            statuses = crash.run(shapes, output, *words(processes), processes=processes)
             assert statuses == [0] * processes, crash.said(output)
         return output
 
     return run
+
+
+def words(processes: int) -> list[str]:
+    """Each process needs an image of a step."""
+    return ["--train.batch_size=3"] if processes == 3 else []
 
 
 MOMENTS: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {
@@ -81,28 +87,73 @@ def test_two_processes_are_continued_bit_by_bit(
     assert crash.differing(tmp_path / "run", undisturbed(2)) == []
 
 
+KINDS = ("start", "mid-epoch", "while writing", "while validating")
+
+
+def kill(
+    draw: random.Random, kind: str, duration: float, data: Path, output: Path, processes: int
+) -> bool:
+    """Start or continue a run and kill a process at a random moment of a kind; whether it was."""
+    settings: dict[str, Any] = {"processes": processes, "prepared": [draw.randrange(processes)]}
+    if kind == "start":
+        started = crash.start(data, output, *words(processes), processes=processes)
+        time.sleep(draw.uniform(0, 0.5 * duration))
+        for process in draw.sample(started, processes):
+            process.kill()
+    elif kind == "mid-epoch":
+        soon = partial(crash.kill_soon, draw.uniform(0, 0.1))
+        arguments: tuple[Any, ...] = (draw.randrange(1, 9), soon, draw.random() < 0.5)
+        started = crash.start(
+            data, output, *words(processes), prepare=crash.at_step, arguments=arguments, **settings
+        )
+    elif kind == "while writing":
+        settings["prepared"] = [0]
+        arguments = (draw.randrange(1, 5), partial(crash.kill_soon, draw.uniform(0, 0.02)))
+        started = crash.start(
+            data,
+            output,
+            *words(processes),
+            prepare=crash.at_writing,
+            arguments=arguments,
+            **settings,
+        )
+    else:
+        arguments = (partial(crash.kill_soon, draw.uniform(0, 0.2)),)
+        started = crash.start(
+            data,
+            output,
+            *words(processes),
+            prepare=crash.in_validation,
+            arguments=arguments,
+            **settings,
+        )
+    return any(status < 0 for status in crash.finish(started))
+
+
 @pytest.mark.stress
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, 2, 3])
 def test_random_moments(
     shapes: Path, tmp_path: Path, undisturbed: Callable[[int], Path], processes: int
 ) -> None:
-    """CORNERNET_CRASHES trials, from the seed CORNERNET_CRASH_SEED."""
-    trials = int(os.environ.get("CORNERNET_CRASHES", "10"))
+    """CORNERNET_CRASHES trials, from the seed CORNERNET_CRASH_SEED; two kills in each.
+
+    The first kill of every fourth trial is of the same kind, the second of any kind.
+    """
+    trials = int(os.environ.get("CORNERNET_CRASHES", "8"))
     draw = random.Random(int(os.environ.get("CORNERNET_CRASH_SEED", "0")) + processes)
     begun = time.monotonic()
-    assert crash.run(shapes, tmp_path / "timed", processes=processes) == [0] * processes
+    assert (
+        crash.run(shapes, tmp_path / "timed", *words(processes), processes=processes)
+        == [0] * processes
+    )
     duration = time.monotonic() - begun
     kills = 0
     for trial in range(trials):
         output = tmp_path / f"run{trial}"
-        for _ in range(2):
-            started = crash.start(shapes, output, processes=processes)
-            time.sleep(draw.uniform(0, duration))
-            for process in draw.sample(started, len(started)):
-                kills += process.exitcode is None
-                process.kill()
-            crash.finish(started)
-        statuses = crash.run(shapes, output, processes=processes)
+        for kind in (KINDS[trial % len(KINDS)], draw.choice(KINDS)):
+            kills += kill(draw, kind, duration, shapes, output, processes)
+        statuses = crash.run(shapes, output, *words(processes), processes=processes)
         assert statuses == [0] * processes, (trial, crash.said(output))
         assert crash.differing(output, undisturbed(processes)) == [], trial
-    assert kills > trials * processes
+        print(f"{processes} process(es): {trial + 1} bitwise, {kills} kills", flush=True)
+    assert kills >= trials
