@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from torch.distributed.run import get_args_parser
 
 from cornernet.cli import parse
@@ -72,3 +74,38 @@ def test_torchrun_starts_as_many_processes_as_are_written(text: str) -> None:
         assert launch.module and launch.training_script == "cornernet", line
         assert int(launch.nproc_per_node) > 1, line
         assert not any(word.startswith("--nproc") for word in launch.training_script_args), line
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The examples of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def test_shell_examples_can_be_parsed(text: str) -> None:
+    for block in blocks(text, "bash"):
+        done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True)
+        assert not done.stderr, (block, done.stderr)
+
+
+def test_yaml_examples_can_be_parsed(text: str) -> None:
+    for block in blocks(text, "yaml"):
+        assert all(yaml.safe_load_all(block)), block
+
+
+def test_jobs_start_a_training_that_can_be_continued() -> None:
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    documents = [one for block in blocks(text, "yaml") for one in yaml.safe_load_all(block)]
+    pods = [one["spec"]["template"]["spec"] for one in documents if one["kind"] == "Job"]
+    assert len(pods) == 2
+    for pod in pods:
+        (container,) = pod["containers"]
+        assert container["command"][0] == "torchrun"
+        launch = get_args_parser().parse_args(container["command"][1:] + container["args"])
+        assert launch.module and launch.training_script == "cornernet"
+        arguments, settings = parse(launch.training_script_args)
+        assert arguments.command == "train" and arguments.resume == "auto" and not settings
+        assert arguments.recipe in recipes()
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert {volume["name"] for volume in pod["volumes"]} == set(mounts)
+        for path in (arguments.data, arguments.output):
+            assert any(path.startswith(f"{mount}/") for mount in mounts.values())

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,9 @@ from cornernet.runtime.processes import STOP_SIGNALS, end_with_parent
 
 # Seconds that a rank whose launcher has died gets to save its state: its peers may be dead, too.
 _ORPHAN_SECONDS = 60.0
+# Within this time of the first signal, another one is the same wish: a scheduler may signal all
+# processes of a job, and torchrun, which is one of them, passes its own on.
+_SAME_WISH_SECONDS = 3.0
 
 
 class RunStopped(Exception):
@@ -51,6 +55,7 @@ class StopRequest:
         if is_rank:
             end_with_parent()
         self.received: signal.Signals | None = None
+        self._received_at = 0.0
         self._is_rank = is_rank
         self._parent = os.getppid()
         self._installed = threading.current_thread() is threading.main_thread()
@@ -104,7 +109,10 @@ class StopRequest:
     def _take(self, number: signal.Signals) -> None:
         # The launcher's death comes behind what killed it, and is not a wish to end at once.
         orphaned = self._is_rank and os.getppid() != self._parent
-        if self.received is not None and not orphaned:
-            os._exit(128 + number)
+        now = time.monotonic()
+        same_wish = self._is_rank and now - self._received_at < _SAME_WISH_SECONDS
         if self.received is None:
+            self._received_at = now
             self.received = number
+        elif not (orphaned or same_wish):
+            os._exit(128 + number)

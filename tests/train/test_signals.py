@@ -112,6 +112,26 @@ def test_processes_agree_during_validation(shapes: Path, tmp_path: Path) -> None
     assert statuses == [75, 75]
 
 
+@pytest.mark.parametrize("is_rank", [True, False])
+def test_signals_of_scheduler_and_launcher_are_one_wish(
+    monkeypatch: pytest.MonkeyPatch, is_rank: bool
+) -> None:
+    now = [100.0]
+    ended: list[int] = []
+    monkeypatch.setattr("cornernet.train.signals.end_with_parent", lambda *_: False)
+    monkeypatch.setattr("cornernet.train.signals.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cornernet.train.signals.os._exit", ended.append)
+    request = StopRequest(is_rank)
+    request._take(signal.SIGTERM)
+    assert request.received == signal.SIGTERM and not ended
+    now[0] += 1
+    request._take(signal.SIGTERM)
+    assert ended == ([] if is_rank else [128 + signal.SIGTERM])
+    now[0] += 60
+    request._take(signal.SIGTERM)
+    assert ended[-1:] == [128 + signal.SIGTERM]
+
+
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with StopRequest() as request:
