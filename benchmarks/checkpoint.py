@@ -34,23 +34,25 @@ def main() -> None:
         parameter.grad = torch.zeros_like(parameter)
     trainer.optimizer.step()  # makes the averages
     trainer.optimizer.zero_grad(set_to_none=True)
-    waited, wrote = [], []
+    waited, busy, wrote = [], [], []
     with tempfile.TemporaryDirectory() as directory:
         run = RunDirectory(Path(directory))
         checkpoints = Checkpoints(run, trainer, ["thing"] * 80, {})
         for _ in range(options.times):
-            begun = time.perf_counter()
+            begun, processor = time.perf_counter(), time.thread_time()
             checkpoints.save([])
+            busy.append(time.thread_time() - processor)
             waited.append(time.perf_counter() - begun)
             checkpoints.wait()
             wrote.append(time.perf_counter() - begun)
         size = run.last.stat().st_size
     minutes = trainer.config.train.checkpoint_minutes
-    share = statistics.median(waited) / (60 * minutes)
+    each = ", ".join(f"{seconds:.2f}" for seconds in waited)
+    wait = statistics.median(waited)
     print(
-        f"{size / 1e9:.2f} GB on {world.device}: training waits {statistics.median(waited):.2f} s "
-        f"(of {', '.join(f'{seconds:.2f}' for seconds in waited)}), which is {100 * share:.2f} % "
-        f"of {minutes:g} minutes; written after {statistics.median(wrote):.1f} s"
+        f"{size / 1e9:.2f} GB on {world.device}: training waits {wait:.2f} s (of {each}), "
+        f"{100 * wait / (60 * minutes):.2f} % of {minutes:g} minutes; a processor is busy for "
+        f"{statistics.median(busy):.2f} s of it; written after {statistics.median(wrote):.1f} s"
     )
 
 

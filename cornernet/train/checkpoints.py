@@ -137,6 +137,7 @@ class Checkpoints:
 
     def _write(self, weights: Weights, step: int, is_best: bool) -> None:
         try:
+            _share_memory_formats(weights)
             if is_best:
                 save_weights(dataclasses.replace(weights, training=None), self.directory.best)
             if self._last_step not in (None, step) and self.directory.last.is_file():
@@ -172,6 +173,18 @@ class Checkpoints:
         for number in steps:
             if number not in earlier:
                 self.directory.older(number).unlink(missing_ok=True)
+
+
+def _share_memory_formats(weights: Weights) -> None:
+    """Keep weights that learn and are also those to evaluate one tensor, in the file's format.
+
+    A file's weights are contiguous; a network in channels_last would be written twice.
+    """
+    assert weights.training is not None
+    learnt, evaluated = weights.training["model"], weights.state_dict
+    for name, value in evaluated.items():
+        if learnt.get(name) is value:
+            learnt[name] = evaluated[name] = value.contiguous()
 
 
 def _on_host(value: Any, copies: dict[Any, Tensor] | None = None) -> Any:

@@ -215,6 +215,14 @@ def test_the_state_is_copied_before_training_goes_on() -> None:
     assert copy["group"] == ({"lr": 0.1},)
 
 
+def test_weights_without_an_average_are_written_once(shapes: Path, tmp_path: Path) -> None:
+    words = ("--train.epochs=1", "--train.ema_decay=0", "--train.channels_last=true")
+    train(small_config(*words), shapes, tmp_path / "run", CPU)
+    content = torch.load(tmp_path / "run" / "last.pt", weights_only=False)
+    for name, value in content["state_dict"].items():
+        assert value.data_ptr() == content["training"]["model"][name].data_ptr(), name
+
+
 def dead_process() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
