@@ -113,9 +113,11 @@ class Trainer:
         self._asked = torch.empty(0, device=world.device)
         self.parallel: Any = self.model
         if world.size > 1:
+            self.parallel = DistributedDataParallel(self.model)
             # BatchNorm's statistics of the first process are those that count, see `synchronize`:
-            # sending them to the others at each step would change nothing.
-            self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
+            # sending them to the others at each step would change nothing. Not as an argument,
+            # whose name depends on the version.
+            self.parallel.broadcast_buffers = False
             self._settle_buckets()
 
     def _settle_buckets(self) -> None:

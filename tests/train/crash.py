@@ -23,6 +23,9 @@ from tests.small import SMALL_MODEL
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["cornernet.train.loop"])
 
+# Seconds that a run may take, also beside much other work.
+_PATIENCE = 400
+
 TIMINGS = ("images_per_second", "data_wait_share", "seconds")
 
 # Three epochs of four steps, evaluated after the second and the third.
@@ -218,13 +221,13 @@ def start(
 def finish(processes: Sequence[Any]) -> list[int]:
     """Wait for the processes of a run; when one is killed, kill the others as torchrun does."""
     for process in processes:
-        process.join(120)
+        process.join(_PATIENCE)
         if process.exitcode != 0:
             for other in processes:
                 if process.exitcode is None or process.exitcode < 0:
                     other.kill()
     for process in processes:
-        process.join(120)
+        process.join(_PATIENCE)
     return [process.exitcode for process in processes]
 
 
