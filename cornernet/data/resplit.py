@@ -132,7 +132,7 @@ def _keys(
     infos = [record.info for record in records]
     keys: list[list[Hashable]] = []
     for info, image in zip(infos, inspect_images(infos, annotations, threads), strict=True):
-        own: list[Hashable] = [image.pixels or image.file]
+        own: list[Hashable] = [image.content or info.path]
         match = None if pattern is None else pattern.search(info.file_name)
         if match is not None:
             own.append(match[1] if match.re.groups else match[0])

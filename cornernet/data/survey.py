@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cornernet.data.checks import Severity
-from cornernet.data.inspection import EMPTY, Inspection, inspect_images, same_pixels
+from cornernet.data.inspection import EMPTY, Inspection, inspect_images, same_content
 from cornernet.data.parse import Record
 from cornernet.data.reader import Split
 
@@ -152,8 +152,8 @@ def _repeated_boxes(split: str, records: list[Record]) -> list[Finding]:
     files = []
     for record in records:
         truth = record.truth
-        rows = np.column_stack([truth.labels, truth.boxes])
-        extra = len(rows) - len(np.unique(rows, axis=0)) if len(rows) else 0
+        boxes = map(tuple, truth.boxes.tolist())
+        extra = len(truth.labels) - len(set(zip(truth.labels.tolist(), boxes, strict=True)))
         if extra:
             files.append(record.info.file_name)
         count += extra
@@ -172,18 +172,12 @@ def _duplicates(
         for name, split in splits.items()
         for record in split.parsed.records
     }
-    by_pixels: dict[bytes, list[tuple[str, str]]] = {}
+    by_content: dict[str, list[tuple[str, str]]] = {}
     for place, image in images.items():
-        if image.pixels:
-            by_pixels.setdefault(image.pixels, []).append(place)
+        by_content.setdefault(image.content, []).append(place)
     groups: dict[str, list[list[tuple[str, str]]]] = {}
-    for places in by_pixels.values():
-        first = images[places[0]].file
-        same = [
-            place
-            for place in places
-            if images[place].file == first or same_pixels(paths[place], paths[places[0]])
-        ]
+    for places in by_content.values():
+        same = [place for place in places if same_content(paths[place], paths[places[0]])]
         if len(same) > 1:
             names = " and ".join(dict.fromkeys(split for split, _ in same))
             groups.setdefault(names, []).append(same)
