@@ -45,7 +45,6 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from cornernet.data.proposal import propose
     from cornernet.data.splits import chosen_splits, learnt_share
     from cornernet.data.survey import survey
-    from cornernet.model.hourglass import size_multiple
     from cornernet.runtime.terminal import console, image_progress
     from cornernet.runtime.threads import available_cpus
 
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     learnt = _learnt(splits).parsed.records
     now = capacity(learnt, config, config.data.long_side)
     share = learnt_share(config, splits)
-    proposal = propose(learnt, config, size_multiple(config.model), share)
+    proposal = propose(learnt, config, config.model.size_multiple, share)
     _say_fit(arguments, config, now, proposal)
     if arguments.recipe and proposal is not None:
         changes = [f"--{name}={value}" for name, value in proposal.settings.items()]

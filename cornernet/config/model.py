@@ -72,6 +72,15 @@ class ModelConfig:
     object_sizes: list[int] = field(default_factory=lambda: [32, 96, 256])
 
     @property
+    def size_multiple(self) -> int:
+        """Pixels of which the sides of the network's input are best one less than a multiple.
+
+        Such an input is halved down to the coarsest resolution, rounding up, without an odd side
+        in between. Other sizes are accepted, too.
+        """
+        return self.stem_stride * 2 ** (len(self.stage_channels) - 1)
+
+    @property
     def canvas_color(self) -> tuple[float, float, float]:
         """Red, green and blue around an image, in 0..255."""
         red, green, blue = self.padding_color or self.pixel_mean

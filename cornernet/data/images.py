@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from cornernet.data.headers import (
+    JPEG_START,
     TIFF_ORDERS,
     missing_end,
     pixel_size,
@@ -30,7 +31,7 @@ IMAGE_SUFFIXES: tuple[str, ...] = (".bmp", *JPEG_SUFFIXES, ".png", ".tif", ".tif
 """Suffixes, in lower case, of the files that are taken for images."""
 
 _EXIF_ORIENTATION = 0x0112
-_HEADER = 1 << 16  # bytes of a file in which EXIF data are looked for
+_JPEG_HEADER = 1 << 12  # bytes of a JPEG file in which EXIF data begin
 _TIFF_PHOTOMETRIC = 262  # the tag for the colour space
 _TIFF_WHITE_IS_ZERO = 0
 _TIFF_LAB = (8, 9, 10)
@@ -186,7 +187,10 @@ def exif_orientation(data: bytes) -> int:
     """
     from PIL import Image
 
-    if data[:4] in TIFF_ORDERS or not (b"Exif" in data[:_HEADER] or b"eXIf" in data[:_HEADER]):
+    # A JPEG file has the data before its pixels.
+    end = _JPEG_HEADER if data.startswith(JPEG_START) else len(data)
+    has_exif = any(data.find(mark, 0, end) >= 0 for mark in (b"Exif", b"eXIf"))
+    if data[:4] in TIFF_ORDERS or not has_exif:
         return 1
     try:
         with warnings.catch_warnings():

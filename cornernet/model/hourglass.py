@@ -93,7 +93,7 @@ class HourglassNet(nn.Module):
 
     Attributes:
         stride: pixels of the input per cell of a feature map, in each direction.
-        size_multiple: see the function of this name.
+        size_multiple: see `ModelConfig`.
         feature_channels: channels of the feature maps.
         finest_channels: channels at the finest resolution.
         levels: how many of the finest resolutions of each hourglass are handed out besides the
@@ -104,7 +104,7 @@ class HourglassNet(nn.Module):
         super().__init__()
         channels, features = config.stage_channels[0], config.feature_channels
         self.stride = config.stem_stride
-        self.size_multiple = size_multiple(config)
+        self.size_multiple = config.size_multiple
         self.feature_channels = features
         self.finest_channels = channels
         self.levels = 0
@@ -141,12 +141,3 @@ class HourglassNet(nn.Module):
                 merged = self.conv1x1s[stack](x) + self.remap_convs[stack](features[-1].map)
                 x = self.inters[stack](F.relu(merged))
         return features
-
-
-def size_multiple(config: ModelConfig) -> int:
-    """Pixels of which the sides of a network's input are best one less than a multiple.
-
-    Such an input is halved down to the coarsest resolution, rounding up, without an odd side in
-    between. Other sizes are accepted, too.
-    """
-    return config.stem_stride * 2 ** (len(config.stage_channels) - 1)

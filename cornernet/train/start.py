@@ -13,7 +13,6 @@ from cornernet.data.coco import CocoDataset
 from cornernet.data.loader import share, training_batches
 from cornernet.errors import UserError
 from cornernet.model.detector import Detector
-from cornernet.model.hourglass import size_multiple
 from cornernet.runtime.distributed import World
 from cornernet.structures import Batch
 from cornernet.train.batch_size import fitting_micro_batch
@@ -155,7 +154,7 @@ def resolved(config: Config, dataset: CocoDataset) -> Config:
             field="model.num_classes",
         )
     model = dataclasses.replace(config.model, num_classes=number)
-    multiple = config.test.pad_multiple or size_multiple(model)
+    multiple = config.test.pad_multiple or model.size_multiple
     test = dataclasses.replace(config.test, pad_multiple=multiple)
     return dataclasses.replace(config, model=model, test=test)
 

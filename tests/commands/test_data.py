@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +139,16 @@ def test_show_finds_the_worst_images_of_a_detector_and_of_its_results(
     main([*show, "--predictions", str(results), "--output", str(second)])
     np.testing.assert_array_equal(read_image(first), read_image(second))
     assert "--weights" in refusal(capsys, *show, "--output", str(first))
+
+
+def test_check_does_without_torch(shapes: Path) -> None:
+    # Loading it takes as long as a thousand images.
+    code = (
+        "import sys; from cornernet.cli import main; main(sys.argv[1:]); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code, "data", "check", str(shapes)]
+    subprocess.run(words, check=True, timeout=100, stdout=subprocess.DEVNULL)
 
 
 def test_check_looks_where_settings_say(

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from cornernet.config import LossConfig, ModelConfig, load_recipe, recipes
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
-from cornernet.model.hourglass import size_multiple
 from cornernet.model.layers import FireBlock
 from cornernet.parts.centers.head import CenterPooledConvolution
 from cornernet.structures import Batch
@@ -91,7 +90,7 @@ def test_every_parameter_receives_a_gradient(changes: dict[str, Any]) -> None:
 
 def test_sizes_that_suit_a_network_follow_from_its_stem_and_its_stages() -> None:
     for name, multiple in (("cornernet_squeeze", 128), ("centernet104", 128), ("tiny", 32)):
-        assert size_multiple(load_recipe(name).model) == multiple
+        assert load_recipe(name).model.size_multiple == multiple
 
 
 def test_parameters_of_the_papers_networks() -> None:
