@@ -219,9 +219,11 @@ class TrainConfig:
     """The training run.
 
     Attributes:
-        init: weights file to start from, of this package, MMDetection or the original repository;
-            "" starts from random weights. For other classes than the file's, the convolutions that
-            depend on the classes start at random.
+        init: weights to start from: a file of this package, MMDetection or an original repository;
+            "shapes", weights of the recipe `tiny` that travel with the package, learnt from
+            generated images; "auto", such weights where the package has some of this network; ""
+            starts at random. For other classes than the file's, the convolutions that depend on the
+            classes start at random, or as those of the file's one class.
         epochs: passes over the training split.
         batch_size: images in a step of the optimiser, over all processes together; each takes its
             share.

@@ -19,7 +19,7 @@ from cornernet.train.batch_size import fitting_micro_batch
 from cornernet.train.run_directory import Checkpoint
 from cornernet.train.trainer import Trainer
 from cornernet.weights.file import load_weights
-from cornernet.weights.pretrained import start_file
+from cornernet.weights.pretrained import AUTO, start_file
 from cornernet.weights.state import Start, start_from
 
 
@@ -161,8 +161,11 @@ def resolved(config: Config, dataset: CocoDataset) -> Config:
 
 def _initialise(model: Detector, config: Config, classes: list[str]) -> list[str]:
     """Load `train.init`; returns what to tell about it."""
-    source = config.train.init
-    weights = load_weights(start_file(source))
+    path = start_file(config.train.init, config.model)
+    if path is None:
+        return ["starting from random weights: the package holds none of this network"]
+    source = path.stem if config.train.init == AUTO else config.train.init
+    weights = load_weights(path)
     taken = start_from(model, weights, config.model, classes, source)
     if taken == Start([], [], []):
         return [f"starting from all weights of {source}, whose classes are the same"]

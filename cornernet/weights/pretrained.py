@@ -5,6 +5,13 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from cornernet.config import ModelConfig
+from cornernet.weights.file import load_weights
+from cornernet.weights.state import differences
+
+AUTO = "auto"
+"""The name for whichever of the package's weights are of the network to be trained."""
+
 
 def pretrained() -> dict[str, Path]:
     """The packaged weights files, by the name that `train.init` may have."""
@@ -12,6 +19,20 @@ def pretrained() -> dict[str, Path]:
     return {path.stem: path for path in sorted(directory.glob("*.pt"))}
 
 
-def start_file(name: str) -> Path:
-    """The file that `train.init` names: one of `pretrained`, else a path."""
-    return pretrained().get(name, Path(name))
+def start_file(name: str, model: ModelConfig) -> Path | None:
+    """The file that `train.init` names.
+
+    Args:
+        name: of one of `pretrained`, or of a file; or `AUTO`.
+        model: the network to be trained.
+
+    Returns:
+        The file; None where `AUTO` finds no weights of this network.
+    """
+    known = pretrained()
+    if name != AUTO:
+        return known.get(name, Path(name))
+    for path in known.values():
+        if not differences(model, load_weights(path).config.model):
+            return path
+    return None

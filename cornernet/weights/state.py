@@ -127,6 +127,16 @@ class Start:
     left_out: list[str]
 
 
+def differences(wanted: ModelConfig, found: ModelConfig) -> list[str]:
+    """What keeps weights of one network from starting another: settings with both values."""
+    own, other = asdict(wanted), asdict(found)
+    return [
+        f"model.{name}={_as_written(other[name])} (here {_as_written(own[name])})"
+        for name in own
+        if name not in _FREE_FOR_START and own[name] != other[name]
+    ]
+
+
 def start_from(
     model: Detector, weights: Weights, config: ModelConfig, classes: list[str], source: str
 ) -> Start:
@@ -145,13 +155,7 @@ def start_from(
     Raises:
         UserError: the weights are of another network.
     """
-    wanted, found = asdict(config), asdict(weights.config.model)
-    different = [
-        f"model.{name}={_as_written(found[name])} (here {_as_written(wanted[name])})"
-        for name in wanted
-        if name not in _FREE_FOR_START and wanted[name] != found[name]
-    ]
-    if different:
+    if different := differences(config, weights.config.model):
         raise UserError(
             f"must name weights of the network to be trained, got {source} of a network with "
             f"{', '.join(different)}; use these settings, or other weights, or none: "
@@ -159,7 +163,7 @@ def start_from(
             field=_START,
         )
     own, state = model.state_dict(), dict(weights.state_dict)
-    new, left_out = _heads_that_differ(model, state, found["parts"])
+    new, left_out = _heads_that_differ(model, state, weights.config.model.parts)
     state = {key: value for key, value in state.items() if _module(key) not in left_out}
     of_classes: list[str] = []
     if classes != weights.classes:

@@ -479,3 +479,12 @@ def test_crowds_reach_the_loss_from_their_file(shapes: Path, tmp_path: Path) -> 
         columns = [picture[kind].any(0).nonzero().flatten().tolist() for kind in (1, 3)]
         if all(columns):
             assert max(columns[0]) <= min(columns[1])
+
+
+def test_without_packaged_weights_of_its_network_a_run_starts_at_random(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = first_weights(shapes, tmp_path / "run", "--train.init", "auto")
+    assert "starting from random weights: the package holds none" in capsys.readouterr().out
+    fresh = first_weights(shapes, tmp_path / "fresh")
+    assert all(torch.equal(found[key], fresh[key]) for key in fresh)
