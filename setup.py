@@ -43,6 +43,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "cornernet_ops"
 DEVICES = runpy.run_path(str(ROOT / PACKAGE / "devices.py"))["DEVICES"]
+digest = runpy.run_path(str(ROOT / PACKAGE / "sources.py"))["digest"]
 CHOICES = ("auto", "none", *sorted(kind for kind, device in DEVICES.items() if device.compiler))
 
 # One for each Python, as its modules are.
@@ -343,7 +344,8 @@ def record(decision: Decision, directory: str | Path) -> None:
     """Leave the decision beside the package that it was made for."""
     path = Path(directory) / PACKAGE / "_build.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(decision), indent=2) + "\n", encoding="utf-8")
+    content = asdict(decision) | {"sources": digest(ROOT / "csrc")}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def build_py_command(decision: Decision) -> Any:

@@ -2,7 +2,9 @@
 
 Loading `_C` is what registers the kernels with the dispatcher; from then on they shadow the
 references on their device. What the build decided and saw stands in `_build.json` beside `_C`: a
-`_C` that was compiled against another torch should not be loaded to be asked.
+`_C` that was compiled against another torch, or from sources that have changed since, should not be
+loaded to be asked. Schemas may have changed with the sources, and a kernel for another schema ends
+the process.
 
 Kernels for a vendor's device are a module of their own, `_<device>`. They go under PrivateUse1, the
 one dispatch key for all of PyTorch's plug-ins, so they are loaded only where that key is the device
@@ -24,6 +26,7 @@ import torch
 
 from .devices import DEVICES, import_plugin
 from .registration import NAMESPACE, OPS
+from .sources import digest
 
 FORCE_REFERENCE = "CORNERNET_OPS_FORCE_REFERENCE"
 REBUILD = "`pip install --force-reinstall --no-deps .` in cornernet's source directory"
@@ -47,7 +50,10 @@ def read_record(path: Path = _RECORD) -> dict[str, Any] | None:
 
 
 def refusal(
-    record: Mapping[str, Any] | None, running: str, environment: Mapping[str, str]
+    record: Mapping[str, Any] | None,
+    running: str,
+    environment: Mapping[str, str],
+    sources: str | None = None,
 ) -> Refusal | None:
     """Why not to load the compiled kernels, or None if they are to be loaded.
 
@@ -55,6 +61,7 @@ def refusal(
         record: what `read_record` returned.
         running: the version of the torch that runs.
         environment: os.environ, or what a test puts in its place.
+        sources: the digest of the C++ sources beside the package; None where there are none.
     """
     if environment.get(FORCE_REFERENCE, "0") not in ("", "0"):
         return Refusal(f"{FORCE_REFERENCE} is set", asked_for=True)
@@ -67,11 +74,17 @@ def refusal(
             f"built for torch {record['torch']}, running {running}: rebuild with {REBUILD}",
             asked_for=False,
         )
+    built_from = record.get("sources")
+    if sources is not None and built_from is not None and sources != built_from:
+        return Refusal(
+            f"the C++ sources have changed since it was built: rebuild with {REBUILD}",
+            asked_for=False,
+        )
     return None
 
 
 def _load() -> tuple[ModuleType | None, str | None]:
-    refused = refusal(read_record(), torch.__version__, os.environ)
+    refused = refusal(read_record(), torch.__version__, os.environ, digest())
     if refused is None:
         try:
             return importlib.import_module("._C", __package__), None

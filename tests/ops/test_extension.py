@@ -16,6 +16,7 @@ import torch
 import cornernet_ops
 from cornernet_ops import extension
 from cornernet_ops.__main__ import report
+from cornernet_ops.sources import digest
 
 OPS = {
     "corner_pool", "corner_pool_backward", "corner_pool_pair", "corner_pool_pair_backward",
@@ -88,6 +89,32 @@ def test_another_torch_is_refused_in_one_sentence() -> None:
     assert refused is not None and not refused.asked_for
     for word in ("torch 2.13.0+cpu", "2.7.1+cpu", extension.REBUILD):
         assert word in refused.reason
+
+
+def test_changed_sources_are_refused_in_one_sentence() -> None:
+    record = {**RECORD, "sources": "abc"}
+    assert extension.refusal(record, "2.13.0+cpu", {}, "abc") is None
+    assert extension.refusal(record, "2.13.0+cpu", {}, None) is None  # an installed package
+    assert extension.refusal(RECORD, "2.13.0+cpu", {}, "abc") is None  # an older build
+    refused = extension.refusal(record, "2.13.0+cpu", {}, "abd")
+    assert refused is not None and not refused.asked_for
+    assert "sources have changed" in refused.reason and extension.REBUILD in refused.reason
+
+
+@pytest.mark.parametrize("change", ["content", "name", "one more"])
+def test_the_digest_of_sources_changes_with_each_of_them(tmp_path: Path, change: str) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "a.cpp").write_text("int a;")
+    before = digest(tmp_path)
+    assert before == digest(tmp_path) and before is not None
+    if change == "content":
+        (tmp_path / "cpu" / "a.cpp").write_text("int b;")
+    elif change == "name":
+        (tmp_path / "cpu" / "a.cpp").rename(tmp_path / "cpu" / "b.cpp")
+    else:
+        (tmp_path / "cpu" / "b.cpp").write_text("")
+    assert digest(tmp_path) != before
+    assert digest(tmp_path / "nowhere") is None
 
 
 def test_a_missing_compiler_is_no_secret() -> None:
