@@ -210,6 +210,13 @@ def _corner_peaks(heat: Any, k: int, kernel_size: int = 3, min_scores: Any = Non
     return scores, op.Where(op.Greater(scores, lowest), places, op.Constant(value_ints=[-1]))
 
 
+def _without_border(indices: Any, area: Any, width: Any, row: Any, column: Any) -> Any:
+    """Indices of cells, with -1 for those of a row and of a column."""
+    cell = op.Mod(op.Max(indices, op.Constant(value_int=0)), area)
+    on_border = op.Or(op.Equal(op.Div(cell, width), row), op.Equal(op.Mod(cell, width), column))
+    return op.Where(on_border, op.Constant(value_int=-1), indices)
+
+
 def _corner_decode(
     tl_scores: Any,
     tl_indices: Any,
@@ -221,9 +228,10 @@ def _corner_decode(
     br_offset: Any,
     distance_threshold: float,
     max_pairs: int,
+    skip_border: bool = False,
 ) -> Any:
-    width = op.Shape(tl_offset, start=3, end=4)
-    area = op.Mul(op.Shape(tl_offset, start=2, end=3), width)
+    height, width = op.Shape(tl_offset, start=2, end=3), op.Shape(tl_offset, start=3, end=4)
+    area = op.Mul(height, width)
     zero, none = op.Constant(value_int=0), op.Constant(value_int=-1)
 
     def corner(indices: Any, embedding: Any, offset: Any) -> tuple[Any, Any, Any, Any]:
@@ -246,6 +254,11 @@ def _corner_decode(
         y = op.Add(op.CastLike(op.Div(cell, width), offset), dy)
         return label, x, y, at_cells(embedding)
 
+    if skip_border:
+        last = op.Constant(value_ints=[1])
+        tl_indices = _without_border(tl_indices, area, width, zero, zero)
+        last_row, last_column = op.Sub(height, last), op.Sub(width, last)
+        br_indices = _without_border(br_indices, area, width, last_row, last_column)
     tl_label, x1, y1, tl_tag = corner(tl_indices, tl_embedding, tl_offset)
     br_label, x2, y2, br_tag = corner(br_indices, br_embedding, br_offset)
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +111,22 @@ def test_only_standard_operators_are_used(pools: tuple[nn.Module, Any], tmp_path
     assert {node.domain for node in model.graph.node} == {""}
 
 
-def decode(*maps: Tensor) -> tuple[Tensor, ...]:
+def test_translations_take_all_arguments_of_the_ops() -> None:
+    from cornernet_ops.onnx import translations
+
+    for op, translation in translations().items():
+        wanted = [argument.name for argument in getattr(op, "_schema").arguments]  # noqa: B009
+        assert list(inspect.signature(translation).parameters) == wanted, op
+
+
+def decode(*maps: Tensor, skip_border: bool = False) -> tuple[Tensor, ...]:
     tl_heat, br_heat, *others = maps
     tl_scores, tl_cells = cornernet_ops.corner_peaks(tl_heat, 15)
     br_scores, br_cells = cornernet_ops.corner_peaks(br_heat, 12)
     corners = (tl_scores.sigmoid(), tl_cells, br_scores.sigmoid(), br_cells)
-    return cornernet_ops.corner_decode(*corners, *others, distance_threshold=0.5, max_pairs=60)
+    return cornernet_ops.corner_decode(
+        *corners, *others, distance_threshold=0.5, max_pairs=60, skip_border=skip_border
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -120,13 +135,15 @@ def test_pairs_of_corners_are_equal(tmp_path: Path, channels: int) -> None:
     heats = torch.randn(2, 2, 2, 12, 10)
     embeddings = torch.randn(2, 2, channels, 12, 10) * 0.4
     maps = (*heats, *embeddings, *torch.rand(2, 2, 2, 12, 10))
-    session = exported(Calls({"decode": decode}), maps, tmp_path / "decode.onnx", None)
-    boxes, scores, labels = run(session, maps)
-    wanted = decode(*maps)
-    assert (wanted[2] >= 0).any() and (wanted[2] < 0).any()
-    np.testing.assert_array_equal(labels, wanted[2].numpy())
-    np.testing.assert_allclose(scores, wanted[1].numpy(), atol=1e-6)
-    np.testing.assert_allclose(boxes, wanted[0].numpy(), atol=1e-5)
+    module = Calls({"all": decode, "inner": partial(decode, skip_border=True)})
+    found = run(exported(module, maps, tmp_path / "decode.onnx", None), maps)
+    for place in (0, 3):
+        boxes, scores, labels = module(*maps)[place : place + 3]
+        assert (labels >= 0).any() and (labels < 0).any()
+        np.testing.assert_array_equal(found[place + 2], labels.numpy())
+        np.testing.assert_allclose(found[place + 1], scores.numpy(), atol=1e-6)
+        np.testing.assert_allclose(found[place], boxes.numpy(), atol=1e-5)
+    assert not np.array_equal(found[0], found[3])
 
 
 def suppression(method: str, exponent: float) -> Callable[..., Any]:
@@ -156,3 +173,29 @@ def test_suppression_is_equal_in_every_way(tmp_path: Path) -> None:
     found = run(session, (boxes, scores, labels))
     for value, wanted in zip(found, module(boxes, scores, labels), strict=True):
         np.testing.assert_allclose(value, wanted.numpy(), atol=1e-5)
+
+
+POOL_ALONE = """
+import sys, torch
+from cornernet_ops import CornerPool, backends
+from cornernet_ops.onnx import translations
+torch.onnx.export(
+    CornerPool("top"), (torch.randn(1, 1, 3, 3),), sys.argv[1], dynamo=True,
+    custom_translation_table=translations(), verbose=False,
+)
+print(backends()["corner_pool"]["cpu"])
+"""
+
+
+def test_a_pool_is_exported_without_compiled_ops(tmp_path: Path) -> None:
+    path = tmp_path / "pool.onnx"
+    environment = os.environ | {"CORNERNET_OPS_FORCE_REFERENCE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", POOL_ALONE, str(path)], env=environment, check=True, timeout=300,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split()[-1] == "reference"
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    maps = torch.randn(1, 1, 3, 3)
+    (found,) = run(session, (maps,))
+    np.testing.assert_array_equal(found, cornernet_ops.corner_pool(maps, "top").numpy())
