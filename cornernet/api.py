@@ -11,7 +11,7 @@ import numpy as np
 
 from cornernet.config import Config
 from cornernet.data.video import Frame, LiveVideo, Video, open_video
-from cornernet.errors import OutOfMemory, UserError
+from cornernet.errors import NAMELESS, UserError
 from cornernet.inference.detect import Network, detect
 from cornernet.inference.graph import SUFFIX, GraphDetector
 from cornernet.inference.inputs import input_name, read_input
@@ -20,7 +20,6 @@ from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
 from cornernet.prediction import Prediction
 from cornernet.runtime.device import resolve_device
-from cornernet.runtime.files import replacing
 from cornernet.runtime.precision import resolve_precision
 from cornernet.runtime.text import shown
 from cornernet.structures import NO_THRESHOLDS, Detections, Thresholds
@@ -28,7 +27,7 @@ from cornernet.weights.file import load_weights
 
 if TYPE_CHECKING:
     from cornernet.export.onnx import Stage
-    from cornernet.export.verify import Agreement
+    from cornernet.export.verify import Agreement, MapAgreement
     from cornernet.inference.inputs import ImageInput
 
 _LISTED = 10  # classes in a repr
@@ -50,7 +49,7 @@ class CornerNet:
     Attributes:
         model: the form of the network that detects.
         classes: as given.
-        config: as given; may be replaced.
+        config: as given; may be replaced, but for the settings that an exported graph holds.
         thresholds: as given.
         score_threshold: the lowest score of a prediction where `predict` is given none; at first
             `thresholds.score`.
@@ -70,6 +69,17 @@ class CornerNet:
         self.config = config
         self.thresholds = thresholds
         self.score_threshold = thresholds.score
+
+    @property
+    def config(self) -> Config:
+        """The configuration; setting it raises a UserError where a graph holds another value."""
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        if isinstance(self._loaded, GraphDetector):
+            self._loaded.check_settings(config)
+        self._config = config
 
     def __repr__(self) -> str:
         names = ", ".join(shown(name) for name in self.classes[:_LISTED])
@@ -139,7 +149,7 @@ class CornerNet:
         batch: int | None = None,
         stage: Stage = "boxes",
         images: Sequence[ImageInput] | None = None,
-    ) -> Agreement | None:
+    ) -> Agreement | MapAgreement:
         """Write this detector as one ONNX file, and compare that with the detector.
 
         The file's input `images` is [N, H, W, 3] uint8 RGB, images of one size; resizing, mirror
@@ -155,27 +165,21 @@ class CornerNet:
             images: to compare on; None draws some.
 
         Returns:
-            How the file's boxes agree with the detector's; None for maps.
+            How the file's boxes, or its maps, agree with the detector's.
 
         Raises:
-            UserError: a package is missing, the detector cannot be exported, or the file's boxes
-                are others; no file is left then.
+            UserError: a package is missing, the detector cannot be exported, an image is not of
+                the size, or the file's results are others; no file is left then.
         """
-        from cornernet.export.onnx import export_onnx
-        from cornernet.export.verify import verify
+        from cornernet.export.detector import export
 
         if isinstance(self._loaded, GraphDetector):
             raise UserError("an exported graph cannot be exported again; export its weights")
-        network, target = self._loaded.with_options("fp32"), Path(path)
         pixels = None if images is None else [read_input(image) for image in images]
-        with replacing(target) as temporary:
-            export_onnx(
-                network, self.classes, self.config, self.thresholds, temporary,
-                size=size, batch=batch, stage=stage,
-            )  # fmt: skip
-            if stage == "maps":
-                return None
-            return verify(temporary, network, self.config, pixels)
+        return export(
+            self._loaded.with_options("fp32"), self.classes, self.config, self.thresholds,
+            Path(path), size=size, batch=batch, stage=stage, images=pixels,
+        )  # fmt: skip
 
     @overload
     def predict(
@@ -251,8 +255,8 @@ class CornerNet:
         items = enumerate(images)
         for result in detect_stream(self.model, items, lambda item: _read_item(*item), config):
             place, image = result.item
-            if isinstance(result.error, OutOfMemory):
-                raise OutOfMemory(result.error.message, source=f"images[{place}]")
+            if isinstance(result.error, NAMELESS):
+                raise type(result.error)(result.error.message, source=f"images[{place}]")
             if result.error is not None:
                 raise result.error
             assert result.detections is not None and result.image is not None

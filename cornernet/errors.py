@@ -42,3 +42,11 @@ class UserError(ValueError):
 
 class OutOfMemory(UserError):
     """The device's or the machine's memory does not suffice for what was asked for."""
+
+
+class WrongSize(UserError):
+    """An exported graph does not take images of this size."""
+
+
+NAMELESS = (OutOfMemory, WrongSize)
+"""Errors about an image in whose sentences its name is missing: the caller adds it."""

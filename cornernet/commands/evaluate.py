@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cornernet.commands.common import (
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from cornernet.data.coco import CocoDataset
     from cornernet.inference.evaluate import Evaluation
     from cornernet.structures import Detections
-    from cornernet.weights.file import Weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", help="weights file, such as best.pt, or .onnx"
+    )
     parser.add_argument("--data", required=True, metavar="DIR", help="as for train")
     parser.add_argument("--split", help="default: the one the weights were validated on")
     add_inference(parser)
@@ -39,12 +41,10 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from cornernet.inference.matching import match_split
     from cornernet.inference.thresholds import best_thresholds
     from cornernet.runtime.terminal import console
-    from cornernet.weights.file import load_weights
 
     for file in (arguments.json, arguments.metrics):
         check_writable(file)
-    weights = load_weights(arguments.weights)
-    dataset, evaluation, found = evaluate_weights(weights, arguments, words)
+    dataset, evaluation, found = evaluate_file(arguments.weights, arguments, words)
     if arguments.json:
         write_json(arguments.json, dataset.as_given(coco_results(found, dataset.category_ids)))
     if arguments.metrics:
@@ -66,37 +66,34 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
         say(f"F1 is highest for detections that score at least {best:g}")
 
 
-def evaluate_weights(
-    weights: Weights, arguments: argparse.Namespace, words: Sequence[str]
+def evaluate_file(
+    file: str | Path, arguments: argparse.Namespace, words: Sequence[str]
 ) -> tuple[CocoDataset, Evaluation, dict[int, Detections]]:
-    """Evaluate weights as a command's arguments say.
+    """Evaluate weights, or an exported graph, as a command's arguments say.
 
     Args:
-        weights: what to evaluate.
+        file: what `CornerNet.from_pretrained` reads.
         arguments: `data`, `split`, and those of `add_inference`.
         words: that change settings.
 
     Returns:
         The split, COCO's numbers of it and all detections by image id.
     """
+    from cornernet.api import CornerNet
     from cornernet.data.splits import evaluation_split
     from cornernet.inference.evaluate import check_evaluator, evaluate
-    from cornernet.model.fuse import FusedDetector
-    from cornernet.runtime.device import resolve_device
     from cornernet.runtime.distributed import World
-    from cornernet.runtime.precision import resolve_precision
     from cornernet.runtime.terminal import console, image_progress
 
-    config = inference_config(weights.config, words)
+    detector = CornerNet.from_pretrained(file, arguments.device)
+    config = detector.config = inference_config(detector.config, words)
     apply_runtime(config)
     check_evaluator(config.test.evaluator)
-    dataset = evaluation_split(config, arguments.data, arguments.split, weights.classes)
-    device = resolve_device(arguments.device)
-    precision = resolve_precision(arguments.precision, device)
-    model = FusedDetector(weights.build_model().to(device), precision, arguments.compile)
+    dataset = evaluation_split(config, arguments.data, arguments.split, detector.classes)
+    model = detector.optimize(arguments.precision, arguments.compile).model
     name = shown(dataset.annotation_path.name)
     with image_progress(name, len(dataset), console()) as done:
-        evaluation, found = evaluate(model, dataset, config, World(device), progress=done)
+        evaluation, found = evaluate(model, dataset, config, World(model.device), progress=done)
     assert evaluation is not None  # there is one process
     return dataset, evaluation, found
 

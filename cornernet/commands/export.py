@@ -16,7 +16,9 @@ _MOST_IMAGES = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
-    parser.add_argument("--output", required=True, metavar="FILE", help="file to write")
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help="file to write, such as detector.onnx"
+    )
     parser.add_argument(
         "--format", choices=("onnx",), default="onnx", help="of the file (default onnx)"
     )
@@ -27,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="height and width of all images in pixels, or dynamic: any (default)",
     )
     parser.add_argument(
-        "--batch", default="dynamic", metavar="N", help="images at a time, or dynamic (default)"
+        "--batch",
+        default="dynamic",
+        metavar="N",
+        help="number of images at a time, or dynamic: any (default)",
     )
     parser.add_argument(
         "--with",
@@ -39,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         metavar="DIR",
-        help=f"compare the file with the network on up to {_MOST_IMAGES} of these images "
-        "(default: drawn ones)",
+        help=f"directory of images with objects, on up to {_MOST_IMAGES} of which the file is "
+        "compared with the network (default: drawn images)",
     )
 
 
@@ -61,12 +66,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     )
     output = Path(arguments.output)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
-    if found is not None:
-        say(
-            f"compared with the network on {found.images} images: {found.boxes} boxes with scores "
-            f"above 0.3, the smallest overlap is {found.iou:.5f}, scores differ by at most "
-            f"{found.score_difference:.1e}"
-        )
+    say(str(found))
 
 
 def _size(text: str) -> tuple[int, int] | None:
@@ -90,7 +90,10 @@ def _images(directory: str) -> list[str]:
     from cornernet.inference.sources import expand_sources
 
     found = expand_sources([directory], None).found
-    return [source.name for source in found if source.kind == "image"][:_MOST_IMAGES]
+    images = [source.name for source in found if source.kind == "image"]
+    if not images:
+        raise UserError(f"{directory}: expected images, found none; name another directory")
+    return images[:_MOST_IMAGES]
 
 
 COMMAND = Command(
@@ -98,4 +101,7 @@ COMMAND = Command(
     "Write a detector as ONNX, from images to boxes, and compare it with the network.",
     add_arguments,
     run,
+    takes_settings=True,
+    epilog="Settings as for train that act on images and boxes, such as --test.flip true or "
+    "--data.long_side 320, become part of the file.",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cornernet.commands.common import add_inference, apply_runtime, check_writable, inference_config
 from cornernet.commands.parser import Command
-from cornernet.errors import OutOfMemory, UserError
+from cornernet.errors import NAMELESS, UserError
 from cornernet.runtime.text import shown
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ _RECORDS = ("json", "jsonl", "csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", metavar="WEIGHTS", help="weights file, such as best.pt")
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", help="weights file, such as best.pt, or .onnx"
+    )
     parser.add_argument(
         "sources",
         metavar="SOURCE",
@@ -197,8 +199,8 @@ class _Job:
             source, error = result.item, result.error
             name = public_name(source.name)
             if result.detections is None or result.image is None:  # the others are predicted
-                named = isinstance(error, OutOfMemory)
-                self.refused.append(f"{name}: {error}" if named else str(error))
+                nameless = isinstance(error, NAMELESS)
+                self.refused.append(f"{name}: {error}" if nameless else str(error))
                 continue
             prediction = detector.prediction(result.detections, result.image, name)
             drawn = self._take(prediction)

@@ -50,14 +50,12 @@ def _evaluated(
     directory: RunDirectory, arguments: argparse.Namespace, words: Sequence[str]
 ) -> dict[str, Any]:
     """A review of the run's best weights on a dataset."""
-    from cornernet.commands.evaluate import evaluate_weights
+    from cornernet.commands.evaluate import evaluate_file
     from cornernet.inference.matching import match_split
     from cornernet.inference.review import review
     from cornernet.inference.thresholds import best_thresholds
-    from cornernet.weights.file import load_weights
 
-    weights = load_weights(directory.best)
-    dataset, evaluation, found = evaluate_weights(weights, arguments, words)
+    dataset, evaluation, found = evaluate_file(directory.best, arguments, words)
     matches = match_split(dataset, found)
     thresholds = best_thresholds(matches, dataset.classes)
     return review(dataset, found, evaluation, matches, thresholds)

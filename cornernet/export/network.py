@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cornernet.config import Config
 from cornernet.inference.detect import of_images
 from cornernet.inference.merge import merge
+from cornernet.inference.views import geometry_of, place, prepare
 from cornernet.model.fuse import FusedDetector
 from cornernet.structures import OfView
 
@@ -82,6 +84,15 @@ def _named(maps: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
     for part, of_part in maps.items():
         for name, tensor in zip(of_part._fields, of_part, strict=True):
             yield f"{part}_{name}", tensor
+
+
+def inputs_of(
+    images: Sequence[np.ndarray], model: FusedDetector, config: Config
+) -> tuple[Tensor, Tensor]:
+    """The arguments of `ToBoxes` and `ToMaps` for images of one size, [H, W, 3] RGB uint8 each."""
+    views = [prepare(image, config, model.size_multiple).views[0] for image in images]
+    canvases = place(views, config.model.canvas_color, model.device, config.test.flip)
+    return canvases, geometry_of(views[:1], model.device)[0]
 
 
 def trace(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from torch import Tensor
 
 import cornernet
 from cornernet.config import Config
@@ -96,6 +98,19 @@ def export_onnx(
     whole.producer_name, whole.producer_version = "cornernet", cornernet.__version__
     checker.check_model(whole, full_check=True)
     path.write_bytes(whole.SerializeToString())
+
+
+def run_onnx(path: Path) -> Callable[[Sequence[np.ndarray]], list[Tensor]]:
+    """An exported graph of any stage: from images of one size, [H, W, 3] uint8, to its outputs."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run(images: Sequence[np.ndarray]) -> list[Tensor]:
+        outputs = session.run(None, {"images": np.stack(images)})
+        return [torch.from_numpy(output) for output in outputs]
+
+    return run
 
 
 def describe(

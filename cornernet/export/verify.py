@@ -1,19 +1,19 @@
-"""Whether an exported graph finds what the network finds."""
+"""Whether an exported graph computes what the network computes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cornernet.config import Config
 from cornernet.data.scenes import draw_scene
 from cornernet.errors import UserError
+from cornernet.export.network import ToMaps, inputs_of
 from cornernet.inference.detect import detect
-from cornernet.inference.graph import GraphDetector
 from cornernet.model.fuse import FusedDetector
 from cornernet.structures import Detections
 
@@ -22,6 +22,9 @@ _SCORE = 0.3
 # How far boxes of graph and network may differ: intersection over union, and score.
 _LEAST_IOU = 0.99
 _MOST_SCORE_DIFFERENCE = 1e-4
+# How far maps may differ, as a share of the largest value: a pixel of a shrunk image may differ by
+# one level.
+_MOST_MAP_DIFFERENCE = 1e-2
 # Sides of drawn images in pixels, where none are given.
 _SIDES = ((160, 160), (200, 320), (321, 243))
 
@@ -42,27 +45,60 @@ class Agreement:
     score_difference: float
     iou: float
 
+    def __str__(self) -> str:
+        compared = f"compared with the network on {self.images} images"
+        if not self.boxes:
+            return (
+                f"{compared}: no box scores above {_SCORE:g} in them, so nothing was compared; "
+                "name images with objects"
+            )
+        return (
+            f"{compared}: {self.boxes} boxes with scores above {_SCORE:g}, the smallest overlap is "
+            f"{self.iou:.5f}, scores differ by at most {self.score_difference:.1e}"
+        )
 
-def verify(
-    path: Path, model: FusedDetector, config: Config, images: Sequence[np.ndarray] | None
+
+@dataclass(frozen=True)
+class MapAgreement:
+    """How the maps of a graph agree with those of the network.
+
+    Attributes:
+        images: number of images.
+        difference: the largest of a value.
+        largest: the largest magnitude of a value.
+    """
+
+    images: int
+    difference: float
+    largest: float
+
+    def __str__(self) -> str:
+        return (
+            f"compared with the network on {self.images} images: values of maps differ by at most "
+            f"{self.difference:.1e}, the largest is {self.largest:.1f}"
+        )
+
+
+def verify_boxes(
+    find: Callable[[np.ndarray], Detections],
+    model: FusedDetector,
+    config: Config,
+    images: Sequence[np.ndarray],
 ) -> Agreement:
-    """Compare an exported graph with the network it was made of.
+    """Compare the boxes of an exported graph with those of the network it was made of.
 
     Args:
-        path: the ONNX file.
+        find: what the graph finds in an image.
         model: the network.
         config: what was exported.
-        images: [H, W, 3] RGB uint8 each; None draws some.
+        images: [H, W, 3] RGB uint8 each.
 
     Raises:
         UserError: they disagree.
     """
-    graph = GraphDetector(path)
-    if images is None:
-        images = _drawn(graph.size)
     worst_iou, worst_score, number = 1.0, 0.0, 0
     for image in images:
-        (found,), (wanted,) = graph.detect([image]), detect(model, [image], config)
+        found, (wanted,) = find(image), detect(model, [image], config)
         for one, other in ((wanted, found), (found, wanted)):
             iou, score = _counterparts(one, other)
             worst_iou = min(worst_iou, *iou, 1.0)
@@ -70,11 +106,49 @@ def verify(
         number += int((wanted.scores > _SCORE).sum())
     if worst_iou < _LEAST_IOU or worst_score > _MOST_SCORE_DIFFERENCE:
         raise UserError(
-            f"{path}: expected the boxes of the network in {len(images)} images, found boxes that "
-            f"overlap them by {worst_iou:.4f} only, with scores {worst_score:.1e} off; the file "
-            "was removed; try another version of torch or onnxruntime"
+            f"expected the boxes of the network in {len(images)} images, found boxes that overlap "
+            f"them by {worst_iou:.4f} only, with scores {worst_score:.1e} off; no file was "
+            "written; try another version of torch or of the runtime"
         )
     return Agreement(len(images), number, worst_score, worst_iou)
+
+
+@torch.no_grad()
+def verify_maps(
+    compute: Callable[[Sequence[np.ndarray]], Sequence[Tensor]],
+    model: FusedDetector,
+    config: Config,
+    images: Sequence[np.ndarray],
+    batch: int,
+) -> MapAgreement:
+    """Compare the maps of an exported graph with those of the network it was made of.
+
+    Args:
+        compute: the graph's outputs for images of one size, those of `ToMaps`.
+        model: the network.
+        config: what was exported.
+        images: [H, W, 3] RGB uint8 each.
+        batch: how often each image is given.
+
+    Raises:
+        UserError: they disagree.
+    """
+    network, worst, largest = ToMaps(model), 0.0, 0.0
+    for image in images:
+        copies = [image] * batch
+        found, wanted = compute(copies), network(*inputs_of(copies, model, config))
+        *maps, geometry = zip(found, wanted, strict=True)
+        if not torch.equal(*geometry) or any(one.shape != other.shape for one, other in maps):
+            worst = float("inf")
+        else:
+            worst = max(worst, *(float((one - other).abs().max()) for one, other in maps))
+        largest = max(largest, *(float(other.abs().max()) for _, other in maps))
+    if not worst <= _MOST_MAP_DIFFERENCE * largest:
+        raise UserError(
+            f"expected the maps of the network in {len(images)} images, found values that are "
+            f"{worst:.1e} off; no file was written; try another version of torch or of the runtime"
+        )
+    return MapAgreement(len(images), worst, largest)
 
 
 def _counterparts(found: Detections, among: Detections) -> tuple[list[float], list[float]]:
@@ -99,9 +173,10 @@ def _counterparts(found: Detections, among: Detections) -> tuple[list[float], li
     return overlaps, differences
 
 
-def _drawn(size: Sequence[int] | None) -> list[np.ndarray]:
+def drawn_images(size: tuple[int, int] | None) -> list[np.ndarray]:
+    """Images to compare on where none are given, [H, W, 3] RGB uint8, of one size or of several."""
     rng = np.random.default_rng(0)
-    sides = _SIDES if size is None else [(size[0], size[1])] * len(_SIDES)
+    sides = _SIDES if size is None else [size] * len(_SIDES)
     images = []
     for height, width in sides:
         side = max(height, width)

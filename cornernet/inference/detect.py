@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cornernet.config import Config, TestConfig
 from cornernet.inference import two_pass
-from cornernet.inference.graph import GraphDetector
+from cornernet.inference.graph import GraphDetector, unresized
 from cornernet.inference.memory import within_memory
 from cornernet.inference.merge import merge
 from cornernet.inference.views import (
@@ -45,8 +45,24 @@ def detect(model: Network, images: Sequence[np.ndarray], config: Config) -> list
     Raises:
         OutOfMemory: the device has too little memory for so many images of this size.
     """
-    prepared = [prepare(image, config, model.size_multiple) for image in images]
+    prepared = [prepare_for(model, image, config) for image in images]
     return detect_prepared(model, prepared, config)
+
+
+def prepare_for(model: Network, image: np.ndarray, config: Config) -> Prepared:
+    """`prepare` an image for a network, or check that a graph, which prepares it itself, takes it.
+
+    Raises:
+        WrongSize: a graph does not take it.
+    """
+    if isinstance(model, GraphDetector):
+        model.check_size(image)
+    return prepare(image, seen_by(model, config), model.size_multiple)
+
+
+def seen_by(model: Network, config: Config) -> Config:
+    """The settings by which views of images are made: a graph is given the images themselves."""
+    return unresized(config) if isinstance(model, GraphDetector) else config
 
 
 @torch.no_grad()

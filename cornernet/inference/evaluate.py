@@ -13,10 +13,10 @@ import torch
 
 from cornernet.config import Config
 from cornernet.data.coco import CocoDataset
-from cornernet.errors import OutOfMemory, UserError
+from cornernet.errors import NAMELESS, UserError
+from cornernet.inference.detect import Network, seen_by
 from cornernet.inference.stream import detect_stream
 from cornernet.inference.views import canvas_size, pad_multiple, view_size
-from cornernet.model.fuse import FusedDetector
 from cornernet.runtime.distributed import World
 from cornernet.structures import Detections
 
@@ -61,7 +61,7 @@ def _by_canvas(
 
 
 def detect_split(
-    model: FusedDetector,
+    model: Network,
     dataset: CocoDataset,
     config: Config,
     indices: Sequence[int] | None = None,
@@ -84,11 +84,12 @@ def detect_split(
     """
     found: dict[int, Detections] = {}
     chosen = range(len(dataset)) if indices is None else indices
-    order = _by_canvas(dataset, chosen, config, pad_multiple(config, model.size_multiple))
+    seen = seen_by(model, config)
+    order = _by_canvas(dataset, chosen, seen, pad_multiple(seen, model.size_multiple))
     for result in detect_stream(model, order, lambda index: dataset.load(index).image, config):
         info = dataset.info(result.item)
-        if isinstance(result.error, OutOfMemory):
-            raise OutOfMemory(f"{info.path}: {result.error}")
+        if isinstance(result.error, NAMELESS):
+            raise type(result.error)(f"{info.path}: {result.error}")
         if result.error is not None:
             dataset.faults.skip(result.error)
         else:
@@ -215,7 +216,7 @@ def _class_metrics(precision: np.ndarray) -> dict[str, float]:
 
 
 def evaluate(
-    model: FusedDetector,
+    model: Network,
     dataset: CocoDataset,
     config: Config,
     world: World,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,32 @@ import numpy as np
 import torch
 
 from cornernet.config import Config, config_from_dict
-from cornernet.errors import UserError
+from cornernet.errors import UserError, WrongSize
 from cornernet.structures import Detections, Thresholds
 
 METADATA = "cornernet"
 """The entry of a file's metadata that describes the detector, as JSON."""
 SUFFIX = ".onnx"
+# The one setting of the section data, and those of the section test, that matter in a graph, and
+# that do not.
+_LONG_SIDE = "data.long_side"
+_FREE = ("test.batch_size", "test.evaluator")
 
 
 class GraphDetector:
     """A detector as one graph, from the pixels of images to boxes.
 
-    Resizing, mirror images and suppression are part of the graph: what it was exported with holds.
-    It computes on the CPU, with as many threads as torch.
+    Resizing, mirror images and suppression are part of the graph: the settings with which it was
+    exported hold. It computes on the CPU, with as many threads as torch.
 
     Args:
         path: a file that `cornernet export` has written, with the stage "boxes".
 
     Attributes:
         classes: names by label.
-        config: what it was exported with; images go into the graph as they are.
+        config: what it was exported with.
+        size: height and width of all images; None for any.
+        batch: number of images at a time; None for any.
         thresholds: those of the weights.
         device: where results are.
         precision: of weights and activations.
@@ -47,6 +53,19 @@ class GraphDetector:
     locates = False
 
     def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._session = self._open()
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
+        described = _described(text, str(path))
+        self.classes: list[str] = described["classes"]
+        self.thresholds: Thresholds = described["thresholds"]
+        self.size: tuple[int, int] | None = described["size"] and tuple(described["size"])
+        self.batch: int | None = described["batch"]
+        self.config = config_from_dict(described["config"], source=str(path))
+
+    def _open(self) -> Any:
+        """A session of ONNX Runtime with as many threads as torch has."""
+        path = self._path
         try:
             import onnxruntime
         except ImportError:
@@ -56,37 +75,59 @@ class GraphDetector:
             ) from None
         if not Path(path).is_file():
             raise UserError(f"{path}: expected an ONNX file, found none; check the path")
+        self._threads = torch.get_num_threads()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = self._threads
         try:
-            self._session = onnxruntime.InferenceSession(
+            return onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
-            text = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
         except Exception as error:  # the runtime's own kinds have no common base
             raise UserError(
                 f"{path}: expected an ONNX file, ONNX Runtime says "
                 f"'{str(error).partition(chr(10))[0]}'; export it again"
             ) from None
-        described = _described(text, str(path))
-        self.classes: list[str] = described["classes"]
-        self.thresholds = Thresholds(**described["thresholds"])
-        self.size: list[int] | None = described["size"]
-        self.batch: int | None = described["batch"]
-        self.config = _as_given(config_from_dict(described["config"], source=str(path)))
+
+    def check_settings(self, config: Config) -> None:
+        """Refuse settings that differ from those in the graph, since they would change nothing.
+
+        Raises:
+            UserError: a setting of preparation, network or decoding differs.
+        """
+        for section in ("data", "model", "test"):
+            given, own = getattr(config, section), getattr(self.config, section)
+            for item in fields(own):
+                name = f"{section}.{item.name}"
+                is_fixed = name == _LONG_SIDE if section == "data" else name not in _FREE
+                if is_fixed and getattr(given, item.name) != getattr(own, item.name):
+                    raise UserError(
+                        f"is part of an exported graph, {getattr(own, item.name)} here; leave it "
+                        "out, or export the weights again with another value",
+                        field=name,
+                    )
+
+    def check_size(self, image: np.ndarray) -> None:
+        """Refuse an image that the graph does not take, [H, W, 3].
+
+        Raises:
+            WrongSize: the graph was exported for images of another size.
+        """
+        height, width = image.shape[:2]
+        if self.size is not None and (height, width) != self.size:
+            raise WrongSize(
+                f"expected an image of {self.size[1]}×{self.size[0]}, for which the graph was "
+                f"exported, got one of {width}×{height}; export it for any size"
+            )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Find objects in images of one size, [H, W, 3] RGB uint8 each.
 
         Raises:
-            UserError: the graph was exported for images of another size.
+            WrongSize: the graph was exported for images of another size.
         """
-        height, width = images[0].shape[:2]
-        if self.size is not None and [height, width] != self.size:
-            raise UserError(
-                f"expected images of {self.size[1]}×{self.size[0]}, for which the graph was "
-                f"exported, got one of {width}×{height}; export it for any size"
-            )
+        self.check_size(images[0])
+        if self._threads != torch.get_num_threads():
+            self._session = self._open()
         batch = np.stack(images)
         step = self.batch or len(batch)
         results: list[Detections] = []
@@ -115,7 +156,11 @@ def _described(text: str | None, path: str) -> dict[str, Any]:
         )
     except (ValueError, RecursionError):
         known = False
-    if not known:
+    try:
+        thresholds = Thresholds(**described["thresholds"]) if known else None
+    except TypeError:
+        thresholds = None
+    if thresholds is None:
         raise UserError(
             f"{path}: expected a file that cornernet export has written, found no description of "
             "a detector in its metadata"
@@ -125,11 +170,11 @@ def _described(text: str | None, path: str) -> dict[str, Any]:
             f"{path}: expected a graph that gives boxes, found one that gives "
             f"{described['stage']}; export it without maps"
         )
-    return {"size": None, "batch": None} | described
+    return {"size": None, "batch": None} | described | {"thresholds": thresholds}
 
 
-def _as_given(config: Config) -> Config:
-    """Settings with which images reach the graph as they are."""
+def unresized(config: Config) -> Config:
+    """The same settings, but with which an image has one view: itself, on no canvas."""
     return replace(
         config,
         data=replace(config.data, long_side=0),

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from cornernet.config import Config
-from cornernet.errors import OutOfMemory, UserError
-from cornernet.inference.detect import Network, detect_prepared
-from cornernet.inference.views import Prepared, prepare
+from cornernet.errors import NAMELESS, OutOfMemory, UserError
+from cornernet.inference.detect import Network, detect_prepared, prepare_for
+from cornernet.inference.views import Prepared
 from cornernet.structures import Detections
 
 # Pixels of images and views that may wait for the network: 3 bytes each.
@@ -28,7 +28,7 @@ class Found(Generic[Item]):
         item: as given to `detect_stream`.
         detections: in the image; None where there was an error.
         image: [H, W, 3] RGB uint8, as read; None where it could not be read or prepared.
-        error: what `read` raised, or an OutOfMemory, which does not name the item.
+        error: what `read` raised, or one of `NAMELESS`, which does not name the item.
     """
 
     __slots__ = ("detections", "error", "image", "item")
@@ -70,7 +70,7 @@ def detect_stream(
 
     def ready(item: Item) -> Prepared | UserError:
         try:
-            return prepare(read(item), config, model.size_multiple)
+            return prepare_for(model, read(item), config)
         except UserError as error:
             return error
         except MemoryError as error:
@@ -81,7 +81,7 @@ def detect_stream(
     def run(group: Sequence[tuple[Item, Prepared]]) -> Iterator[Found[Item]]:
         try:
             found = detect_prepared(model, [image for _, image in group], config)
-        except OutOfMemory as error:
+        except NAMELESS as error:
             yield from (Found(item, image.image, error=error) for item, image in group)
             return
         for (item, image), detections in zip(group, found, strict=True):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from cornernet import CornerNet
 from cornernet.cli import main
 from cornernet.data.images import write_image
 from cornernet.data.scenes import draw_scene
-from cornernet.export.verify import Agreement, verify
+from cornernet.export.network import ToMaps, inputs_of
+from cornernet.export.verify import Agreement, MapAgreement, verify_boxes, verify_maps
 from cornernet.inference.graph import GraphDetector
 from cornernet.model.detector import Detector
 from cornernet.model.fuse import FusedDetector
-from cornernet.structures import Thresholds
+from cornernet.structures import Detections, Thresholds
 from tests.errors import raises
 from tests.small import small_config
 
@@ -59,22 +62,22 @@ def small() -> CornerNet:
 
 
 @pytest.fixture(scope="module")
-def exported(
-    small: CornerNet, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Agreement | None]:
+def exported(small: CornerNet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Agreement]:
     path = tmp_path_factory.mktemp("export") / "small.onnx"
-    return path, small.export(path)
+    agreement = small.export(path)
+    assert isinstance(agreement, Agreement)
+    return path, agreement
 
 
-def test_the_file_is_compared_with_the_network(exported: tuple[Path, Agreement | None]) -> None:
+def test_the_file_is_compared_with_the_network(exported: tuple[Path, Agreement]) -> None:
     _, agreement = exported
-    assert agreement is not None and agreement.images > 1 and agreement.boxes > 10
+    assert agreement.images > 1 and agreement.boxes > 10
     assert agreement.iou > 0.99 and 0 < agreement.score_difference < 1e-4
 
 
 @pytest.mark.parametrize("size", [(64, 96), (200, 250), (96, 96), (33, 150)])
 def test_images_of_any_size_have_the_boxes_of_the_network(
-    small: CornerNet, exported: tuple[Path, Agreement | None], size: tuple[int, int]
+    small: CornerNet, exported: tuple[Path, Agreement], size: tuple[int, int]
 ) -> None:
     graph = CornerNet.from_pretrained(exported[0])
     pixels = image(*size)
@@ -86,7 +89,7 @@ def test_images_of_any_size_have_the_boxes_of_the_network(
 
 
 def test_images_of_one_size_run_together(
-    small: CornerNet, exported: tuple[Path, Agreement | None]
+    small: CornerNet, exported: tuple[Path, Agreement]
 ) -> None:
     graph = GraphDetector(exported[0])
     images = [image(60, 80), image(60, 80)[::-1].copy(), image(60, 80)[:, ::-1].copy()]
@@ -98,7 +101,7 @@ def test_images_of_one_size_run_together(
 
 
 def test_the_file_describes_the_detector(
-    small: CornerNet, exported: tuple[Path, Agreement | None]
+    small: CornerNet, exported: tuple[Path, Agreement]
 ) -> None:
     graph = CornerNet.from_pretrained(exported[0])
     assert graph.classes == CLASSES
@@ -112,7 +115,7 @@ def test_the_file_describes_the_detector(
 
 
 def test_predict_takes_the_file(
-    small: CornerNet, exported: tuple[Path, Agreement | None], tmp_path: Path
+    small: CornerNet, exported: tuple[Path, Agreement], tmp_path: Path
 ) -> None:
     write_image(tmp_path / "x.png", image(70, 90))
     main(
@@ -126,7 +129,7 @@ def test_predict_takes_the_file(
 
 
 def test_a_graph_cannot_be_changed_or_exported_again(
-    exported: tuple[Path, Agreement | None], tmp_path: Path
+    exported: tuple[Path, Agreement], tmp_path: Path
 ) -> None:
     graph = CornerNet.from_pretrained(exported[0])
     assert graph.optimize() is graph
@@ -136,17 +139,53 @@ def test_a_graph_cannot_be_changed_or_exported_again(
         graph.optimize(compile=True)
     with raises("export its weights"):
         graph.export(tmp_path / "again.onnx")
+    for section, name, value in (("test", "topk", 7), ("data", "long_side", 0)):
+        values = replace(getattr(graph.config, section), **{name: value})
+        with raises("part of an exported graph", field=f"{section}.{name}"):
+            graph.config = replace(graph.config, **{section: values})
+    graph.config = replace(graph.config, test=replace(graph.config.test, batch_size=2))
+
+
+def test_evaluate_takes_the_file(
+    small: CornerNet,
+    exported: tuple[Path, Agreement],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for index in range(3):
+        write_image(tmp_path / f"{index}.png", image(64, 64 + index))
+    boxes = [{"id": i, "image_id": i, "category_id": i % 2, "bbox": [9, 9, 30, 30]} for i in (0, 1)]
+    content = {
+        "images": [
+            {"id": i, "file_name": f"{i}.png", "height": 64, "width": 64 + i} for i in range(3)
+        ],
+        "annotations": boxes,
+        "categories": [{"id": label, "name": name} for label, name in enumerate(CLASSES)],
+    }
+    (tmp_path / "all.json").write_text(json.dumps(content))
+    line = ["evaluate", str(exported[0]), "--data", str(tmp_path), "--split", "all"]
+    main([*line, "--json", str(tmp_path / "found.json"), "--batch-size", "2"])
+    assert "AP50" in capsys.readouterr().out
+    found = json.loads((tmp_path / "found.json").read_text())
+    of_first = [record["score"] for record in found if record["image_id"] == 0]
+    np.testing.assert_allclose(of_first, small.detect(image(64, 64)).scores, atol=1e-4)
+    with pytest.raises(SystemExit):
+        main([*line, "--test.topk", "7"])
+    assert "--test.topk is part of an exported graph" in capsys.readouterr().err
 
 
 def test_a_file_for_one_size_says_so(tmp_path: Path) -> None:
     path = tmp_path / "fixed.onnx"
     one = detector("--test.flip", "false", parts=("corners",))
     agreement = one.export(path, size=(60, 80), batch=2, images=[image(60, 80)])
-    assert agreement is not None and agreement.images == 1
-    graph = GraphDetector(path)
-    assert len(graph.detect([image(60, 80)] * 3)) == 3  # the second batch is filled up
-    with raises("80×60", "81×60"):
-        graph.detect([image(60, 81)])
+    assert agreement.images == 1
+    graph = CornerNet.from_pretrained(path)
+    three = [image(60, 80)] * 3  # the second batch is filled up
+    assert len(graph.predict(three, batch_size=3)) == 3
+    with raises("80×60", "81×60", field=None):
+        graph.predict(image(60, 81))
+    with raises("images[1]", "80×60", "81×60", field=None):
+        graph.predict([image(60, 80), image(60, 81)])
 
 
 def test_maps_end_the_graph_where_they_are_asked_for(tmp_path: Path) -> None:
@@ -154,7 +193,10 @@ def test_maps_end_the_graph_where_they_are_asked_for(tmp_path: Path) -> None:
 
     path = tmp_path / "maps.onnx"
     one = detector("--test.flip", "false", parts=("corners",))
-    assert one.export(path, stage="maps") is None
+    agreement = one.export(path, stage="maps")
+    assert isinstance(agreement, MapAgreement)
+    assert agreement.images > 1 and 0 < agreement.difference < 1e-3 < agreement.largest < 96
+    assert f"{agreement.difference:.1e}" in str(agreement)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_outputs()]
     assert names[0] == "corners_tl_heat" and names[-1] == "geometry" and len(names) == 7
@@ -165,18 +207,32 @@ def test_maps_end_the_graph_where_they_are_asked_for(tmp_path: Path) -> None:
         GraphDetector(path)
 
 
-def test_a_file_that_finds_other_boxes_is_refused(
-    small: CornerNet,
-    exported: tuple[Path, Agreement | None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def shifted(self: GraphDetector, images: list[np.ndarray]) -> list[object]:
-        return [small.detect(np.roll(pixels, 9, axis=1)) for pixels in images]
+def test_other_boxes_are_refused(small: CornerNet) -> None:
+    def shifted(pixels: np.ndarray) -> Detections:
+        return small.detect(np.roll(pixels, 9, axis=1))
 
-    monkeypatch.setattr(GraphDetector, "detect", shifted)
     assert isinstance(small.model, FusedDetector)
     with raises("expected the boxes of the network"):
-        verify(exported[0], small.model, small.config, None)
+        verify_boxes(shifted, small.model, small.config, [image(64, 96)])
+
+
+def test_other_maps_are_refused(small: CornerNet) -> None:
+    assert isinstance(small.model, FusedDetector)
+    network, config = ToMaps(small.model), small.config
+
+    def shifted(images: Sequence[np.ndarray]) -> Sequence[Tensor]:
+        return network(*inputs_of([np.roll(images[0], 9, axis=1)], network.model, config))
+
+    with raises("expected the maps of the network"):
+        verify_maps(shifted, small.model, config, [image(64, 96)], 1)
+
+
+def test_a_comparison_without_boxes_says_so(small: CornerNet) -> None:
+    assert isinstance(small.model, FusedDetector)
+    config = replace(small.config, test=replace(small.config.test, score_threshold=1.0))
+    none = small.detect(image(64, 96)).select(torch.zeros(0, dtype=torch.long))
+    agreement = verify_boxes(lambda _: none, small.model, config, [image(64, 96)])
+    assert agreement.boxes == 0 and "nothing was compared" in str(agreement)
 
 
 def test_a_refused_file_is_not_kept(
@@ -187,7 +243,7 @@ def test_a_refused_file_is_not_kept(
         assert isinstance(path, Path)
         path.write_bytes(b"no graph")
 
-    monkeypatch.setattr("cornernet.export.onnx.export_onnx", write)
+    monkeypatch.setattr("cornernet.export.detector.export_onnx", write)
     with raises("expected an ONNX file"):
         small.export(tmp_path / "other.onnx")
     assert not list(tmp_path.iterdir())
