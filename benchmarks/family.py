@@ -3,8 +3,9 @@
 One image of 500×500, padded to 511, from pixels to boxes, without a mirror image; random weights in
 their inference form. CornerNet-Saccade looks at two views and at `test.max_crops` crops. The
 networks take turns in one process, so a busy machine changes their times and not their ratios. The
-peak is what large matrix products reach in the same turns. Each network's memory is measured in a
-process of its own, when it has been built: on Linux the process's peak while it detects, with
+peak is the higher of what large matrix products and a 3×3 convolution of 256 channels, of which
+most of CornerNet consists, reach in the same turns. Each network's memory is measured in a process
+of its own, when it has been built: on Linux the process's peak while it detects, with
 Python and PyTorch in it; on an accelerator what its allocator held at most.
 """
 
@@ -24,10 +25,11 @@ from rich.table import Table
 from cornernet.config import Config, load_recipe
 from cornernet.errors import UserError
 from cornernet.inference.detect import detect
-from cornernet.model.detector import Detector, count_parameters
+from cornernet.model.detector import Detector, count_parameters, to_channels_last
 from cornernet.model.fuse import FusedDetector
 from cornernet.runtime.device import resolve_device
 from cornernet.runtime.memory import peak_memory, release_memory
+from cornernet.runtime.precision import weight_dtype
 
 from . import networks
 from .measure import FLOOR, OP, Call, Case, Result, measure
@@ -46,6 +48,8 @@ BUSY = ("--test.location_score", "0", "--test.location_distance", "0")
 # What a process without a network holds.
 NOTHING = "no network"
 _PRODUCTS = 8  # matrix products in a turn
+CONVOLUTION = "convolution"
+_CHANNELS, _CELLS = 256, 128  # of that convolution, and cells in each direction
 _SECONDS = 0.1  # for each network: three turns of those that take longer
 
 
@@ -70,6 +74,7 @@ def timed(
         operations[name] = networks.count_flops(calls[name])
     side = networks.matrix_side(device)
     operations[FLOOR] = _PRODUCTS * 2 * side**3
+    operations[CONVOLUTION] = 2 * (3 * _CHANNELS * _CELLS) ** 2
     first, *others = calls
     case = Case(
         op=first,
@@ -78,13 +83,23 @@ def timed(
         setting=f"{networks.SIDE}×{networks.SIDE}",
         moved=0,
         call=calls[first],
-        others={name: calls[name] for name in others},
+        others={name: calls[name] for name in others}
+        | {CONVOLUTION: _convolution(precision, device)},
         floor=networks.arithmetic(operations[FLOOR], precision, device),
         same=lambda actual, expected: None,  # these are different networks
         pictures=1,
     )
     result = measure(case, device, threads, _SECONDS)
     return result, operations, parameters
+
+
+def _convolution(precision: str, device: torch.device) -> Call:
+    conv = torch.nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1, bias=False)
+    dtype, layout = weight_dtype(precision), torch.channels_last
+    conv = conv.to(device, dtype).requires_grad_(False)
+    to_channels_last(conv)
+    maps = torch.rand(1, _CHANNELS, _CELLS, _CELLS, device=device, dtype=dtype)
+    return partial(conv, maps.contiguous(memory_format=layout))
 
 
 def peak_of(name: str, precision: str, device: torch.device) -> int:
@@ -131,7 +146,7 @@ def _table(
     table = Table("network", title=about, title_justify="left")
     for heading in headings:
         table.add_column(heading, justify="right")
-    rate = operations[FLOOR] / result.times[FLOOR].median
+    rate = max(operations[name] / result.times[name].median for name in (FLOOR, CONVOLUTION))
     times = {FIRST: result.times[OP], **result.times}
     for name, number in parameters.items():
         time = times[name]
@@ -156,6 +171,12 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which networks beside {FIRST}: {', '.join(list(RECIPES)[1:])}; all by default",
+    )
     parser.add_argument("--device", default="cpu", help="where to detect (default: cpu)")
     parser.add_argument("--precision", default="fp32", help="fp32 (default), bf16 or fp16")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), metavar="N")
@@ -168,8 +189,12 @@ def main(arguments: list[str] | None = None) -> int:
         if options.only:
             print(peak_of(options.only, options.precision, device))
             return 0
-        peaks = {name: _peak_alone(name, options.precision, device) for name in (*RECIPES, NOTHING)}
-        found = timed(RECIPES, options.precision, device, options.threads)
+        if unknown := [name for name in options.names if name not in RECIPES]:
+            raise UserError(f"expected NAME to be one of {', '.join(RECIPES)}, got {unknown[0]!r}")
+        chosen = [FIRST, *(name for name in options.names or RECIPES if name != FIRST)]
+        peaks = {name: _peak_alone(name, options.precision, device) for name in (*chosen, NOTHING)}
+        recipes = {name: RECIPES[name] for name in chosen}
+        found = timed(recipes, options.precision, device, options.threads)
     except UserError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2

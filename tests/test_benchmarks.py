@@ -38,6 +38,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "SIDE", 127)
     monkeypatch.setattr(networks, "PICTURE_SIDE", 120)
     monkeypatch.setattr(networks, "MATRIX_SIDE_CPU", 64)
+    monkeypatch.setattr(family, "_CELLS", 8)
 
 
 # Each setting of threads starts a process: its parts are tested below.
@@ -130,7 +131,7 @@ def test_memory_of_a_step_is_that_of_its_process(monkeypatch: pytest.MonkeyPatch
 def test_networks_of_the_family_take_turns_and_are_counted(tiny: None) -> None:
     recipes = {family.FIRST: "tiny", "other": "tiny_squeeze"}
     result, operations, parameters = family.timed(recipes, "fp32", CPU, threads=1)
-    assert set(result.times) == {"op", "other", "floor"}
+    assert set(result.times) == {"op", "other", "floor", family.CONVOLUTION}
     assert 0 < operations["other"] < operations[family.FIRST]
     assert 0 < parameters["other"] < parameters[family.FIRST]
 
@@ -143,3 +144,10 @@ def test_memory_of_a_network_is_more_than_that_of_none(
         family.peak_of(name, "fp32", CPU) for name in (family.NOTHING, family.FIRST)
     )
     assert network > nothing > 50 * 2**20
+
+
+def test_networks_that_are_not_of_the_family_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert family.main(["YOLO"]) == 2
+    assert "expected NAME to be one of CornerNet-104" in capsys.readouterr().err
