@@ -138,6 +138,7 @@ class Checkpoints:
     def _write(self, weights: Weights, step: int, is_best: bool) -> None:
         try:
             _share_memory_formats(weights)
+            self.directory.path.mkdir(parents=True, exist_ok=True)  # somebody may have removed it
             if is_best:
                 save_weights(dataclasses.replace(weights, training=None), self.directory.best)
             if self._last_step not in (None, step) and self.directory.last.is_file():

@@ -7,12 +7,15 @@ from typing import Any
 
 import torch
 
+from cornernet.errors import UserError
 from cornernet.runtime.memory import peak_memory
 from cornernet.train.checkpoints import Checkpoints
 from cornernet.train.log import RunLog
+from cornernet.train.run_directory import RunDirectory
 from cornernet.train.signals import RunStopped, StopRequest
 from cornernet.train.start import Run
-from cornernet.train.trainer import Requests, Trainer
+from cornernet.train.trainer import SKIPPED_STEPS, NotFinite, Requests, Trainer
+from cornernet.weights.file import save_atomically
 
 
 def train_epoch(run: Run, log: RunLog, checkpoints: Checkpoints, request: StopRequest) -> None:
@@ -20,6 +23,7 @@ def train_epoch(run: Run, log: RunLog, checkpoints: Checkpoints, request: StopRe
 
     Raises:
         RunStopped: a signal asked for it; the state is saved.
+        UserError: a loss or a gradient is not finite; its batch is in the run's directory.
     """
     trainer, steps = run.trainer, run.steps
     config = trainer.config.train
@@ -38,7 +42,10 @@ def train_epoch(run: Run, log: RunLog, checkpoints: Checkpoints, request: StopRe
             batch = next(run.batches)
             waited += time.perf_counter() - before
             trainer.requests = requests()
-            run.window.append(trainer.train_step(batch, steps))
+            try:
+                run.window.append(trainer.train_step(batch, steps))
+            except NotFinite as error:
+                raise _with_batch(error, trainer, checkpoints.directory) from None
             timed += 1
             advance(f"loss {run.window[-1]['loss/total']:.3f}")
             if step % config.log_every == 0 or step == steps:
@@ -55,6 +62,17 @@ def train_epoch(run: Run, log: RunLog, checkpoints: Checkpoints, request: StopRe
                 checkpoints.wait()
                 raise RunStopped(checkpoints.directory.last, trainer.step)
             checkpoints.check()
+
+
+def _with_batch(error: NotFinite, trainer: Trainer, directory: RunDirectory) -> UserError:
+    """The error, after its batch has been written where it can be looked at."""
+    path = directory.failed_batch(trainer.world.rank)
+    content = vars(error.batch) | {"epoch": trainer.epoch, "step": trainer.step}
+    try:
+        save_atomically(content, path)
+    except UserError as unwritten:
+        return UserError(f"{error}; the batch could not be kept: {unwritten}")
+    return UserError(f"{error}; {path} holds the batch, to be read by torch.load")
 
 
 def _summary(
@@ -80,6 +98,8 @@ def _summary(
     record: dict[str, Any] = {"epoch": round(trainer.epoch + part, 4)}
     record |= dict(zip(names, means.tolist(), strict=True))
     record["learning_rate"] = window[-1]["learning_rate"]
+    if SKIPPED_STEPS in record:
+        record[SKIPPED_STEPS] = round(record[SKIPPED_STEPS] * len(window))
     images = timed * trainer.config.train.batch_size
     record["images_per_second"] = round(images / seconds, 2)
     record["data_wait_share"] = round(waited / seconds, 4)

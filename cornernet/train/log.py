@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,10 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 _DEFAULTS = Config()
+
+
+def _as_lines(records: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 class RunLog:
@@ -81,7 +85,7 @@ class RunLog:
             if record["step"] < resume_step + (validated or record["kind"] == "train")
         ]
         # By way of another file: a run that dies just here keeps its records.
-        kept = "".join(json.dumps(record) + "\n" for record in self.records)
+        kept = _as_lines(self.records)
         with replacing(self.path) as temporary:
             temporary.write_text(kept, encoding="utf-8")
         self._sinks = open_sinks(directory, resume_step, losses, config)
@@ -97,8 +101,13 @@ class RunLog:
             record[name] = value if finite else None
         self.records.append(record)
         try:
+            if (
+                not self.path.parent.is_dir()
+            ):  # somebody has removed it: everything is written again
+                self.path.parent.mkdir(parents=True)
+                self.path.write_text(_as_lines(self.records[:-1]), encoding="utf-8")
             with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+                file.write(_as_lines([record]))
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error}); make room") from None
         written = {name: record[name] for name in values}

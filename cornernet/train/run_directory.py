@@ -88,6 +88,10 @@ class RunDirectory:
     def sheet(self) -> Path:
         return self.path / "predictions.png"
 
+    def failed_batch(self, rank: int) -> Path:
+        """The batch for which a loss or a gradient of a process was not finite."""
+        return self.path / f"failed-batch-{rank}.pt"
+
     def older(self, step: int) -> Path:
         """The name under which the checkpoint of a step is kept once it is not the last one."""
         return self.path / f"checkpoint-{step}.pt"

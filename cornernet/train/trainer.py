@@ -63,6 +63,22 @@ class Requests(NamedTuple):
     checkpoint: bool = False
 
 
+SKIPPED_STEPS = "skipped_steps"
+"""The name of the number of steps whose scaled gradient overflowed, so that no weight changed."""
+
+
+class NotFinite(UserError):
+    """A loss or a gradient is not finite.
+
+    Attributes:
+        batch: for which.
+    """
+
+    def __init__(self, message: str, batch: Batch) -> None:
+        super().__init__(message)
+        self.batch = batch
+
+
 class Trainer:
     """The state of a run and one step of it.
 
@@ -198,7 +214,7 @@ class Trainer:
             and the learning rate.
 
         Raises:
-            UserError: a loss or the gradient is not finite; the weights are left as they were.
+            NotFinite: a loss or the gradient is not finite; the weights are left as they were.
             OutOfMemory: the same, for want of memory.
         """
         rate = learning_rate(self.step, steps_per_epoch, self.config.train)
@@ -239,6 +255,8 @@ class Trainer:
             self.average.update(self.model)
         self.step += 1
         record = {f"loss/{name}": value for name, value in values.items()}
+        if self.scaler.is_enabled():
+            record[SKIPPED_STEPS] = float(not math.isfinite(gradient_norm))
         return {**record, "gradient_norm": gradient_norm, "learning_rate": rate}
 
     def _out_of_memory(self, batch: Batch, error: BaseException) -> str:
@@ -253,11 +271,12 @@ class Trainer:
     def _check_finite(self, values: dict[str, float], batch: Batch) -> None:
         bad = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            raise UserError(
+            raise NotFinite(
                 f"training stopped at iteration {self.step + 1}, epoch {self.epoch + 1}: expected "
                 f"finite losses, got {', '.join(bad)} for the images {', '.join(batch.paths)}; "
                 "lower train.learning_rate, look at these images, or set train.precision to fp32"
-                + ("; last.pt holds the state of an earlier step" if self.epoch else "")
+                + ("; last.pt holds the state of an earlier step" if self.epoch else ""),
+                batch,
             )
 
     def inference_form(self) -> FusedDetector:
