@@ -28,7 +28,7 @@ namespace {
 
 // Elements a thread should have at least, so that starting it pays.
 constexpr int64_t kGrain = 32768;
-// Lanes of a reduction along a row: whole vectors of any kind, several of them.
+// Lanes of a reduction along a row: whole vectors of any kind, several of them; a power of two.
 constexpr int64_t kLanes = 32;
 
 template <typename W>
@@ -72,11 +72,13 @@ CORNERNET_INLINE W reduce_row(const T* row, int64_t count, W start, const Combin
   for (int64_t lane = 0; i < count; ++lane, ++i) {
     lanes[lane] = combine(lanes[lane], W(widen(row[i])));
   }
-  W total = lanes[0];
-  for (int64_t lane = 1; lane < kLanes; ++lane) {
-    total = combine(total, lanes[lane]);
+  // In halves, which are vectors too.
+  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+    for (int64_t lane = 0; lane < half; ++lane) {
+      lanes[lane] = combine(lanes[lane], lanes[lane + half]);
+    }
   }
-  return total;
+  return lanes[0];
 }
 
 template <typename W, typename T>
