@@ -180,6 +180,9 @@ def test_more_processes_than_devices_are_refused_in_a_sentence(
 def test_ops_have_the_kernels_that_were_built() -> None:
     built = "sdaa" in (cornernet_ops.extension.read_record() or {}).get("built", [])
     forced = os.environ.get(cornernet_ops.extension.FORCE_REFERENCE, "0") not in ("", "0")
-    wanted = "compiled" if built and not forced else "reference"
-    assert {row["sdaa"] for row in cornernet_ops.backends().values()} == {wanted}
+    table = cornernet_ops.backends()
+    # These run on their references on this device.
+    without = {"center_pool", "center_pool_backward", "crop_resize"}
+    wanted = set(table) - without if built and not forced else set()
+    assert {op for op, row in table.items() if row["sdaa"] == "compiled"} == wanted
     assert not cornernet_ops.extension.device_reasons
