@@ -14,7 +14,12 @@ from cornernet.config import LossConfig, ModelConfig
 from cornernet.model.hourglass import Hourglass, HourglassNet
 from cornernet.parts import Head, build_parts
 from cornernet.parts.crowds import crowd_cells
-from cornernet.structures import Batch
+from cornernet.runtime.serialization import exportable
+from cornernet.structures import Batch, Candidates, Detections, Features, Keypoints, OfView
+
+# Not where they are defined, which does without torch.
+for _class in (Candidates, Detections, Features, Keypoints, OfView):
+    exportable(_class)
 
 Maps = dict[str, Any]
 """The maps of one stack: those of each part under its name."""

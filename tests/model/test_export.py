@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+import io
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
 from cornernet.config import ModelConfig
 from cornernet.config import TestConfig as Settings
-from cornernet.model.detector import Detector
+from cornernet.model.detector import Detector, Maps
+from cornernet.model.fuse import FusedDetector
+from cornernet.parts.attention.structures import AttentionMaps, AttentionTargets
+from cornernet.parts.centers.structures import CenterMaps, CenterTargets
 from cornernet.parts.corners.decode import decode
+from cornernet.parts.corners.structures import Outputs, Targets
+from cornernet.structures import Candidates, Detections, Features, Keypoints, OfView
 from cornernet_ops import soft_nms
-from tests.small import SMALL_MODEL
+from tests.small import SMALL_MODEL, small_config
 
 Boxes = tuple[Tensor, ...]
 
@@ -84,3 +95,46 @@ def test_exports_with_any_batch_and_size() -> None:
     for size in SIZES:
         images = pictures(*size)
         assert_same_boxes(program.module()(images), module(images))
+
+
+class Everything(nn.Module):
+    """The maps of all parts, and what is decoded from them, as the package's own types."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        config = small_config()
+        parts = ["corners", "centers", "attention"]
+        model = Detector(replace(config.model, parts=parts, object_sizes=[32]), num_classes=2)
+        self.model = FusedDetector(model)
+        self.settings = config.test
+
+    def forward(self, images: Tensor) -> tuple[Maps, OfView]:
+        maps, size = self.model(images), (images.shape[2], images.shape[3])
+        candidates = self.model.decode(maps, self.settings, size)
+        return maps, OfView(candidates, self.model.keypoints(maps, self.settings, size))
+
+
+def test_a_program_of_named_tuples_is_saved_and_loaded() -> None:
+    module, images, file = Everything(), pictures(1, 63, 63), io.BytesIO()
+    with torch.no_grad():  # a change of the gradient mode in the graph could not be saved
+        torch.export.save(torch.export.export(module, (images,), strict=False), file)
+    file.seek(0)
+    maps, found = torch.export.load(file).module()(images)
+    wanted_maps, wanted = module(images)
+    assert {name: type(of_part) for name, of_part in maps.items()} == {
+        "corners": Outputs, "centers": CenterMaps, "attention": AttentionMaps
+    }  # fmt: skip
+    assert torch.equal(maps["centers"].heat, wanted_maps["centers"].heat)
+    assert isinstance(found, OfView) and (found.candidates.labels >= 0).any()
+    assert torch.equal(found.candidates.boxes, wanted.candidates.boxes)
+    assert found.keypoints.keys() == wanted.keypoints.keys()
+
+
+@pytest.mark.parametrize(
+    "cls", [Candidates, CenterTargets, Detections, Features, Keypoints, AttentionTargets, Targets]
+)
+def test_types_have_names_in_files(cls: type[Any]) -> None:
+    values = range(len(inspect.signature(cls).parameters))
+    spec = _pytree.tree_structure(cls(*values))
+    assert _pytree.treespec_loads(_pytree.treespec_dumps(spec)) == spec

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from cornernet.runtime.serialization import exportable
 
+
+@exportable
 class AttentionMaps(NamedTuple):
     """The maps of one stack.
 
@@ -21,6 +24,7 @@ class AttentionMaps(NamedTuple):
     heats: tuple[Tensor, ...]
 
 
+@exportable
 class AttentionTargets(NamedTuple):
     """What a perfect head would put out for a batch.
 

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from cornernet.runtime.serialization import exportable
 
+
+@exportable
 class CenterMaps(NamedTuple):
     """The maps of one stack.
 
@@ -22,6 +25,7 @@ class CenterMaps(NamedTuple):
     offset: Tensor
 
 
+@exportable
 class CenterTargets(NamedTuple):
     """What a perfect head would put out for a batch.
 

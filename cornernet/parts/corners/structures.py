@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from cornernet.runtime.serialization import exportable
 
+
+@exportable
 class Targets(NamedTuple):
     """What a perfect network would put out for a batch (section 3.2 of the paper).
 
@@ -46,6 +49,7 @@ class Targets(NamedTuple):
     br_silenced: Tensor | None = None
 
 
+@exportable
 class Outputs(NamedTuple):
     """The maps of one stack.
 
