@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from cornernet.errors import UserError
 
+LONGEST_SIDE = 2**15
+"""Far beyond what any image needs, in pixels: more is a slip and would take all memory."""
+
 
 def require(condition: bool, setting: str, message: str) -> None:
     """Raise UserError with a message for a setting unless a condition holds."""
