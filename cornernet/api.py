@@ -26,7 +26,7 @@ from cornernet.structures import NO_THRESHOLDS, Detections, Thresholds
 from cornernet.weights.file import load_weights
 
 if TYPE_CHECKING:
-    from cornernet.export.onnx import Stage
+    from cornernet.export.request import Stage
     from cornernet.export.verify import Agreement, MapAgreement
     from cornernet.inference.inputs import ImageInput
 
@@ -148,20 +148,23 @@ class CornerNet:
         size: tuple[int, int] | None = None,
         batch: int | None = None,
         stage: Stage = "boxes",
+        format: str = "onnx",
         images: Sequence[ImageInput] | None = None,
     ) -> Agreement | MapAgreement:
-        """Write this detector as one ONNX file, and compare that with the detector.
+        """Write this detector as one file of another program, and compare that with the detector.
 
-        The file's input `images` is [N, H, W, 3] uint8 RGB, images of one size; resizing, mirror
-        images and suppression are part of it, by ONNX's standard operators. Its outputs are
+        An ONNX file's input `images` is [N, H, W, 3] uint8 RGB, images of one size; resizing,
+        mirror images and suppression are part of it, by ONNX's standard operators. Its outputs are
         `boxes` [N, D, 4] in pixels of the images, `scores` [N, D] and `labels` [N, D], best first,
-        where a label of -1 marks no box. `CornerNet.from_pretrained` reads it again.
+        where a label of -1 marks no box. `CornerNet.from_pretrained` reads it again. The formats of
+        torch take canvases instead; see docs/export.md.
 
         Args:
-            path: the file to write.
+            path: the file to write, which ends in .onnx, .pt2 or .torchscript by its format.
             size: height and width of all images; None for any.
             batch: number of images; None for any.
             stage: "boxes", or "maps": the graph ends at the network's maps.
+            format: onnx; pt2, a program of torch.export; or torchscript.
             images: to compare on; None draws some.
 
         Returns:
@@ -172,14 +175,16 @@ class CornerNet:
                 the size, or the file's results are others; no file is left then.
         """
         from cornernet.export.detector import export
+        from cornernet.export.request import Request
 
         if isinstance(self._loaded, GraphDetector):
             raise UserError("an exported graph cannot be exported again; export its weights")
         pixels = None if images is None else [read_input(image) for image in images]
-        return export(
-            self._loaded.with_options("fp32"), self.classes, self.config, self.thresholds,
-            Path(path), size=size, batch=batch, stage=stage, images=pixels,
+        request = Request(
+            self._loaded.with_options("fp32").cpu(), self.classes, self.config, self.thresholds,
+            size, batch, stage, format,
         )  # fmt: skip
+        return export(request, Path(path), pixels)
 
     @overload
     def predict(

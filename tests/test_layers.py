@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "commands": LEAVES
     | {
         "api",
+        "export",
         "prediction",
         "data",
         "model",

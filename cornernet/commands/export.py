@@ -9,6 +9,7 @@ from pathlib import Path
 from cornernet.commands.common import check_writable, inference_config
 from cornernet.commands.parser import Command
 from cornernet.errors import UserError
+from cornernet.export import SUFFIXES
 from cornernet.runtime.text import say
 
 _MOST_IMAGES = 20
@@ -20,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", required=True, metavar="FILE", help="file to write, such as detector.onnx"
     )
     parser.add_argument(
-        "--format", choices=("onnx",), default="onnx", help="of the file (default onnx)"
+        "--format",
+        choices=tuple(SUFFIXES),
+        default="onnx",
+        help="of the file: onnx (default), pt2 (torch.export) or torchscript; the last two run "
+        "where cornernet_ops is imported",
     )
     parser.add_argument(
         "--size",
@@ -52,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from cornernet.api import CornerNet
 
-    check_writable(arguments.output, (f".{arguments.format}",))
+    check_writable(arguments.output, (SUFFIXES[arguments.format],))
     size, batch = _size(arguments.size), _batch(arguments.batch)
     detector = CornerNet.from_pretrained(arguments.weights, "cpu")
     detector.config = inference_config(detector.config, words)
@@ -62,6 +67,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
         size=size,
         batch=batch,
         stage="maps" if arguments.stage == "maps" else "boxes",
+        format=arguments.format,
         images=images,
     )
     output = Path(arguments.output)
@@ -98,7 +104,7 @@ def _images(directory: str) -> list[str]:
 
 COMMAND = Command(
     "export",
-    "Write a detector as ONNX, from images to boxes, and compare it with the network.",
+    "Write a detector as a file of other programs, and compare it with the network.",
     add_arguments,
     run,
     takes_settings=True,

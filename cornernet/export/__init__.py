@@ -1,1 +1,4 @@
 """Detectors that leave Python: other programs' formats."""
+
+SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "torchscript": ".torchscript"}
+"""What the names of files end in, by format."""

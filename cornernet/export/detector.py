@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
-from cornernet.config import Config
 from cornernet.errors import UserError
-from cornernet.export.onnx import Stage, export_onnx, run_onnx
+from cornernet.export.onnx import check_onnx, export_onnx, run_onnx
+from cornernet.export.programs import export_program, run_program
+from cornernet.export.request import Request
 from cornernet.export.verify import (
     Agreement,
     MapAgreement,
@@ -17,34 +19,50 @@ from cornernet.export.verify import (
     verify_boxes,
     verify_maps,
 )
-from cornernet.inference.graph import GraphDetector
-from cornernet.model.fuse import FusedDetector
 from cornernet.runtime.files import replacing
-from cornernet.structures import Thresholds
+from cornernet.structures import Detections
+
+Run = Callable[[Sequence[np.ndarray]], Sequence[Tensor]]
+"""From images of one size, [H, W, 3] RGB uint8 each, to a graph's outputs."""
 
 
 def export(
-    model: FusedDetector,
-    classes: Sequence[str],
-    config: Config,
-    thresholds: Thresholds,
-    path: Path,
-    *,
-    size: tuple[int, int] | None = None,
-    batch: int | None = None,
-    stage: Stage = "boxes",
-    images: Sequence[np.ndarray] | None = None,
+    request: Request, path: Path, images: Sequence[np.ndarray] | None = None
 ) -> Agreement | MapAgreement:
     """Write a detector and compare the file with it; see `CornerNet.export`.
 
     Args:
-        model, classes, config, thresholds, size, batch, stage: see `export_onnx`.
+        request: what to write.
         path: the file, which replaces another once it has been compared.
         images: [H, W, 3] RGB uint8 each, to compare on; None draws some.
     """
-    _check_arguments(path, size, batch, stage)
+    request.check(path)
+    if request.format == "onnx":
+        check_onnx()
     if images is None:
-        images = drawn_images(size)
+        images = drawn_images(request.size)
+    _check_images(images, request.size)
+    with replacing(path) as temporary:
+        if request.format == "onnx":
+            export_onnx(request, temporary)
+            run: Run = run_onnx(temporary)
+        else:
+            export_program(request, temporary)
+            run = run_program(request, temporary)
+        if request.stage == "maps":
+            return verify_maps(run, request, images)
+        return verify_boxes(
+            lambda image: _first(run([image] * (request.batch or 1))), request, images
+        )
+
+
+def _first(outputs: Sequence[Tensor]) -> Detections:
+    """The first image's boxes among a graph's outputs."""
+    boxes, scores, labels = (output[0] for output in outputs)
+    return Detections(boxes, scores, labels).select(labels >= 0)
+
+
+def _check_images(images: Sequence[np.ndarray], size: tuple[int, int] | None) -> None:
     for place, image in enumerate(images):
         if size is not None and image.shape[:2] != size:
             height, width = image.shape[:2]
@@ -53,24 +71,3 @@ def export(
                 f"{place}",
                 field="images",
             )
-    with replacing(path) as temporary:
-        export_onnx(
-            model, classes, config, thresholds, temporary, size=size, batch=batch, stage=stage
-        )
-        if stage == "maps":
-            return verify_maps(run_onnx(temporary), model, config, images, batch or 1)
-        graph = GraphDetector(temporary)
-        return verify_boxes(lambda image: graph.detect([image])[0], model, config, images)
-
-
-def _check_arguments(
-    path: Path, size: tuple[int, int] | None, batch: int | None, stage: Stage
-) -> None:
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path}: expected an existing directory, found none; make it")
-    if size is not None and min(size) < 1:
-        raise UserError(f"must be height and width in pixels, got {size}", field="size")
-    if batch is not None and batch < 1:
-        raise UserError(f"must be at least 1, got {batch}", field="batch")
-    if stage not in ("boxes", "maps"):
-        raise UserError(f"must be boxes or maps, got {stage}", field="stage")

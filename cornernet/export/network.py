@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cornernet.config import Config
+from cornernet.export.request import Request
 from cornernet.inference.detect import of_images
 from cornernet.inference.merge import merge
 from cornernet.inference.views import geometry_of, place, prepare
@@ -86,37 +87,49 @@ def _named(maps: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
             yield f"{part}_{name}", tensor
 
 
-def inputs_of(
-    images: Sequence[np.ndarray], model: FusedDetector, config: Config
-) -> tuple[Tensor, Tensor]:
-    """The arguments of `ToBoxes` and `ToMaps` for images of one size, [H, W, 3] RGB uint8 each."""
-    views = [prepare(image, config, model.size_multiple).views[0] for image in images]
-    canvases = place(views, config.model.canvas_color, model.device, config.test.flip)
-    return canvases, geometry_of(views[:1], model.device)[0]
-
-
-def trace(
-    network: ToBoxes | ToMaps, copies: int, multiple: int, fixed_batch: int | None
-) -> torch.export.ExportedProgram:
-    """torch.export of a network for canvases of any size.
+def inputs_of(images: Sequence[np.ndarray], config: Config, multiple: int) -> tuple[Tensor, Tensor]:
+    """The arguments of `ToBoxes` and `ToMaps`, on the CPU.
 
     Args:
-        network: what to trace.
-        copies: canvases for each image: 2 with mirror images.
-        multiple: sides of canvases are one less than a multiple of it.
-        fixed_batch: number of images; None for any.
+        images: of one size, [H, W, 3] RGB uint8 each.
+        config: the `config` of a file's metadata, as `config_from_dict` reads it.
+        multiple: the `multiple` of a file's metadata.
     """
-    images = fixed_batch or _EXAMPLE_IMAGES
-    height, width = (number * multiple - 1 for number in _EXAMPLE)
-    device = network.model.device
-    canvases = torch.zeros(copies * images, 3, height, width, device=device)
+    views = [prepare(image, config, multiple).views[0] for image in images]
+    device = torch.device("cpu")
+    canvases = place(views, config.model.canvas_color, device, config.test.flip)
+    return canvases, geometry_of(views[:1])[0]
+
+
+def network_of(request: Request) -> ToBoxes | ToMaps:
+    """The network that ends where it should."""
+    if request.stage == "boxes":
+        return ToBoxes(request.model, request.config)
+    return ToMaps(request.model)
+
+
+def example_of(request: Request) -> tuple[Tensor, Tensor]:
+    """Arguments for tracing."""
+    images = request.batch or _EXAMPLE_IMAGES
+    if request.canvas is None:
+        height, width = (number * request.multiple - 1 for number in _EXAMPLE)
+    else:
+        height, width = request.canvas
     geometry = torch.tensor([0, 0, 1, 1, width, height, width, height], dtype=torch.float32)
-    rows, columns = (torch.export.Dim(name, min=1, max=_MOST) for name in ("rows", "columns"))
-    dynamic: dict[int, Any] = {2: multiple * rows - 1, 3: multiple * columns - 1}
-    if fixed_batch is None:
+    return torch.zeros(request.copies * images, 3, height, width), geometry
+
+
+def trace(request: Request, network: ToBoxes | ToMaps) -> torch.export.ExportedProgram:
+    """torch.export of a network, for canvases of any size unless the request has one."""
+    multiple, copies = request.multiple, request.copies
+    dynamic: dict[int, Any] = {}
+    if request.canvas is None:
+        rows, columns = (torch.export.Dim(name, min=1, max=_MOST) for name in ("rows", "columns"))
+        dynamic = {2: multiple * rows - 1, 3: multiple * columns - 1}
+    if request.batch is None:
         dynamic[0] = copies * torch.export.Dim("images", min=1, max=_MOST)
     with torch.no_grad():
         return torch.export.export(
-            network.eval(), (canvases, geometry.to(device)),
+            network.eval(), example_of(request),
             dynamic_shapes={"canvases": dynamic, "geometry": None}, strict=False,
         )  # fmt: skip

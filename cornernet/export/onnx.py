@@ -2,75 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import cornernet
-from cornernet.config import Config
 from cornernet.errors import UserError
-from cornernet.export.network import ToBoxes, ToMaps, trace
+from cornernet.export.network import network_of, trace
+from cornernet.export.request import Request
 from cornernet.inference.graph import METADATA
-from cornernet.inference.views import pad_multiple
-from cornernet.model.fuse import FusedDetector
-from cornernet.structures import Thresholds
 
 OPSET = 18
 """The version of ONNX's operators that files use."""
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
-Stage = Literal["boxes", "maps"]
 
-
-def export_onnx(
-    model: FusedDetector,
-    classes: Sequence[str],
-    config: Config,
-    thresholds: Thresholds,
-    path: Path,
-    *,
-    size: tuple[int, int] | None = None,
-    batch: int | None = None,
-    stage: Stage = "boxes",
-) -> None:
+def export_onnx(request: Request, path: Path) -> None:
     """Write a detector as ONNX.
 
     The file's input `images` is [N, H, W, 3] uint8 RGB, images of one size. With the stage "boxes"
-    its outputs are those of `ToBoxes`; with "maps" the network's maps, named after part and map,
-    and `geometry`, the row of `geometry_of`.
+    its outputs are those of `ToBoxes`; with "maps" those of `ToMaps`.
 
     Args:
-        model: in fp32 and not compiled.
-        classes: names by label.
-        config: sections data and test: how images are resized, padded, mirrored, and boxes found.
-        thresholds: kept in the file.
+        request: what to write.
         path: the file to write.
-        size: height and width of all images; None for any.
-        batch: number of images; None for any.
-        stage: where the graph ends.
-
-    Raises:
-        UserError: a package is missing, torch is too old, or the detector cannot be exported.
     """
-    _check(model, config)
     from onnx import checker, compose, helper, inliner
 
     from cornernet.export.views import views_model
     from cornernet_ops import onnx as translations
 
-    test = config.test
-    multiple = pad_multiple(config, model.size_multiple)
-    network: ToBoxes | ToMaps = ToBoxes(model, config) if stage == "boxes" else ToMaps(model)
-    program = trace(network, 2 if test.flip else 1, multiple, batch)
-    with _quiet():
+    network = network_of(request)
+    program = trace(request, network)
+    with quiet():
         exported = torch.onnx.export(
             program,
             dynamo=True,
@@ -81,7 +51,7 @@ def export_onnx(
             verbose=False,
         )
     assert exported is not None
-    before = views_model(config, multiple, size, batch)
+    before = views_model(request.config, request.multiple, request.size, request.batch)
     after = inliner.inline_local_functions(exported.model_proto)
     after.ir_version = before.ir_version = min(after.ir_version, before.ir_version)
     # Names within both graphs must not meet; that of the input stays.
@@ -92,9 +62,7 @@ def export_onnx(
     kept = [entry for entry in whole.opset_import if entry.domain == ""]
     del whole.opset_import[:]
     whole.opset_import.extend(kept)
-    helper.set_model_props(
-        whole, {METADATA: json.dumps(describe(classes, config, thresholds, size, batch, stage))}
-    )
+    helper.set_model_props(whole, {METADATA: request.metadata()})
     whole.producer_name, whole.producer_version = "cornernet", cornernet.__version__
     checker.check_model(whole, full_check=True)
     path.write_bytes(whole.SerializeToString())
@@ -113,27 +81,12 @@ def run_onnx(path: Path) -> Callable[[Sequence[np.ndarray]], list[Tensor]]:
     return run
 
 
-def describe(
-    classes: Sequence[str],
-    config: Config,
-    thresholds: Thresholds,
-    size: tuple[int, int] | None,
-    batch: int | None,
-    stage: Stage,
-) -> dict[str, Any]:
-    """What a file's metadata say of the detector."""
-    return {
-        "version": cornernet.__version__,
-        "classes": list(classes),
-        "config": config.to_dict(),
-        "thresholds": {"overall": thresholds.overall, "by_class": dict(thresholds.by_class)},
-        "size": size,
-        "batch": batch,
-        "stage": stage,
-    }
+def check_onnx() -> None:
+    """Refuse an environment that cannot write ONNX files.
 
-
-def _check(model: FusedDetector, config: Config) -> None:
+    Raises:
+        UserError: a package is missing, or torch is too old.
+    """
     from importlib.util import find_spec
 
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
@@ -147,21 +100,10 @@ def _check(model: FusedDetector, config: Config) -> None:
             f"export to ONNX needs torch 2.7 or newer, whose exporter takes translations of the "
             f"ops, found {torch.__version__}; export with a newer torch: the weights are the same"
         )
-    if model.locates:
-        raise UserError(
-            "expected a network that looks at an image once, got one with the part attention, "
-            "which cuts crops where it has found something; such a network cannot become one graph",
-            field="model.parts",
-        )
-    if len(config.test.scales) != 1:
-        raise UserError(
-            f"must be one scale for an exported graph, got {config.test.scales}",
-            field="test.scales",
-        )
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what the exporter says of packages that it does not find, and of its own insides."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

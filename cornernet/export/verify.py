@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cornernet.config import Config
 from cornernet.data.scenes import draw_scene
 from cornernet.errors import UserError
 from cornernet.export.network import ToMaps, inputs_of
+from cornernet.export.request import Request
 from cornernet.inference.detect import detect
-from cornernet.model.fuse import FusedDetector
 from cornernet.structures import Detections
 
 # Boxes from this score on are compared.
@@ -80,17 +79,13 @@ class MapAgreement:
 
 
 def verify_boxes(
-    find: Callable[[np.ndarray], Detections],
-    model: FusedDetector,
-    config: Config,
-    images: Sequence[np.ndarray],
+    find: Callable[[np.ndarray], Detections], request: Request, images: Sequence[np.ndarray]
 ) -> Agreement:
     """Compare the boxes of an exported graph with those of the network it was made of.
 
     Args:
         find: what the graph finds in an image.
-        model: the network.
-        config: what was exported.
+        request: what was exported.
         images: [H, W, 3] RGB uint8 each.
 
     Raises:
@@ -98,7 +93,7 @@ def verify_boxes(
     """
     worst_iou, worst_score, number = 1.0, 0.0, 0
     for image in images:
-        found, (wanted,) = find(image), detect(model, [image], config)
+        found, (wanted,) = find(image), detect(request.model, [image], request.config)
         for one, other in ((wanted, found), (found, wanted)):
             iou, score = _counterparts(one, other)
             worst_iou = min(worst_iou, *iou, 1.0)
@@ -116,27 +111,24 @@ def verify_boxes(
 @torch.no_grad()
 def verify_maps(
     compute: Callable[[Sequence[np.ndarray]], Sequence[Tensor]],
-    model: FusedDetector,
-    config: Config,
+    request: Request,
     images: Sequence[np.ndarray],
-    batch: int,
 ) -> MapAgreement:
     """Compare the maps of an exported graph with those of the network it was made of.
 
     Args:
         compute: the graph's outputs for images of one size, those of `ToMaps`.
-        model: the network.
-        config: what was exported.
+        request: what was exported; each image is given as often as its batch is large.
         images: [H, W, 3] RGB uint8 each.
-        batch: how often each image is given.
 
     Raises:
         UserError: they disagree.
     """
-    network, worst, largest = ToMaps(model), 0.0, 0.0
+    network, worst, largest = ToMaps(request.model), 0.0, 0.0
     for image in images:
-        copies = [image] * batch
-        found, wanted = compute(copies), network(*inputs_of(copies, model, config))
+        copies = [image] * (request.batch or 1)
+        found = compute(copies)
+        wanted = network(*inputs_of(copies, request.config, request.multiple))
         *maps, geometry = zip(found, wanted, strict=True)
         if not torch.equal(*geometry) or any(one.shape != other.shape for one, other in maps):
             worst = float("inf")

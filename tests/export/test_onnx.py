@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from cornernet.cli import main
 from cornernet.data.images import write_image
 from cornernet.data.scenes import draw_scene
 from cornernet.export.network import ToMaps, inputs_of
+from cornernet.export.request import Request
 from cornernet.export.verify import Agreement, MapAgreement, verify_boxes, verify_maps
 from cornernet.inference.graph import GraphDetector
 from cornernet.model.detector import Detector
@@ -49,6 +51,11 @@ def detector(*overrides: str, parts: tuple[str, ...] = ("corners", "centers")) -
         if "heat" in name and name.endswith("1.conv.weight"):
             parameter.data *= 0.5  # scores that rounding moves less
     return CornerNet(model.eval(), CLASSES, config, Thresholds(0.25, {"c": 0.4}))
+
+
+def request_of(one: CornerNet) -> Request:
+    assert isinstance(one.model, FusedDetector)
+    return Request(one.model, one.classes, one.config, one.thresholds)
 
 
 def image(height: int, width: int) -> np.ndarray:
@@ -211,53 +218,68 @@ def test_other_boxes_are_refused(small: CornerNet) -> None:
     def shifted(pixels: np.ndarray) -> Detections:
         return small.detect(np.roll(pixels, 9, axis=1))
 
-    assert isinstance(small.model, FusedDetector)
     with raises("expected the boxes of the network"):
-        verify_boxes(shifted, small.model, small.config, [image(64, 96)])
+        verify_boxes(shifted, request_of(small), [image(64, 96)])
 
 
 def test_other_maps_are_refused(small: CornerNet) -> None:
-    assert isinstance(small.model, FusedDetector)
-    network, config = ToMaps(small.model), small.config
+    request = request_of(small)
+    network = ToMaps(request.model)
 
     def shifted(images: Sequence[np.ndarray]) -> Sequence[Tensor]:
-        return network(*inputs_of([np.roll(images[0], 9, axis=1)], network.model, config))
+        rolled = [np.roll(images[0], 9, axis=1)]
+        return network(*inputs_of(rolled, request.config, request.multiple))
 
     with raises("expected the maps of the network"):
-        verify_maps(shifted, small.model, config, [image(64, 96)], 1)
+        verify_maps(shifted, request, [image(64, 96)])
 
 
 def test_a_comparison_without_boxes_says_so(small: CornerNet) -> None:
-    assert isinstance(small.model, FusedDetector)
     config = replace(small.config, test=replace(small.config.test, score_threshold=1.0))
     none = small.detect(image(64, 96)).select(torch.zeros(0, dtype=torch.long))
-    agreement = verify_boxes(lambda _: none, small.model, config, [image(64, 96)])
+    request = replace(request_of(small), config=config)
+    agreement = verify_boxes(lambda _: none, request, [image(64, 96)])
     assert agreement.boxes == 0 and "nothing was compared" in str(agreement)
 
 
 def test_a_refused_file_is_not_kept(
     small: CornerNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(*arguments: object, **_: object) -> None:
-        path = arguments[4]
-        assert isinstance(path, Path)
-        path.write_bytes(b"no graph")
-
-    monkeypatch.setattr("cornernet.export.detector.export_onnx", write)
-    with raises("expected an ONNX file"):
-        small.export(tmp_path / "other.onnx")
+    none = small.detect(image(64, 96)).select(torch.zeros(0, dtype=torch.long))
+    monkeypatch.setattr(
+        "cornernet.export.detector.export_program", lambda _, path: path.write_bytes(b"no program")
+    )
+    monkeypatch.setattr(
+        "cornernet.export.detector.run_program",
+        lambda *_: lambda images: [x[None] for x in (none.boxes, none.scores, none.labels)],
+    )
+    with raises("expected the boxes of the network", "no file was written"):
+        small.export(tmp_path / "other.pt2", format="pt2")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("overrides", "field", "words"),
-    [(("--test.scales", "[1.0,2.0]"), "test.scales", "one scale")],
+    ("overrides", "arguments", "field", "words"),
+    [
+        (("--test.scales", "[1.0,2.0]"), {}, "test.scales", "one scale"),
+        (("--test.pad_multiple", "1"), {}, "test.pad_multiple", "any size"),
+        ((), {"size": (0, 3)}, "size", "height and width"),
+        ((), {"batch": 0}, "batch", "at least 1"),
+        ((), {"format": "pt2"}, None, ".pt2"),
+        ((), {"format": "tflite"}, "format", "onnx"),
+        ((), {"stage": "middle"}, "stage", "maps"),
+        ((), {"size": (64, 64), "images": [np.zeros((64, 65, 3), np.uint8)]}, "images", "65×64"),
+    ],
 )
 def test_what_is_no_single_graph_is_refused(
-    tmp_path: Path, overrides: tuple[str, ...], field: str, words: str
+    tmp_path: Path,
+    overrides: tuple[str, ...],
+    arguments: dict[str, Any],
+    field: str | None,
+    words: str,
 ) -> None:
     with raises(words, field=field):
-        detector(*overrides).export(tmp_path / "x.onnx")
+        detector(*overrides).export(tmp_path / "x.onnx", **arguments)
     assert not list(tmp_path.iterdir())
 
 
