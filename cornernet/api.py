@@ -119,7 +119,7 @@ class CornerNet:
         Args:
             precision: of weights and activations: fp32, bf16 or fp16; "auto" is bf16 where the
                 device computes in it natively, else fp32. docs/benchmarks.md shows what low
-                precision costs.
+                precision costs. An exported graph keeps its own, for which fp32 and auto stand.
             compile: also hand the network to torch.compile, which takes a minute or more at the
                 first image of each size; a warning says if it fails.
 
@@ -130,7 +130,7 @@ class CornerNet:
             UserError: the device does not compute in this precision.
         """
         if isinstance(self._loaded, GraphDetector):
-            if precision not in ("auto", self._loaded.precision) or compile:
+            if precision not in ("auto", "fp32", self._loaded.precision) or compile:
                 raise UserError(
                     "cannot be chosen for an exported graph; choose it when it is exported",
                     field="compile" if compile else "precision",
@@ -149,7 +149,9 @@ class CornerNet:
         batch: int | None = None,
         stage: Stage = "boxes",
         format: str = "onnx",
+        precision: str = "fp32",
         images: Sequence[ImageInput] | None = None,
+        calibrate: Sequence[ImageInput] | None = None,
     ) -> Agreement | MapAgreement:
         """Write this detector as one file of another program, and compare that with the detector.
 
@@ -165,7 +167,11 @@ class CornerNet:
             batch: number of images; None for any.
             stage: "boxes", or "maps": the graph ends at the network's maps.
             format: onnx; pt2, a program of torch.export; or torchscript.
+            precision: fp32; or int8, for ONNX files: convolutions compute in it, but for the last
+                ones.
             images: to compare on; None draws some.
+            calibrate: for int8: some tens of images such as the network will see, which give the
+                ranges of its values.
 
         Returns:
             How the file's boxes, or its maps, agree with the detector's.
@@ -180,11 +186,12 @@ class CornerNet:
         if isinstance(self._loaded, GraphDetector):
             raise UserError("an exported graph cannot be exported again; export its weights")
         pixels = None if images is None else [read_input(image) for image in images]
+        seen = None if calibrate is None else [read_input(image) for image in calibrate]
         request = Request(
             self._loaded.with_options("fp32").cpu(), self.classes, self.config, self.thresholds,
-            size, batch, stage, format,
+            size, batch, stage, format, precision,
         )  # fmt: skip
-        return export(request, Path(path), pixels)
+        return export(request, Path(path), pixels, seen)
 
     @overload
     def predict(

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "vendors": {"errors", "runtime", "train"},
     "vendors.tecorigin.logger": set(),
     "prediction": LEAVES | {"data", "inference", "report"},
-    "export": LEAVES | {"data", "model", "inference", ""},
+    "export": LEAVES | {"data", "model", "model.layers", "inference", ""},
     "api": LEAVES | {"export"} | {"data", "model", "weights", "inference", "prediction"},
     "commands": LEAVES
     | {

@@ -13,6 +13,7 @@ from cornernet.export import SUFFIXES
 from cornernet.runtime.text import say
 
 _MOST_IMAGES = 20
+_MOST_CALIBRATION = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of images at a time, or dynamic: any (default)",
     )
     parser.add_argument(
+        "--precision",
+        choices=("fp32", "int8"),
+        default="fp32",
+        help="of the convolutions (default fp32; int8: for onnx, with --calibrate)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        metavar="DIR",
+        help="for int8: directory of images such as the network will see, of which up to "
+        f"{_MOST_CALIBRATION} are read",
+    )
+    parser.add_argument(
         "--with",
         dest="stage",
         choices=("decode", "maps"),
@@ -61,14 +74,17 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     size, batch = _size(arguments.size), _batch(arguments.batch)
     detector = CornerNet.from_pretrained(arguments.weights, "cpu")
     detector.config = inference_config(detector.config, words)
-    images = None if arguments.images is None else _images(arguments.images)
+    images = _images(arguments.images, _MOST_IMAGES)
+    calibrate = _images(arguments.calibrate, _MOST_CALIBRATION)
     found = detector.export(
         arguments.output,
         size=size,
         batch=batch,
         stage="maps" if arguments.stage == "maps" else "boxes",
         format=arguments.format,
+        precision=arguments.precision,
         images=images,
+        calibrate=calibrate,
     )
     output = Path(arguments.output)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
@@ -92,14 +108,17 @@ def _batch(text: str) -> int | None:
     return int(text)
 
 
-def _images(directory: str) -> list[str]:
+def _images(directory: str | None, most: int) -> list[str] | None:
+    """Images of a directory, evenly chosen where there are more."""
+    if directory is None:
+        return None
     from cornernet.inference.sources import expand_sources
 
     found = expand_sources([directory], None).found
     images = [source.name for source in found if source.kind == "image"]
     if not images:
         raise UserError(f"{directory}: expected images, found none; name another directory")
-    return images[:_MOST_IMAGES]
+    return images[:: -(-len(images) // most)]
 
 
 COMMAND = Command(

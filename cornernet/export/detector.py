@@ -11,6 +11,7 @@ from torch import Tensor
 from cornernet.errors import UserError
 from cornernet.export.onnx import check_onnx, export_onnx, run_onnx
 from cornernet.export.programs import export_program, run_program
+from cornernet.export.quantize import quantize
 from cornernet.export.request import Request
 from cornernet.export.verify import (
     Agreement,
@@ -27,7 +28,10 @@ Run = Callable[[Sequence[np.ndarray]], Sequence[Tensor]]
 
 
 def export(
-    request: Request, path: Path, images: Sequence[np.ndarray] | None = None
+    request: Request,
+    path: Path,
+    images: Sequence[np.ndarray] | None = None,
+    calibration: Sequence[np.ndarray] | None = None,
 ) -> Agreement | MapAgreement:
     """Write a detector and compare the file with it; see `CornerNet.export`.
 
@@ -35,16 +39,25 @@ def export(
         request: what to write.
         path: the file, which replaces another once it has been compared.
         images: [H, W, 3] RGB uint8 each, to compare on; None draws some.
+        calibration: the same, for int8: what the network will see.
     """
     request.check(path)
+    if (request.precision == "int8") != bool(calibration):
+        raise UserError(
+            "must be images such as the network will see, for the precision int8 and no other",
+            field="calibrate",
+        )
     if request.format == "onnx":
         check_onnx()
     if images is None:
         images = drawn_images(request.size)
-    _check_images(images, request.size)
+    _check_images(images, request.size, "images")
+    _check_images(calibration or [], request.size, "calibrate")
     with replacing(path) as temporary:
         if request.format == "onnx":
             export_onnx(request, temporary)
+            if calibration:
+                quantize(request, temporary, calibration)
             run: Run = run_onnx(temporary)
         else:
             export_program(request, temporary)
@@ -62,12 +75,12 @@ def _first(outputs: Sequence[Tensor]) -> Detections:
     return Detections(boxes, scores, labels).select(labels >= 0)
 
 
-def _check_images(images: Sequence[np.ndarray], size: tuple[int, int] | None) -> None:
+def _check_images(images: Sequence[np.ndarray], size: tuple[int, int] | None, field: str) -> None:
     for place, image in enumerate(images):
         if size is not None and image.shape[:2] != size:
             height, width = image.shape[:2]
             raise UserError(
                 f"must be of {size[1]}×{size[0]}, as the graph, got {width}×{height} at place "
                 f"{place}",
-                field="images",
+                field=field,
             )

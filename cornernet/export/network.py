@@ -98,7 +98,8 @@ def inputs_of(images: Sequence[np.ndarray], config: Config, multiple: int) -> tu
     views = [prepare(image, config, multiple).views[0] for image in images]
     device = torch.device("cpu")
     canvases = place(views, config.model.canvas_color, device, config.test.flip)
-    return canvases, geometry_of(views[:1])[0]
+    # AOTInductor's packages take the example's memory format for granted.
+    return canvases.contiguous(), geometry_of(views[:1])[0]
 
 
 def network_of(request: Request) -> ToBoxes | ToMaps:

@@ -59,9 +59,8 @@ def export_onnx(request: Request, path: Path) -> None:
     joints = zip(before.graph.output, after.graph.input, strict=True)
     whole = compose.merge_models(before, after, [(a.name, b.name) for a, b in joints])
     # The functions that the graphs were written with are inlined; nothing is left of their domains.
-    kept = [entry for entry in whole.opset_import if entry.domain == ""]
     del whole.opset_import[:]
-    whole.opset_import.extend(kept)
+    whole.opset_import.append(helper.make_opsetid("", OPSET))
     helper.set_model_props(whole, {METADATA: request.metadata()})
     whole.producer_name, whole.producer_version = "cornernet", cornernet.__version__
     checker.check_model(whole, full_check=True)

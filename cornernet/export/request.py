@@ -33,6 +33,7 @@ class Request:
         batch: number of images; None for any.
         stage: where the graph ends.
         format: of the file, one of `SUFFIXES`.
+        precision: "fp32", or "int8" for ONNX files.
     """
 
     model: FusedDetector
@@ -43,6 +44,7 @@ class Request:
     batch: int | None = None
     stage: Stage = "boxes"
     format: str = "onnx"
+    precision: str = "fp32"
 
     @property
     def multiple(self) -> int:
@@ -78,6 +80,7 @@ class Request:
                 "batch": self.batch,
                 "stage": self.stage,
                 "multiple": self.multiple,
+                "precision": self.precision,
             }
         )
 
@@ -93,6 +96,7 @@ class Request:
         for field, given, known in (
             ("format", self.format, tuple(SUFFIXES)),
             ("stage", self.stage, ("boxes", "maps")),
+            ("precision", self.precision, ("fp32", "int8") if self.format == "onnx" else ("fp32",)),
         ):
             if given not in known:
                 raise UserError(f"must be one of {', '.join(known)}, got {given}", field=field)

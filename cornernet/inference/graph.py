@@ -48,7 +48,6 @@ class GraphDetector:
     """
 
     device = torch.device("cpu")
-    precision = "fp32"
     size_multiple = 1
     locates = False
 
@@ -61,6 +60,7 @@ class GraphDetector:
         self.thresholds: Thresholds = described["thresholds"]
         self.size: tuple[int, int] | None = described["size"] and tuple(described["size"])
         self.batch: int | None = described["batch"]
+        self.precision: str = described["precision"]
         self.config = config_from_dict(described["config"], source=str(path))
 
     def _open(self) -> Any:
@@ -170,7 +170,9 @@ def _described(text: str | None, path: str) -> dict[str, Any]:
             f"{path}: expected a graph that gives boxes, found one that gives "
             f"{described['stage']}; export it without maps"
         )
-    return {"size": None, "batch": None} | described | {"thresholds": thresholds}
+    return (
+        {"size": None, "batch": None, "precision": "fp32"} | described | {"thresholds": thresholds}
+    )
 
 
 def unresized(config: Config) -> Config:

@@ -118,7 +118,7 @@ def test_the_file_describes_the_detector(
     model = onnx.load(exported[0])
     assert [value.name for value in model.graph.input] == ["images"]
     assert [value.name for value in model.graph.output] == ["boxes", "scores", "labels"]
-    assert {entry.domain for entry in model.opset_import} == {""}
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
 
 
 def test_predict_takes_the_file(
@@ -266,6 +266,9 @@ def test_a_refused_file_is_not_kept(
         ((), {"size": (0, 3)}, "size", "height and width"),
         ((), {"batch": 0}, "batch", "at least 1"),
         ((), {"format": "pt2"}, None, ".pt2"),
+        ((), {"precision": "int8"}, "calibrate", "int8"),
+        ((), {"calibrate": [np.zeros((64, 65, 3), np.uint8)]}, "calibrate", "int8"),
+        ((), {"precision": "fp8"}, "precision", "int8"),
         ((), {"format": "tflite"}, "format", "onnx"),
         ((), {"stage": "middle"}, "stage", "maps"),
         ((), {"size": (64, 64), "images": [np.zeros((64, 65, 3), np.uint8)]}, "images", "65×64"),
