@@ -163,6 +163,8 @@ class LossConfig:
             overlap with the ground truth.
         radius_formula: year of the formula of this radius: 2019, or 2018, before CornerNet
             corrected it, with which CenterNet was trained; that one gives larger radii.
+        center_sigma: the Gaussians around centres have a deviation of (2r + 1) divided by this, of
+            the radius r: 6 as around corners, or 5, wider, as in CenterNet.
         pull_weight: weight of pulling both embeddings of an object together.
         push_weight: weight of pushing the embeddings of different objects apart.
         offset_weight: weight of the offset loss.
@@ -184,6 +186,7 @@ class LossConfig:
     focal_beta: float = 4.0
     gaussian_iou: float = 0.3
     radius_formula: int = 2019
+    center_sigma: float = 6.0
     pull_weight: float = 0.1
     push_weight: float = 0.1
     offset_weight: float = 1.0
@@ -203,6 +206,9 @@ class LossConfig:
             0 < self.gaussian_iou < 1,
             "loss.gaussian_iou",
             f"must be an overlap between 0 and 1, got {self.gaussian_iou}",
+        )
+        require(
+            self.center_sigma > 0, "loss.center_sigma", f"must be positive, got {self.center_sigma}"
         )
         require(
             self.radius_formula in (2018, 2019),

@@ -68,13 +68,17 @@ def draw_center_targets(
     map_size: tuple[int, int],
     gaussian_iou: float,
     radius_formula: str = "2019",
+    sigma_divisor: float = 6.0,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `cornernet_ops.center_targets` returns, drawn for the boxes of a batch.
 
-    Args: see `draw_targets`.
+    Args: see `draw_targets`; `sigma_divisor` says how narrow the Gaussians are.
     """
     numbers = _numbers(num_classes, image_size, map_size, gaussian_iou, radius_formula)
-    return center_targets(boxes, torch.cat(list(labels)), index, batch=len(labels), **numbers)
+    return center_targets(
+        boxes, torch.cat(list(labels)), index, batch=len(labels), sigma_divisor=sigma_divisor,
+        **numbers,
+    )  # fmt: skip
 
 
 def _numbers(

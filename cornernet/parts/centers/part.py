@@ -45,6 +45,7 @@ class Centers(Part):
             ignored,
             (batch.difficult_boxes, batch.difficult_labels),
             str(config.radius_formula),
+            config.center_sigma,
         )
 
     def counts(self, targets: CenterTargets) -> Tensor:

@@ -21,6 +21,7 @@ def build_targets(
     ignored: Tensor | None = None,
     difficult: tuple[Sequence[Tensor], Sequence[Tensor]] = ((), ()),
     radius_formula: str = "2019",
+    sigma_divisor: float = 6.0,
 ) -> CenterTargets:
     """Targets of a batch; see `cornernet_ops.center_targets` for the definition.
 
@@ -36,12 +37,13 @@ def build_targets(
         difficult: boxes and labels of objects whose centres are not learnt, as `boxes` and
             `labels`; empty where no image has any.
         radius_formula: of that radius; see `cornernet_ops.corner_targets`.
+        sigma_divisor: how narrow the Gaussians are within it; see there.
     """
 
     def draw(boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[Tensor, ...]:
         joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
-        sizes = (num_classes, image_size, map_size, gaussian_iou, radius_formula)
-        return draw_center_targets(joint, labels, index, *sizes)
+        sizes = (num_classes, image_size, map_size, gaussian_iou)
+        return draw_center_targets(joint, labels, index, *sizes, radius_formula, sigma_divisor)
 
     heat, offset, mask, cell = draw(boxes, labels)
     joint = torch.cat(list(boxes)).float()

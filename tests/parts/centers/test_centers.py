@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cornernet import CornerNet
-from cornernet.config import Config, LossConfig, ModelConfig
+from cornernet.config import Config, LossConfig, ModelConfig, load_recipe
 from cornernet.config import TestConfig as Settings
 from cornernet.data.synthetic import synthesize
 from cornernet.model.detector import Detector
@@ -183,3 +183,15 @@ def test_mmdetection_has_no_such_network() -> None:
     model = network(pool_channels=128, head_channels=256)
     with raises("corners"):
         to_mmdet(model.state_dict(), model.config, ["a", "b"], "w.pt")
+
+
+def test_the_width_of_the_gaussians_is_a_setting() -> None:
+    boxes, labels = [torch.tensor([[10.0, 10, 50, 50]])], [torch.tensor([0])]
+    narrow, wide = (
+        build_targets(boxes, labels, 1, (64, 64), (16, 16), 0.3, sigma_divisor=divisor).heat
+        for divisor in (6.0, 5.0)
+    )
+    assert narrow.max() == wide.max() == 1
+    assert (wide >= narrow).all() and wide.sum() > narrow.sum() + 0.1
+    assert load_recipe("centernet52").loss.center_sigma == 5
+    assert load_recipe("tiny").loss.center_sigma == 6
