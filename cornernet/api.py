@@ -166,7 +166,8 @@ class CornerNet:
             size: height and width of all images; None for any.
             batch: number of images; None for any.
             stage: "boxes", or "maps": the graph ends at the network's maps.
-            format: onnx; pt2, a program of torch.export; or torchscript.
+            format: onnx; pt2, a program of torch.export; torchscript; or aoti, AOTInductor's
+                package.
             precision: fp32; or int8, for ONNX files: convolutions compute in it, but for the last
                 ones.
             images: to compare on; None draws some.

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=tuple(SUFFIXES),
         default="onnx",
-        help="of the file: onnx (default), pt2 (torch.export) or torchscript; the last two run "
-        "where cornernet_ops is imported",
+        help="of the file: onnx (default), pt2 (torch.export), torchscript or aoti (AOTInductor's "
+        "package, needs a C++ compiler); all but onnx run where cornernet_ops is imported",
     )
     parser.add_argument(
         "--size",
