@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import torch
 
 MEMORY = 3 * 2**30  # bytes that a child may take beyond what it starts with
 SECONDS = 20.0  # that one input may take
@@ -110,6 +111,8 @@ def _child(target: Target, seed: int, end: float, sender: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
+    # OpenMP's threads do not survive a fork, and a child that calls for them waits for ever.
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as directory:
         for number in range(seed, seed + _CHILD_INPUTS):
             if time.monotonic() >= end:
