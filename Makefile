@@ -12,7 +12,7 @@ SOURCES := $(shell find csrc -type f) setup.py build_backend.py cornernet_ops/de
 .PHONY: help install demo test test-stress fuzz test-sdaa test-matrix sanitize cuda-compile lint clean
 
 help:
-	@echo "make demo         train a small CornerNet on drawn shapes, about 7 minutes on 2 cores"
+	@echo "make demo         train a small CornerNet on drawn shapes, about 5 minutes on 2 cores"
 	@echo "make test         ruff, mypy and all tests, at most 12 minutes on 2 cores"
 	@echo "make install      $(VENV) with the package, ready to use"
 	@echo "make test-stress  runs that are killed at many moments and continued, several minutes"

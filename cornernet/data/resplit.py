@@ -28,7 +28,7 @@ def split_dataset(
     threads: int = 1,
     progress: Callable[[], None] = lambda: None,
 ) -> list[str]:
-    """Copy a dataset to a new directory with its images shared out anew among splits.
+    """Copy a dataset to a new directory with its images shared out again among splits.
 
     The splits that it has are joined first. Images of the same content stay in one split.
 

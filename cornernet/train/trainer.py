@@ -139,7 +139,7 @@ class Trainer:
     def _settle_buckets(self) -> None:
         """Make a backward pass of no effect, from which on DDP sums gradients in a fixed order.
 
-        DDP arranges gradients in buckets anew after its first pass, and where one lies in a bucket
+        DDP arranges gradients in buckets again after its first pass, and where one lies in a bucket
         decides the order in which three or more processes are added up. Without this pass, the
         first step after a start would differ from the same step of a run that was not disturbed.
         """

@@ -2,7 +2,7 @@
 
     testing.assert_matches_reference("corner_pool")
 
-A new device adds kernels and runs these; cases are made anew from fixed seeds on each call.
+A new device adds kernels and runs these; cases are made again from fixed seeds on each call.
 """
 
 from __future__ import annotations
