@@ -40,16 +40,16 @@ def build_targets(
         sigma_divisor: how narrow the Gaussians are within it; see there.
     """
 
-    def draw(boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
+    def draw(joint: Tensor, labels: Sequence[Tensor], index: Tensor) -> tuple[Tensor, ...]:
         sizes = (num_classes, image_size, map_size, gaussian_iou)
         return draw_center_targets(joint, labels, index, *sizes, radius_formula, sigma_divisor)
 
-    heat, offset, mask, cell = draw(boxes, labels)
-    joint = torch.cat(list(boxes)).float()
+    joint, index = torch.cat(list(boxes)).float(), image_index(boxes)
+    heat, offset, mask, cell = draw(joint, labels, index)
     lost = fractions((joint[:, :2] + joint[:, 2:]) / 2, cell, image_size, map_size)
     silenced = None
     if any(len(item) for item in difficult[0]):
+        others = difficult[0]
         # A Gaussian is above 0 in the whole square around its centre, and there alone.
-        silenced = draw(*difficult)[0] > 0
-    return CenterTargets(heat, offset, mask, image_index(boxes), cell, lost, ignored, silenced)
+        silenced = draw(torch.cat(list(others)).float(), difficult[1], image_index(others))[0] > 0
+    return CenterTargets(heat, offset, mask, index, cell, lost, ignored, silenced)
