@@ -64,7 +64,9 @@ class ToMaps(nn.Module):
 
     Args:
         model: the network.
-        names: of the outputs: those of all parts' maps.
+
+    Attributes:
+        output_names: those of all parts' maps, then "geometry".
     """
 
     def __init__(self, model: FusedDetector) -> None:

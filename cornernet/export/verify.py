@@ -15,6 +15,7 @@ from cornernet.export.network import ToMaps, inputs_of
 from cornernet.export.request import Request
 from cornernet.inference.detect import detect
 from cornernet.structures import Detections
+from cornernet_ops.formulas import box_iou
 
 # Boxes from this score on are compared.
 _SCORE = 0.3
@@ -166,12 +167,7 @@ def _counterparts(found: Detections, among: Detections) -> tuple[list[float], li
         found.boxes[kept].double(), found.scores[kept], found.labels[kept], strict=True
     ):
         others = among.boxes.double()
-        sides = (
-            torch.minimum(box[2:], others[:, 2:]) - torch.maximum(box[:2], others[:, :2])
-        ).clamp_min(0)
-        shared = sides.prod(1)
-        areas = (others[:, 2:] - others[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-        iou = (shared / (areas - shared)).where(among.labels == label, 0.0)
+        iou = box_iou(box[None], others).where(among.labels == label, 0.0)
         if not len(iou):
             return [0.0], [1.0]
         best = int(iou.argmax())
